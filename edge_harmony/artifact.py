@@ -1,0 +1,157 @@
+"""Artifacts: what a file is called, the manifest beside it, hashes, and writing that never leaves half a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edge_harmony.errors import ArtifactError, UsageError
+
+Output = Literal["rgb", "difference", "affine"]
+"""What a network returns: a picture, a colour difference, or 3x4 affine colour transforms (as residuals)."""
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class IOSpec(BaseModel):
+    """The input/output contract of a network file.
+
+    Inputs are ``composite`` ``(N, 3, H, W)`` RGB and ``mask`` ``(N, 1, H, W)``, float32 in [0, 1], 1 in the
+    foreground; the output is described by ``output``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    height: int = 256
+    width: int = 256
+    output: Output
+    layout: Literal["NCHW"] = "NCHW"
+    value_range: tuple[float, float] = (0.0, 1.0)
+    foreground: Literal[1] = 1
+
+
+class Manifest(BaseModel):
+    """What an artifact is made from and how it is fed; written beside it as ``<artifact>.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    model: str
+    precision: Precision
+    backend: str
+    flavour: str | None = None
+    io: IOSpec
+    file_sha256: str
+    weights_sha256: str
+    recipe_sha256: str | None = None
+    calibration_sha256: str | None = None
+    versions: dict[str, str] = {}
+
+
+def artifact_name(model: str, height: int, width: int, precision: str, suffix: str) -> str:
+    """``<model>-<HxW>-<precision><suffix>``, so that no precision overwrites another."""
+    return f"{model}-{height}x{width}-{precision}{suffix}"
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file, read in portions."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name beside it and rename it: it appears whole or not at all.
+
+    Raises:
+        UsageError: the folder is missing or cannot be written, or the disk is full.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise UsageError(f"cannot write {path} ({error.strerror})", "choose a folder that can be written") from None
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path} ({error.strerror})", "free space or choose another folder") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    atomic_write(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def make_folder(path: Path) -> Path:
+    """Create an output folder (and its parents) unless it is there.
+
+    Raises:
+        UsageError: a file is in the way or the parent cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot create the folder {path} ({error.strerror})", "choose another output") from None
+    if not os.access(path, os.W_OK):
+        raise UsageError(f"the folder {path} cannot be written", "choose another or change its permissions")
+    return path
+
+
+def manifest_path(artifact: Path) -> Path:
+    """Where an artifact's manifest lies: its full name plus ``.json``."""
+    return artifact.with_name(artifact.name + ".json")
+
+
+def write_manifest(artifact: Path, manifest: Manifest) -> None:
+    """Write the manifest beside its artifact."""
+    write_json(manifest_path(artifact), manifest.model_dump(mode="json"))
+
+
+def read_manifest(artifact: Path) -> Manifest:
+    """Read and verify the manifest of an artifact.
+
+    Raises:
+        UsageError: the artifact does not exist.
+        ArtifactError: the manifest is missing or damaged, or the file is not the one it describes.
+    """
+    rebuild = "export it again with edge-harmony export"
+    if not artifact.is_file():
+        raise UsageError(f"there is no artifact {artifact}", "check the path or make one with edge-harmony export")
+    path = manifest_path(artifact)
+    if not path.is_file():
+        raise ArtifactError(f"{artifact} has no manifest ({path.name})", rebuild)
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ArtifactError(f"the manifest {path} is damaged ({where}: {first['msg']})", rebuild) from None
+    found = sha256_of(artifact)
+    if found != manifest.file_sha256:
+        raise ArtifactError(
+            f"{artifact} is not the file its manifest describes "
+            f"(sha256 {found[:12]}..., expected {manifest.file_sha256[:12]}...)",
+            rebuild,
+        )
+    return manifest
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,132 @@
+"""What a backend is: probe this machine, build an artifact, load it into a runner."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.artifact import IOSpec
+from edge_harmony.errors import CapabilityError, UsageError
+
+ENTRY_POINTS = "edge_harmony.backends"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What this machine can do with a backend.
+
+    Attributes:
+        available: it can run here.
+        detail: version and device, or what is missing.
+        fix: the command or device that would make it available; empty if it is.
+        precisions: what it can run here.
+    """
+
+    available: bool
+    detail: str
+    fix: str = ""
+    precisions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """What to load.
+
+    Attributes:
+        model: name in the registry.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        artifact: a file to run instead of the shipped one; its manifest is verified.
+        weights: weights to use instead of the shipped ones, where a backend builds from weights.
+        threads: CPU threads; 0 leaves the choice to the backend.
+        device: where a backend has several, e.g. ``cuda:0``.
+    """
+
+    model: str
+    precision: str
+    artifact: Path | None = None
+    weights: Path | None = None
+    threads: int = 0
+    device: str = "auto"
+
+
+class Runner(Protocol):
+    """A loaded network."""
+
+    @property
+    def io_spec(self) -> IOSpec:
+        """Working size and kind of output."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file that is run: what is timed is what is scored."""
+
+    def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run one batch.
+
+        Args:
+            composite: ``(N, 3, H, W)`` RGB in [0, 1], contiguous.
+            mask: ``(N, 1, H, W)`` in [0, 1], contiguous.
+
+        Returns:
+            ``(N, C, h, w)``, as ``io_spec.output`` says.
+        """
+
+    def synchronize(self) -> None:
+        """Wait until everything asked for is done."""
+
+    def close(self) -> None:
+        """Free what the runner holds; it cannot be used afterwards. Closing twice is harmless."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A way to run networks."""
+
+    name: str
+
+    def probe(self) -> Probe:
+        """Say what this machine can do; never raises."""
+
+    def build(self, source: Path, output: Path, **options: Any) -> Path:
+        """Turn ``source`` (weights or ONNX) into this backend's artifact, with its manifest."""
+
+    def load(self, request: LoadRequest) -> Runner:
+        """Load a network.
+
+        Raises:
+            CapabilityError: the backend, device or precision is not available here.
+            ArtifactError: the file is damaged or not the one its manifest describes.
+        """
+
+
+def backend_names() -> list[str]:
+    """Names of the installed backends."""
+    return sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
+
+
+def get_backend(name: str) -> Backend:
+    """A backend by name.
+
+    Raises:
+        UsageError: no installed backend has this name.
+        CapabilityError: it is registered but cannot be imported.
+    """
+    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in points:
+        close = difflib.get_close_matches(name, points, 1)
+        hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(sorted(points))}"
+        raise UsageError(f"there is no backend {name!r}", hint)
+    try:
+        factory = points[name].load()
+    except ImportError as error:
+        raise CapabilityError(
+            f"the backend {name} cannot be imported ({error})", f"pip install 'edge-harmony[{name}]'"
+        ) from None
+    backend: Backend = factory()
+    return backend

@@ -1,0 +1,1 @@
+"""The reference backend: the network itself, in float or with fake quantization."""

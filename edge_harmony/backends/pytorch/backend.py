@@ -1,0 +1,58 @@
+"""The PyTorch backend: weights to a running network."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.artifact import sha256_of
+from edge_harmony.backends.base import LoadRequest, Probe, Runner
+from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
+from edge_harmony.models.registry import require_torch
+
+
+class PyTorchBackend:
+    """Runs the network itself: ``fp32`` is the reference, ``int8`` its fake-quantized twin."""
+
+    name = "pytorch"
+
+    def probe(self) -> Probe:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        if find_spec("torch") is None:
+            return Probe(False, "torch is not installed", "pip install 'edge-harmony[train]'")
+        import torch
+
+        devices = ["cpu"] + [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+        return Probe(True, f"torch {torch.__version__} on {', '.join(devices)}", precisions=("fp32", "int8"))
+
+    def build(self, source: Path, output: Path, **options: Any) -> Path:
+        """Weights need no building."""
+        raise UsageError("the pytorch backend runs weights as they are", "use them with --weights")
+
+    def load(self, request: LoadRequest) -> Runner:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        require_torch()
+        import torch
+
+        from edge_harmony.backends.pytorch.runner import PyTorchRunner
+        from edge_harmony.models.state import read_weights, resolve_weights, restore
+        from edge_harmony.quantization.prepare import load_ranges, prepare_qat
+
+        if request.artifact is not None:
+            raise UsageError("the pytorch backend takes weights, not an artifact", "pass --weights FILE")
+        path = resolve_weights(request.model, request.weights)
+        weights = read_weights(path)
+        model = restore(request.model, weights)
+        if request.precision == "int8":
+            if not weights.ranges:
+                raise ArtifactError(f"{path} has no activation ranges for int8", "train a quantized stage, or use fp32")
+            load_ranges(prepare_qat(model), weights.ranges)
+        elif request.precision != "fp32":
+            raise CapabilityError(f"the pytorch backend does not run {request.precision}", "use fp32 or int8")
+        if request.threads:
+            torch.set_num_threads(request.threads)
+        device = "cpu" if request.device == "auto" else request.device
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise CapabilityError("CUDA is not available here", "use --device cpu, or install a CUDA build of torch")
+        return PyTorchRunner(model, sha256_of(path), device)

@@ -1,0 +1,45 @@
+"""Reading typed TOML: checked values out; an unknown or ill-typed key is one error that names it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from edge_harmony.errors import InputError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_toml(path: Path, model: type[Model]) -> Model:
+    """Read a TOML file as a typed object.
+
+    Raises:
+        UsageError: the file does not exist.
+        InputError: it is not TOML, or its keys and values do not fit ``model``.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        raise UsageError(f"there is no file {path}", "check the path") from None
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{path} cannot be read as text", "it must be UTF-8 TOML") from None
+    return parse_toml(text, model, str(path))
+
+
+def parse_toml(text: str, model: type[Model], source: str) -> Model:
+    """As :func:`read_toml`, from text; ``source`` names it in errors."""
+    try:
+        return model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{source} is not valid TOML ({error})", "mend the line it names") from None
+    except ValidationError as error:
+        problems = [f"{'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg']}" for e in error.errors()]
+        raise InputError(f"{source} does not fit: {'; '.join(problems[:5])}", "see the docs for its keys") from None

@@ -1,0 +1,70 @@
+"""The exception tree: every error a user can cause or meet has a hint and an exit status.
+
+Exit statuses are a contract of the command line: 0 ok, 1 failure, 2 usage, 3 capability missing here,
+4 accuracy out of budget, 5 latency/memory/energy out of budget, 6 inconclusive.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit statuses of ``edge-harmony``; scripts depend on these numbers."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    CAPABILITY = 3
+    ACCURACY = 4
+    COST = 5
+    INCONCLUSIVE = 6
+
+
+class EdgeHarmonyError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: what was wrong, with the value.
+        hint: what to do about it; appended to the one line that the user sees.
+    """
+
+    exit_code = ExitCode.FAILURE
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class UsageError(EdgeHarmonyError):
+    """The call itself is wrong: a path that is not there, an unknown name, options that contradict."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputError(EdgeHarmonyError):
+    """The call is right but what it was given cannot be used: a broken file, sizes that do not fit."""
+
+
+class ArtifactError(EdgeHarmonyError):
+    """Weights, a model file or its manifest are damaged or do not belong together."""
+
+
+class TrainingError(EdgeHarmonyError):
+    """Training cannot go on: diverged loss, a checkpoint of another recipe."""
+
+
+class CapabilityError(EdgeHarmonyError):
+    """This machine or installation lacks something; the hint names the extra or the device."""
+
+    exit_code = ExitCode.CAPABILITY
+
+
+class AccuracyError(EdgeHarmonyError):
+    """A result is outside its accuracy budget."""
+
+    exit_code = ExitCode.ACCURACY

@@ -1,0 +1,311 @@
+"""Reading and writing the pictures that users have: any depth, alpha, EXIF orientation, ICC profile.
+
+OpenCV decodes and encodes the pixels; Pillow reads the header first, so that a picture is refused for its size
+or kind before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import struct
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from edge_harmony.artifact import atomic_write
+from edge_harmony.errors import InputError, UsageError
+
+log = logging.getLogger("edge_harmony")
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+"""File name suffixes that are read and written."""
+
+MAX_PIXELS = 200_000_000
+"""Pictures with more pixels are refused; EDGE_HARMONY_MAX_PIXELS overrides it."""
+
+_DEEP = (".png", ".tif", ".tiff")
+_ALPHA = (".png", ".tif", ".tiff", ".webp")
+_ORIENTATION = 0x0112
+_GRAY_TOLERANCE = 12
+"""Largest difference between the channels of a mask that is gray but went through JPEG (0..255)."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, upright.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA; uint8, uint16, or float32 in [0, 1].
+        exif: EXIF block as stored, its orientation reset to upright; None if there was none.
+        icc: ICC profile as stored, or None.
+        source: where it came from, for messages.
+    """
+
+    pixels: NDArray[Any]
+    exif: bytes | None = None
+    icc: bytes | None = None
+    source: str = field(default="", compare=False)
+
+    def with_pixels(self, pixels: NDArray[Any]) -> Picture:
+        """The same metadata around other pixels."""
+        return replace(self, pixels=pixels)
+
+
+def list_pictures(folder: Path) -> Iterator[Path]:
+    """Pictures of a folder in order of their names; hidden files and other kinds are passed over."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
+            yield path
+
+
+def read_picture(path: Path | str) -> Picture:
+    """Read a colour or gray picture and turn it upright.
+
+    Raises:
+        UsageError: there is no such file, or it is a folder.
+        InputError: the file is empty, truncated, no picture, or too large.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    orientation, icc = _inspect(path, data)
+    pixels, exif, embedded_icc = _decode(path, data)
+    if pixels.dtype == np.float64:
+        pixels = pixels.astype(np.float32)
+    if pixels.dtype == np.float32:
+        check_float_range(pixels, path.name)
+    elif pixels.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path.name} has {pixels.dtype} samples", "use 8-bit, 16-bit or float pictures")
+    if pixels.ndim == 2:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    elif pixels.shape[2] == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    elif pixels.shape[2] == 4:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
+    else:
+        raise InputError(f"{path.name} has {pixels.shape[2]} channels", "use a gray, RGB or RGBA picture")
+    if path.suffix.lower() not in (".tif", ".tiff"):  # OpenCV turns TIFF itself
+        pixels = _upright(pixels, orientation)
+    return Picture(pixels, _reset_orientation(exif), embedded_icc or icc, str(path))
+
+
+def read_mask(path: Path | str) -> NDArray[np.float32]:
+    """Read a mask: gray, or gray stored as RGB or RGBA; white is the foreground.
+
+    An RGBA file whose colour is one constant holds its mask in the alpha channel. A file with the values 0 and 1
+    only is read as 0 and 255.
+
+    Returns:
+        ``(H, W)`` float32 in [0, 1], upright.
+
+    Raises:
+        UsageError: there is no such file, or it is a folder.
+        InputError: the file is broken or the mask is coloured.
+    """
+    picture = read_picture(path)
+    pixels = picture.pixels
+    peak = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
+    colour = pixels[..., :3]
+    if pixels.shape[2] == 4 and np.ptp(colour) == 0 and np.ptp(pixels[..., 3]) > 0:
+        gray = pixels[..., 3]
+    else:
+        spread = int(255 * float((colour.max(2).astype(np.float32) - colour.min(2)).max()) / peak)
+        if spread > _GRAY_TOLERANCE:
+            raise InputError(
+                f"{Path(path).name} is coloured (channels differ by up to {spread} of 255) and cannot be a mask",
+                "save the mask as a gray picture, white in the foreground",
+            )
+        gray = colour[..., 1]
+    if gray.dtype != np.float32 and gray.max() == 1:
+        peak = 1.0
+    return np.ascontiguousarray(gray, dtype=np.float32) / np.float32(peak)
+
+
+def check_float_range(pixels: NDArray[Any], name: str) -> None:
+    """Refuse float pictures that are not in [0, 1] (NaN included) instead of clipping them in silence."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0.0 and high <= 1.0):
+        raise InputError(
+            f"{name} has float values from {low:g} to {high:g}",
+            "scale float pictures to [0, 1] in a display-referred (sRGB-like) encoding",
+        )
+
+
+def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> None:
+    """Write a picture; the file appears whole or not at all.
+
+    The format follows the suffix. What the format cannot hold (16 bits or alpha in JPEG, say) is converted
+    with a warning.
+
+    Args:
+        path: where to; its folder must exist.
+        picture: see :class:`Picture`.
+        quality: of JPEG and WebP, 1 to 100.
+
+    Raises:
+        UsageError: the suffix is unknown or the folder is missing or cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    check_writable(path)
+    pixels = picture.pixels
+    if pixels.dtype == np.float32:
+        if suffix not in (".tif", ".tiff"):
+            pixels = np.rint(pixels * np.float32(65535)).astype(np.uint16)
+    if pixels.dtype == np.uint16 and suffix not in _DEEP:
+        log.warning("%s holds 8 bits per sample; write .png or .tif to keep the depth", suffix)
+        pixels = np.rint(pixels / np.float32(257)).astype(np.uint8)
+    if pixels.shape[2] == 4 and suffix not in _ALPHA:
+        log.warning("%s has no alpha channel; write .png to keep it", suffix)
+        pixels = pixels[..., :3]
+    code = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    pixels = cv2.cvtColor(np.ascontiguousarray(pixels), code)
+    options = {
+        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111],
+        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+    }.get(suffix, [])
+    kinds, blocks = [], []
+    for kind, block in ((cv2.IMAGE_METADATA_EXIF, picture.exif), (cv2.IMAGE_METADATA_ICCP, picture.icc)):
+        if block and suffix in (".jpg", ".jpeg", ".png", ".webp"):
+            kinds.append(kind)
+            blocks.append(np.frombuffer(block, np.uint8))
+    done, data = cv2.imencodeWithMetadata(suffix, pixels, kinds, blocks, options)
+    if not done:
+        raise InputError(f"cannot encode {pixels.shape[1]}x{pixels.shape[0]} {pixels.dtype} as {suffix}")
+    encoded = data.tobytes()
+    if picture.icc and suffix in (".tif", ".tiff"):
+        encoded = _add_tiff_profile(encoded, picture.icc)
+    atomic_write(path, encoded)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output path before any work is done on it."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"cannot write {path.name}: unknown suffix", f"use one of {' '.join(SUFFIXES)}")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", "name the output file")
+    if not path.parent.is_dir():
+        raise UsageError(f"the folder {path.parent} does not exist", "create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"the folder {path.parent} cannot be written", "choose another or change its permissions")
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder where a picture is expected", "name a file")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist", "check the path") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
+    if not data:
+        raise InputError(f"{path} is empty", "export it again")
+    return data
+
+
+def _inspect(path: Path, data: bytes) -> tuple[int, bytes | None]:
+    """Refuse by header: not a picture, too large, cut short. Returns the EXIF orientation and ICC profile."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own size warning; the limit below is ours
+            with Image.open(io.BytesIO(data)) as header:
+                width, height = header.size
+                kind = header.format
+                icc = header.info.get("icc_profile")
+                orientation = int(header.getexif().get(_ORIENTATION, 1))
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, str(error)) from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, TypeError, EOFError):
+        raise InputError(f"{path} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF or BMP") from None
+    limit = int(os.environ.get("EDGE_HARMONY_MAX_PIXELS", MAX_PIXELS))
+    if width * height > limit:
+        raise _too_large(path, f"{width} x {height} pixels, the limit is {limit:,}")
+    if (kind == "JPEG" and not _jpeg_is_whole(data)) or (kind == "PNG" and not _png_is_whole(data)):
+        raise InputError(f"{path} is truncated", "export or download it again")
+    return orientation, icc
+
+
+def _too_large(path: Path, detail: str) -> InputError:
+    return InputError(f"{path} is too large ({detail})", "set EDGE_HARMONY_MAX_PIXELS to allow more")
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """OpenCV fills the rest of a cut JPEG with gray: there must be an end marker after the last scan starts."""
+    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+
+
+def _png_is_whole(data: bytes) -> bool:
+    position = 8
+    while position + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        position += 12 + length
+        if name == b"IEND":
+            return position <= len(data)
+    return False
+
+
+def _decode(path: Path, data: bytes) -> tuple[NDArray[Any], bytes | None, bytes | None]:
+    try:
+        pixels, kinds, blocks = cv2.imdecodeWithMetadata(
+            np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED
+        )
+    except cv2.error as error:
+        raise InputError(f"{path} cannot be decoded ({error.err})", "export it again") from None
+    if pixels is None:
+        raise InputError(f"{path} is damaged and cannot be decoded", "export or download it again")
+    found = {int(kind): np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
+    return pixels, found.get(cv2.IMAGE_METADATA_EXIF), found.get(cv2.IMAGE_METADATA_ICCP)
+
+
+def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Undo an EXIF orientation, 1 to 8 (EXIF 2.3, tag 0x0112)."""
+    if orientation in (2, 4, 5, 7):
+        pixels = pixels[:, ::-1]
+    turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
+    return np.ascontiguousarray(np.rot90(pixels, turns))
+
+
+def _reset_orientation(exif: bytes | None) -> bytes | None:
+    """Set the orientation in the first directory to 1, leaving every other byte alone."""
+    if exif is None:
+        return None
+    start = 6 if exif.startswith(b"Exif\0\0") else 0
+    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
+    try:
+        if order is None:
+            return exif
+        block = bytearray(exif)
+        directory = start + struct.unpack_from(f"{order}I", block, start + 4)[0]
+        for k in range(struct.unpack_from(f"{order}H", block, directory)[0]):
+            entry = directory + 2 + 12 * k
+            if struct.unpack_from(f"{order}H", block, entry)[0] == _ORIENTATION:
+                struct.pack_into(f"{order}HIHH", block, entry + 2, 3, 1, 1, 0)
+    except struct.error:
+        return None  # a damaged block is not worth keeping
+    return bytes(block)
+
+
+def _add_tiff_profile(data: bytes, icc: bytes) -> bytes:
+    """Append a copy of the first directory that also has the ICC profile (TIFF 6.0; tag 34675)."""
+    order = "<" if data[:2] == b"II" else ">"
+    directory = struct.unpack_from(f"{order}I", data, 4)[0]
+    count = struct.unpack_from(f"{order}H", data, directory)[0]
+    entries = [data[directory + 2 + 12 * k :][:12] for k in range(count)]
+    body = bytearray(data)
+    body += b"\0" * (len(body) % 2)
+    entries.append(struct.pack(f"{order}HHII", 34675, 7, len(icc), len(body)))
+    entries.sort(key=lambda entry: struct.unpack_from(f"{order}H", entry)[0])
+    body += icc + b"\0" * (len(icc) % 2)
+    struct.pack_into(f"{order}I", body, 4, len(body))
+    body += struct.pack(f"{order}H", len(entries)) + b"".join(entries) + b"\0\0\0\0"
+    return bytes(body)

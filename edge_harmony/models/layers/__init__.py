@@ -1,0 +1,1 @@
+"""The layers of the HDNet family, one file each."""

@@ -1,0 +1,55 @@
+"""Coarse colour transforms: what a network of the edge family predicts, and how it is applied."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+AFFINE_CHANNELS = 12
+"""Row-major 3x3 residual matrix, then the offset of each channel."""
+
+
+def uncentre(coefficients: Tensor, centre: Tensor) -> Tensor:
+    """Rewrite ``A (x - c) + t`` as ``A x + (t - A c)``, so that applying needs no statistics of the picture.
+
+    Args:
+        coefficients: ``(N, 12, h, w)``, offsets about ``centre``.
+        centre: ``(N, 3, 1, 1)``, usually the foreground's mean colour; predicting about it conditions the regression
+            better than uncentred colours do.
+
+    Returns:
+        ``(N, 12, h, w)``, offsets about zero.
+    """
+    rows = [
+        coefficients[:, 9 + k : 10 + k]
+        - (coefficients[:, 3 * k : 3 * k + 3] * centre).sum(1, keepdim=True)
+        for k in range(3)
+    ]
+    return torch.cat([coefficients[:, :9], *rows], 1)
+
+
+def apply_coarse(composite: Tensor, mask: Tensor, output: Tensor, kind: str) -> Tensor:
+    """Apply a network's output to the composite, foreground only; the differentiable twin of the apply step.
+
+    Args:
+        composite: ``(N, 3, H, W)`` in [0, 1].
+        mask: ``(N, 1, H, W)`` in [0, 1].
+        output: ``(N, 12, h, w)`` for ``"affine"``, ``(N, 3, h, w)`` for ``"difference"``, ``(N, 3, H', W')`` for
+            ``"rgb"``; upsampled bilinearly with half-pixel centres.
+        kind: the network's ``output``.
+
+    Returns:
+        ``(N, 3, H, W)``, equal to the composite where the mask is 0; not clipped.
+    """
+    if kind == "rgb":
+        if output.shape[-2:] != composite.shape[-2:]:
+            output = F.interpolate(output, size=composite.shape[-2:], mode="area")
+        return composite + mask * (output - composite)
+    field = F.interpolate(output, size=composite.shape[-2:], mode="bilinear", align_corners=False)
+    if kind == "difference":
+        return composite + mask * field
+    if kind != "affine":
+        raise ValueError(f"kind must be 'rgb', 'difference' or 'affine', got {kind!r}")
+    matrix = field[:, :9].unflatten(1, (3, 3))
+    return composite + mask * ((matrix * composite[:, None]).sum(2) + field[:, 9:])

@@ -1,0 +1,60 @@
+"""Convolution, foldable normalization, ReLU: the one unit that every integer target fuses."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class QuantPoint(nn.Identity):
+    """A place where a tensor is quantized once a network is prepared; until then it does nothing.
+
+    Networks put one after every tensor that a target would otherwise keep in float between integer kernels: the input, sums,
+    resizes and the result of a float island.
+    """
+
+
+class ConvUnit(nn.Module):
+    """``relu(norm(conv(x)))``; :meth:`fold` turns it into ``relu(conv(x))`` with the same result.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels.
+        kernel: odd side of the kernel; the padding keeps the size.
+        stride: 1 or 2.
+        relu: whether the activation is there.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs, momentum=0.05)
+        self.relu = relu
+        self.point = QuantPoint()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H / stride, W / stride)``."""
+        x = self.norm(self.conv(x))
+        return self.point(F.relu(x) if self.relu else x)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Fold the normalization's running statistics into the convolution; no effect when folded already."""
+        norm = self.norm
+        if not isinstance(norm, nn.BatchNorm2d):
+            return
+        if norm.running_mean is None or norm.running_var is None:
+            raise ValueError("the norm has no running statistics to fold")
+        gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        self.conv.weight.mul_(gain.view(-1, 1, 1, 1))
+        self.conv.bias = nn.Parameter(norm.bias - norm.running_mean * gain)
+        self.norm = nn.Identity()
+
+
+def fold_norms(model: nn.Module) -> nn.Module:
+    """Fold every :class:`ConvUnit` of a network, in place; returns the network."""
+    for module in model.modules():
+        if isinstance(module, ConvUnit):
+            module.fold()
+    return model

@@ -1,0 +1,44 @@
+"""MGD, mask-aware global dynamics (Chen et al., HDNet, ACM MM 2023, section 3.3), written as matrix products."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from edge_harmony.models.layers.masks import resize_mask
+
+
+class MaskAwareGlobalDynamics(nn.Module):
+    """Predict one 1x1 convolution for the foreground and one for the background, and apply them.
+
+    The kernels come from the image itself: global average pooling, a 1x1 convolution to 4 channels, a sigmoid
+    and a grouped 1x1 convolution to two sets of ``C x C`` weights. With ``F`` the features as ``(C, HW)``::
+
+        out = M * (K_f F) + (1 - M) * (K_b F)
+
+    The public code applies them as a grouped convolution in a custom autograd function that no exporter
+    understands; a batched MatMul is the same arithmetic.
+
+    Args:
+        channels: C of the feature map; the result has as many.
+        official: sample the mask to the nearest pixel as the public code does, instead of averaging the area.
+    """
+
+    regions = 2
+
+    def __init__(self, channels: int, *, official: bool = False) -> None:
+        super().__init__()
+        self.official = official
+        hidden = self.regions * self.regions
+        self.kernel = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1),
+            nn.Sigmoid(),
+            nn.Conv2d(hidden, self.regions * channels * channels, 1, groups=self.regions),
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map ``x`` ``(N, C, H, W)`` under ``mask`` ``(N, 1, H', W')`` in [0, 1]; same shape as ``x``."""
+        batch, channels, height, width = x.shape
+        kernels = self.kernel(x.mean((2, 3), keepdim=True)).view(batch, self.regions * channels, channels)
+        mapped = (kernels @ x.flatten(2)).view(batch, self.regions, channels, height, width)
+        foreground = resize_mask(mask, (height, width), nearest=self.official)
+        return mapped[:, 0] * foreground + mapped[:, 1] * (1 - foreground)

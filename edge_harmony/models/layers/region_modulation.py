@@ -1,0 +1,46 @@
+"""Region modulation: scale and shift feature channels by what foreground and background look like.
+
+The cheap relative of RAIN: masked means and deviations go through a small fully connected network instead of being exchanged
+directly, so the network learns which statistics to trust. It starts as the identity. After Perez et al., "FiLM", AAAI 2018,
+with masked statistics in place of a condition vector.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edge_harmony.models.layers.masks import region_statistics, resize_mask
+
+_EPS = 1e-3
+
+
+class RegionModulation(nn.Module):
+    """``x (1 + s) + b`` with ``(s, b)`` from the statistics of both regions.
+
+    Args:
+        channels: C of the feature map.
+        context: length of a vector of further statistics (raw colours, say) that is appended.
+        hidden: width of the fully connected network.
+    """
+
+    def __init__(self, channels: int, context: int = 0, hidden: int = 128) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(4 * channels + context, hidden)
+        self.expand = nn.Linear(hidden, 2 * channels)
+        nn.init.zeros_(self.expand.weight)
+        nn.init.zeros_(self.expand.bias)
+
+    def forward(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
+        """Modulate ``x`` ``(N, C, H, W)`` under ``mask`` ``(N, 1, H', W')``, with ``context`` ``(N, context)``."""
+        foreground = resize_mask(mask, x.shape[-2:])
+        statistics = [
+            *region_statistics(x, foreground, _EPS),
+            *region_statistics(x, 1 - foreground, _EPS),
+        ]
+        vector = torch.cat(statistics, 1).flatten(1)
+        if context is not None:
+            vector = torch.cat([vector, context], 1)
+        scale, shift = self.expand(F.relu(self.reduce(vector)))[:, :, None, None].chunk(2, 1)
+        return x * (1 + scale) + shift

@@ -1,0 +1,153 @@
+"""The networks by name: factory, size, default weights. Names and figures need no torch; building needs it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_harmony.artifact import Output
+from edge_harmony.errors import CapabilityError, UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DEFAULT_MODEL = "edge-s"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A network of the registry.
+
+    Attributes:
+        name: what the command line calls it.
+        factory: ``module:class``, imported when built.
+        options: the factory's arguments.
+        output: what it returns, see :data:`edge_harmony.artifact.Output`.
+        parameters: how many it has.
+        flops: floating-point operations for one picture at 256 x 256, a multiply-add counting as two.
+        summary: one line for people.
+    """
+
+    name: str
+    factory: str
+    output: Output
+    parameters: int
+    flops: int
+    summary: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def build(self, **options: Any) -> nn.Module:
+        """Build the network with fresh weights; ``options`` override the entry's own.
+
+        Raises:
+            CapabilityError: torch is not installed.
+            UsageError: the factory does not take these options.
+        """
+        require_torch()
+        module, name = self.factory.split(":")
+        factory = getattr(importlib.import_module(module), name)
+        merged = {k: tuple(v) if isinstance(v, list) else v for k, v in (self.options | options).items()}
+        try:
+            model: nn.Module = factory(**merged)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{self.name} does not take the options {options} ({error})", "see its docstring") from None
+        return model
+
+
+_ENTRIES = (
+    ModelEntry(
+        "edge-n",
+        "edge_harmony.models.edge:EdgeNet",
+        "affine",
+        0,
+        0,
+        "smallest of the edge family",
+        {"widths": (16, 24, 32, 64, 96), "hidden": 64},
+    ),
+    ModelEntry(
+        "edge-s",
+        "edge_harmony.models.edge:EdgeNet",
+        "affine",
+        0,
+        0,
+        "the default: affine colour transforms at 1/8, INT8",
+        {"widths": (32, 32, 56, 96, 128), "hidden": 128},
+    ),
+    ModelEntry(
+        "edge-m",
+        "edge_harmony.models.edge:EdgeNet",
+        "affine",
+        0,
+        0,
+        "largest of the edge family",
+        {"widths": (32, 48, 96, 160, 224), "hidden": 192},
+    ),
+    ModelEntry(
+        "hdnet",
+        "edge_harmony.models.hdnet:HDNet",
+        "rgb",
+        0,
+        0,
+        "HDNet of the paper (ACM MM 2023)",
+        {"width": 32},
+    ),
+    ModelEntry(
+        "hdnet-lite",
+        "edge_harmony.models.hdnet:HDNet",
+        "rgb",
+        0,
+        0,
+        "HDNet-lite of the paper (ACM MM 2023)",
+        {"width": 8},
+    ),
+)
+MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def find_model(name: str) -> ModelEntry:
+    """The registry's entry of a name.
+
+    Raises:
+        UsageError: there is none; the message names the closest, nothing is guessed.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    close = difflib.get_close_matches(name, MODELS, 1)
+    hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(MODELS)}"
+    raise UsageError(f"there is no model {name!r}", hint)
+
+
+def build_model(name: str, **options: Any) -> nn.Module:
+    """Build a network of the registry with fresh weights."""
+    return find_model(name).build(**options)
+
+
+def weights_folder() -> Path:
+    """Where the weights and artifacts that ship with the package lie."""
+    return Path(__file__).parent / "weights"
+
+
+def bundled_weights(name: str) -> Path:
+    """The shipped weights of a network.
+
+    Raises:
+        UsageError: none are shipped.
+    """
+    path = weights_folder() / f"{find_model(name).name}.safetensors"
+    if not path.is_file():
+        shipped = sorted(p.stem for p in weights_folder().glob("*.safetensors"))
+        raise UsageError(
+            f"no weights of {name} are shipped", f"pass --weights FILE, or use one of: {', '.join(shipped)}"
+        )
+    return path
+
+
+def require_torch() -> None:
+    """Raise the one-line error if torch is missing."""
+    try:
+        importlib.import_module("torch")
+    except ImportError:
+        raise CapabilityError("this needs torch, which is not installed", "pip install 'edge-harmony[train]'") from None

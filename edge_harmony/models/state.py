@@ -1,0 +1,127 @@
+"""Weights on disk: safetensors, with what is needed to rebuild the network in the file's header."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from edge_harmony.artifact import atomic_write
+from edge_harmony.errors import ArtifactError, UsageError
+from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
+from edge_harmony.models.registry import bundled_weights, find_model
+
+FORMAT = "edge-harmony-weights-1"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weights file as read.
+
+    Attributes:
+        name: of the network in the registry.
+        options: of its factory.
+        folded: norms are folded into the convolutions.
+        ranges: activation ranges of quantization points by name; empty if never quantized.
+        tensors: the state dict without the ranges.
+        recipe_sha256: of the recipe that trained it, if one did.
+    """
+
+    name: str
+    options: dict[str, Any]
+    folded: bool
+    ranges: dict[str, float]
+    tensors: dict[str, Tensor]
+    recipe_sha256: str | None
+
+
+def save_weights(
+    path: Path,
+    model: nn.Module,
+    *,
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    recipe_sha256: str | None = None,
+) -> None:
+    """Write a network's weights, with its activation ranges if it was prepared for quantization."""
+    ranges = activation_ranges(model)
+    state = {k: v for k, v in model.state_dict().items() if k.rpartition(".")[0] not in ranges}
+    folded = any(isinstance(m, ConvUnit) and isinstance(m.norm, nn.Identity) for m in model.modules())
+    metadata = {
+        "format": FORMAT,
+        "model": name,
+        "options": json.dumps(dict(options or {})),
+        "folded": json.dumps(folded),
+        "ranges": json.dumps(ranges),
+        "recipe_sha256": recipe_sha256 or "",
+    }
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+    atomic_write(path, save(tensors, metadata=metadata))
+
+
+def activation_ranges(model: nn.Module) -> dict[str, float]:
+    """Scales of the quantization points that hold one, by the point's name in the network."""
+    return {
+        name: float(scale)
+        for name, module in model.named_modules()
+        if isinstance(scale := getattr(module, "scale", None), Tensor) and scale.ndim == 0
+    }
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a weights file.
+
+    Raises:
+        UsageError: the file does not exist.
+        ArtifactError: it is damaged or not a weights file of ours.
+    """
+    if not path.is_file():
+        raise UsageError(f"there are no weights {path}", "check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+        if metadata.get("format") != FORMAT:
+            raise ArtifactError(
+                f"{path} is a safetensors file but has no edge-harmony weights", "convert it with edge-harmony import"
+            )
+        return Weights(
+            name=metadata["model"],
+            options=json.loads(metadata["options"]),
+            folded=json.loads(metadata["folded"]),
+            ranges=json.loads(metadata["ranges"]),
+            tensors=tensors,
+            recipe_sha256=metadata["recipe_sha256"] or None,
+        )
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ArtifactError(f"the weights {path} are damaged ({error})", "download or train them again") from None
+
+
+def resolve_weights(name: str, path: Path | None = None) -> Path:
+    """The weights file to use for a network: ``path``, else the shipped ones."""
+    return path if path is not None else bundled_weights(name)
+
+
+def restore(name: str, weights: Weights) -> nn.Module:
+    """Build a network in evaluation mode with the tensors of a weights file, in float.
+
+    Raises:
+        ArtifactError: the weights are of another network or do not fit it.
+    """
+    if weights.name != name:
+        raise ArtifactError(f"these are weights of {weights.name}, not of {name}", f"pass --model {weights.name}")
+    model = find_model(name).build(**weights.options)
+    if weights.folded:
+        fold_norms(model)
+    try:
+        model.load_state_dict(weights.tensors)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise ArtifactError(f"the weights do not fit {name} ({detail})", "train or convert them again") from None
+    return model.eval()

@@ -1,0 +1,137 @@
+"""The one way from a composite and a mask to a harmonized picture, whatever runs the network.
+
+Any size in: picture and mask are brought to the network's working size, the network predicts something coarse, and the apply step
+works at the picture's own size. Training's validation, every backend and the benchmark use these functions.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.apply import apply_grid
+from edge_harmony.backends.base import Runner
+from edge_harmony.errors import InputError
+from edge_harmony.images import check_float_range
+
+log = logging.getLogger("edge_harmony")
+
+_SPREAD_WINDOW = (9, 9)
+
+
+def harmonize_pixels(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+    """Harmonize one picture.
+
+    Args:
+        runner: a loaded network.
+        composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA; uint8, uint16, or floating point in [0, 1].
+        mask: ``(H, W)`` or ``(H, W, 1)``; uint8 or uint16 (full scale is the foreground), bool, or floating point in [0, 1].
+
+    Returns:
+        An array like ``composite``. Pixels with a mask of 0 are equal to it bit for bit, and so is alpha.
+
+    Raises:
+        InputError: shapes, types or values do not fit.
+    """
+    check_composite(composite)
+    weight = normalized_mask(mask)
+    if weight.shape != composite.shape[:2]:
+        raise InputError(
+            f"mask is {weight.shape[1]}x{weight.shape[0]} but composite is {composite.shape[1]}x{composite.shape[0]}",
+            "resize it or pass --fit-mask",
+        )
+    if not weight.any():
+        log.warning("the mask is empty: the picture is returned unchanged")
+        return composite.copy()
+    colour = composite[..., :3]
+    working = colour if composite.dtype != np.float16 and composite.dtype != np.float64 else colour.astype(np.float32)
+    grid = predict(runner, working, weight)
+    changed = apply_grid(np.ascontiguousarray(working), weight, grid)
+    result = composite.copy()
+    np.copyto(result[..., :3], changed.astype(composite.dtype, copy=False), where=(weight > 0)[..., None])
+    return result
+
+
+def predict(runner: Runner, composite: NDArray[Any], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Run the network at its working size.
+
+    Args:
+        runner: a loaded network.
+        composite: ``(H, W, 3)`` RGB; uint8, uint16 or float32 in [0, 1].
+        mask: ``(H, W)`` float32 in [0, 1].
+
+    Returns:
+        A grid for :func:`~edge_harmony.apply.apply_grid`: ``(12, h, w)`` affine or ``(3, h, w)`` difference. A network
+        that paints a picture is turned into the difference it makes.
+    """
+    spec = runner.io_spec
+    size = (spec.width, spec.height)
+    small = _to_unit(_resize(composite, size))
+    small_mask = np.clip(_resize(mask, size), 0, 1)
+    planes = np.ascontiguousarray(small.transpose(2, 0, 1)[None])
+    output = runner.infer(planes, np.ascontiguousarray(small_mask[None, None]))[0]
+    if not np.isfinite(output).all():
+        raise InputError("the network returned values that are not finite", "report this picture, or use another model")
+    return _spread(output - planes[0], small_mask) if spec.output == "rgb" else output
+
+
+def check_composite(composite: NDArray[Any]) -> None:
+    """Refuse arrays that are no picture.
+
+    Raises:
+        InputError: wrong shape, empty, wrong type, or float values outside [0, 1].
+    """
+    if composite.ndim != 3 or composite.shape[2] not in (3, 4) or 0 in composite.shape:
+        raise InputError(f"composite has the shape {composite.shape}", "give (H, W, 3) RGB or (H, W, 4) RGBA")
+    if composite.dtype.kind == "f":
+        check_float_range(composite, "composite")
+    elif composite.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"composite has the type {composite.dtype}", "give uint8, uint16 or float in [0, 1]")
+
+
+def normalized_mask(mask: NDArray[Any]) -> NDArray[np.float32]:
+    """Masks as people have them to ``(H, W)`` float32 in [0, 1]; see :func:`harmonize_pixels`."""
+    if mask.ndim == 3 and mask.shape[2] == 1:
+        mask = mask[..., 0]
+    if mask.ndim != 2:
+        raise InputError(f"mask has the shape {mask.shape}", "give (H, W), white in the foreground")
+    if mask.dtype == np.bool_:
+        return mask.astype(np.float32)
+    if mask.dtype.kind == "f":
+        check_float_range(mask, "mask")
+        return np.ascontiguousarray(mask, dtype=np.float32)
+    if mask.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"mask has the type {mask.dtype}", "give uint8, uint16, bool or float in [0, 1]")
+    return mask.astype(np.float32) / np.float32(np.iinfo(mask.dtype).max)
+
+
+def fit_mask(mask: NDArray[np.float32], composite: NDArray[Any]) -> NDArray[np.float32]:
+    """Resize a mask to the composite's size."""
+    return np.clip(_resize(mask, (composite.shape[1], composite.shape[0])), 0, 1)
+
+
+def _resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Area averaging where both sides shrink, else bilinear; ``size`` is (width, height)."""
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    shrinks = width >= size[0] and height >= size[1]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _to_unit(image: NDArray[Any]) -> NDArray[np.float32]:
+    if image.dtype == np.float32:
+        return image
+    return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+
+
+def _spread(difference: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Continue a difference beyond the mask, so that upsampling does not mix in what the network painted outside."""
+    weight = cv2.blur(mask, _SPREAD_WINDOW)
+    blurred = cv2.blur(np.ascontiguousarray((difference * mask).transpose(1, 2, 0)), _SPREAD_WINDOW)
+    outside = (blurred / np.maximum(weight, 1e-6)[..., None]).transpose(2, 0, 1)
+    return np.where(mask > 0.5, difference, outside).astype(np.float32)

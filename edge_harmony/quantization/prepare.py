@@ -1,0 +1,111 @@
+"""Turning a float network into one that is trained, run and exported with 8-bit arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from edge_harmony.errors import ArtifactError, CapabilityError, InputError
+from edge_harmony.models.layers.conv_unit import ConvUnit, QuantPoint
+from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d
+
+
+def prepare_qat(model: nn.Module) -> nn.Module:
+    """Replace every quantization point and every convolution by its fake-quantized twin, in place.
+
+    The norms must be folded (:func:`~edge_harmony.models.layers.conv_unit.fold_norms`). Calling it again changes nothing.
+
+    Raises:
+        CapabilityError: the network marks no quantization points.
+    """
+    if not any(isinstance(module, QuantPoint | ActivationQuantizer) for module in model.modules()):
+        raise CapabilityError(
+            f"{type(model).__name__} marks no quantization points", "use fp32, or a network of the edge family"
+        )
+    for module in list(model.modules()):
+        if isinstance(module, ConvUnit) and not isinstance(module.norm, nn.Identity):
+            raise ValueError("fold the norms before preparing for quantization")
+        for name, child in list(module.named_children()):
+            if type(child) is QuantPoint:
+                setattr(module, name, ActivationQuantizer())
+            elif type(child) is nn.Conv2d:
+                setattr(module, name, _quantized(child))
+    return model
+
+
+def _quantized(conv: nn.Conv2d) -> QuantizedConv2d:
+    twin = QuantizedConv2d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,  # type: ignore[arg-type]
+        conv.stride,  # type: ignore[arg-type]
+        conv.padding,  # type: ignore[arg-type]
+        bias=conv.bias is not None,
+    )
+    twin.weight = nn.Parameter(conv.weight.detach().clone())
+    if conv.bias is not None:
+        twin.bias = nn.Parameter(conv.bias.detach().clone())
+    return twin
+
+
+@torch.no_grad()
+def observe_with(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Set activation scales from calibration batches: the mean over batches of the largest magnitude.
+
+    Args:
+        model: prepared network; it runs in float while it is observed.
+        batches: ``(composite, mask)`` as the network takes them.
+
+    Raises:
+        InputError: there are no batches, or they hold values that are not finite.
+    """
+    quantizers = [module for module in model.modules() if isinstance(module, ActivationQuantizer)]
+    set_quantization(model, enabled=False)
+    for quantizer in quantizers:
+        quantizer.scale.zero_()
+    seen = 0
+    hooks = [quantizer.register_forward_hook(_observer(lambda: seen)) for quantizer in quantizers]
+    try:
+        for composite, mask in batches:
+            if not bool(composite.isfinite().all() and mask.isfinite().all()):
+                raise InputError("the calibration batches hold values that are not finite", "check the pictures")
+            seen += 1
+            model(composite, mask)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        set_quantization(model, enabled=True)
+    if not seen:
+        raise InputError("the calibration set is empty", "give at least one picture")
+
+
+def _observer(seen):  # type: ignore[no-untyped-def]
+    def hook(module: ActivationQuantizer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        module.observe(output, 1 / seen())
+
+    return hook
+
+
+def set_quantization(model: nn.Module, *, enabled: bool) -> None:
+    """Switch fake quantization on or off: off, a prepared network is the float reference with the same weights."""
+    for module in model.modules():
+        if isinstance(module, ActivationQuantizer | QuantizedConv2d):
+            module.enabled = enabled
+
+
+def load_ranges(model: nn.Module, ranges: Mapping[str, float]) -> None:
+    """Give a prepared network the activation scales of a weights file.
+
+    Raises:
+        ArtifactError: scales are missing, unknown or not positive.
+    """
+    quantizers = {n: m for n, m in model.named_modules() if isinstance(m, ActivationQuantizer)}
+    if set(quantizers) != set(ranges):
+        odd = sorted(set(quantizers) ^ set(ranges))
+        raise ArtifactError(f"activation ranges do not fit the network (first: {odd[0]})", "train or calibrate again")
+    for name, quantizer in quantizers.items():
+        if not ranges[name] > 0:
+            raise ArtifactError(f"the activation range of {name} is {ranges[name]}", "train or calibrate again")
+        quantizer.scale.fill_(ranges[name])

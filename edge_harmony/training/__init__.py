@@ -1,0 +1,1 @@
+"""Training: typed recipes, losses, the trainer, its checkpoints; needs the extra ``[train]``."""

@@ -1,0 +1,125 @@
+"""Training pictures in memory: decoded once, square, 8 bits, ready to be gathered into batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edge_harmony.data.iharmony4 import Triplet, read_split
+from edge_harmony.data.photos import MaskedPhoto, read_photos
+from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
+from edge_harmony.images import read_mask, read_picture
+from edge_harmony.training.recipe import DataConfig
+
+Sample = Triplet | MaskedPhoto
+
+
+@dataclass(frozen=True)
+class PictureStore:
+    """Pictures as uint8 tensors: ``real`` and ``given`` ``(N, 3, S, S)``, ``mask`` ``(N, 1, S, S)`` (0..255)."""
+
+    real: Tensor
+    mask: Tensor
+    given: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.real)
+
+    def gather(self, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Samples by index as float tensors in [0, 1] on ``device``: real, mask, given."""
+
+        def pick(tensor: Tensor) -> Tensor:
+            return tensor[index.to(tensor.device)].to(device, non_blocking=True).float() / 255
+
+        return pick(self.real), pick(self.mask), None if self.given is None else pick(self.given)
+
+
+def split_samples(config: DataConfig) -> tuple[list[Sample], list[Sample]]:
+    """Training and validation samples of a data configuration.
+
+    Held out are whole real pictures, chosen by a hash of their name: the same on every machine, whatever the order of the
+    list, and no picture is on both sides.
+
+    Raises:
+        UsageError: the recipe names no root and none was given.
+        InputError: the split leaves no training samples.
+    """
+    if config.root is None:
+        raise UsageError("no data root", "pass --data ROOT or set data.root in the recipe")
+    samples: Sequence[Sample] = (
+        read_split(config.root, "train") if config.layout == "iharmony4" else read_photos(config.root)
+    )
+    train: list[Sample] = []
+    held: list[Sample] = []
+    for sample in samples:
+        (held if _share(sample) < config.validation else train).append(sample)
+    if not train:
+        raise InputError(f"{config.root} leaves no training samples", "use more data or a smaller data.validation")
+    return train, held
+
+
+def _share(sample: Sample) -> float:
+    path = sample.real if isinstance(sample, Triplet) else sample.photo
+    key = f"{path.parent.parent.name}/{path.stem}" if isinstance(sample, Triplet) else path.stem
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
+
+
+def load_store(samples: Sequence[Sample], side: int) -> PictureStore:
+    """Decode samples to squares of ``side`` pixels, in parallel.
+
+    Raises:
+        InputError: files are missing, broken or of sizes that differ; one error names the first of them.
+    """
+    with ThreadPoolExecutor() as pool:
+        loaded = list(pool.map(lambda sample: _attempt(sample, side), samples))
+    broken = [item for item in loaded if isinstance(item, str)]
+    if broken:
+        raise InputError(f"{len(broken)} samples cannot be read: {'; '.join(broken[:5])}", "restore the files")
+    items = [item for item in loaded if not isinstance(item, str)]
+    given = None if items[0][2] is None else _stack([item[2] for item in items])
+    return PictureStore(_stack([item[0] for item in items]), _stack([item[1] for item in items]), given)
+
+
+def _attempt(sample: Sample, side: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None] | str:
+    try:
+        if isinstance(sample, Triplet):
+            composite, mask, real = sample.load()
+            return _square(real, side), _square_mask(mask, side), _square(composite, side)
+        picture, mask = read_picture(sample.photo).pixels[..., :3], read_mask(sample.mask)
+        if picture.shape[:2] != mask.shape:
+            raise InputError(f"{sample.mask.name} is not of the size of {sample.photo.name}")
+        return _square(_eight_bits(picture), side), _square_mask(mask, side), None
+    except EdgeHarmonyError as error:
+        return error.message
+
+
+def _eight_bits(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    if picture.dtype == np.uint8:
+        return picture
+    peak = 1.0 if picture.dtype == np.float32 else 65535.0
+    return np.rint(picture.astype(np.float32) * (255 / peak)).astype(np.uint8)
+
+
+def _square(picture: NDArray[Any], side: int) -> NDArray[Any]:
+    resized = cv2.resize(np.ascontiguousarray(picture), (side, side), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(resized.transpose(2, 0, 1))
+
+
+def _square_mask(mask: NDArray[np.float32], side: int) -> NDArray[Any]:
+    resized = cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)
+    return np.rint(resized * 255).astype(np.uint8)[None]
+
+
+def _stack(arrays: Sequence[NDArray[Any] | None]) -> Tensor:
+    return torch.from_numpy(np.stack([array for array in arrays if array is not None]))
+
+

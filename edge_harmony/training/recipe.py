@@ -1,0 +1,101 @@
+"""Training recipes: everything that decides a result, as data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edge_harmony.data.synthesis import SynthesisConfig
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(BaseModel):
+    """Which network, and its factory's options."""
+
+    model_config = _STRICT
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class DataConfig(BaseModel):
+    """Where the pictures are; ``--data`` on the command line takes the place of ``root``."""
+
+    model_config = _STRICT
+
+    root: Path | None = None
+    layout: Literal["iharmony4", "photos"] = "iharmony4"
+    validation: float = Field(0.08, ge=0, lt=0.5, description="share of the real pictures held out of training")
+
+
+class StageConfig(BaseModel):
+    """One stretch of training; stages run one after the other on the same weights.
+
+    ``images`` are training images seen (not optimizer steps), so that recipes of different batch sizes compare.
+    """
+
+    model_config = _STRICT
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    images: int = Field(gt=0)
+    size: int = Field(256, ge=32, le=1024, multiple_of=32)
+    batch: int = Field(32, ge=1, description="global batch, over all processes")
+    learning_rate: float = Field(2e-3, gt=0)
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    milestones: tuple[float, ...] = Field((100 / 120, 110 / 120), description="of schedule step, as shares")
+    decay: float = Field(0.1, gt=0, le=1, description="of schedule step; of cosine the final share is 0.01")
+    warmup: int = Field(0, ge=0, description="images over which the rate rises linearly")
+    freeze: float = Field(1.0, ge=0, le=1, description="share after which norms and ranges keep their statistics")
+    loss_stride: Literal[1, 2, 4] = Field(1, description="the loss is taken at 1/stride of the input's size")
+    quantize: bool = Field(False, description="fold norms and train with fake quantization")
+
+    @model_validator(mode="after")
+    def _check(self) -> StageConfig:
+        if list(self.milestones) != sorted(self.milestones) or not all(0 < m < 1 for m in self.milestones):
+            raise ValueError("milestones must increase within 0 and 1")
+        return self
+
+
+class OptimizerConfig(BaseModel):
+    """The optimizer and what keeps it stable."""
+
+    model_config = _STRICT
+
+    kind: Literal["adamw", "adam"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(1e-4, ge=0)
+    clip_norm: float = Field(1.0, gt=0, description="largest global gradient norm")
+
+
+class Recipe(BaseModel):
+    """A whole training run."""
+
+    model_config = _STRICT
+
+    seed: int = 0
+    model: ModelConfig
+    data: DataConfig = DataConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
+    loss: Literal["foreground_mse"] = "foreground_mse"
+    foreground_floor: float = Field(
+        100 / 256**2, ge=0, description="smallest foreground share the loss divides by (HDNet: 100 pixels of 256x256)"
+    )
+    amp: bool = Field(True, description="bfloat16 autocast on CUDA devices; CPUs train in float32")
+    validate_every: int = Field(50_000, gt=0, description="images between validations")
+    checkpoint_every: int = Field(20_000, gt=0, description="images between checkpoints")
+    stages: tuple[StageConfig, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) != len(names):
+            raise ValueError("stages need different names")
+        quantized = [stage.quantize for stage in self.stages]
+        if quantized != sorted(quantized):
+            raise ValueError("a stage without quantization cannot follow one with it")
+        return self

@@ -1,0 +1,310 @@
+"""The trainer: runs a recipe's stages, from one process or many, and can be stopped at any moment.
+
+Every optimizer step seeds its own generators from (seed, stage, images, rank) and the schedule is a function of the images
+seen, so a run that is killed and resumed gives the same result as one that was not.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from edge_harmony.artifact import atomic_write, make_folder, write_json
+from edge_harmony.data.synthesis import Batch, synthesize
+from edge_harmony.errors import TrainingError
+from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.layers.conv_unit import fold_norms
+from edge_harmony.models.registry import build_model
+from edge_harmony.models.state import save_weights
+from edge_harmony.quantization.fake_quant import ActivationQuantizer
+from edge_harmony.quantization.prepare import observe_with, prepare_qat
+from edge_harmony.training.checkpoint import Position, read_checkpoint, save_checkpoint
+from edge_harmony.training.dataset import PictureStore, Sample, load_store, split_samples
+from edge_harmony.training.distributed import World
+from edge_harmony.training.losses import foreground_mse
+from edge_harmony.training.recipe import Recipe, StageConfig
+from edge_harmony.training.validation import validate
+
+STORE_MARGIN = 9 / 8
+"""Pictures are kept this much larger than the training size, so that crops keep their sharpness."""
+
+_CALIBRATION_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress bar shows: share done, images per second, seconds left, smoothed loss (of identity: 1)."""
+
+    stage: str
+    images: int
+    total: int
+    rate: float
+    remaining: float
+    loss: float
+
+
+class Trainer:
+    """Train one recipe.
+
+    Args:
+        recipe: what to do.
+        output: folder for ``checkpoint.safetensors``, ``log.csv``, ``summary.json`` and the weights.
+        world: this process's place; see :func:`edge_harmony.training.distributed.join_world`.
+        report: called about once a second in the main process with a :class:`Progress`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        output: Path,
+        world: World,
+        report: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.output = make_folder(output)
+        self.world = world
+        self.report = report
+        canonical = recipe.model_dump(mode="json")
+        canonical["data"].pop("root")
+        self.recipe_sha256 = hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
+        for stage in recipe.stages:
+            if stage.batch % world.size:
+                raise TrainingError(
+                    f"stage {stage.name}: batch {stage.batch} does not divide among {world.size} processes",
+                    "change the batch or the number of processes",
+                )
+        self.train_samples, self.held_samples = split_samples(recipe.data)
+        torch.manual_seed(recipe.seed)
+        self.model = build_model(recipe.model.name, **recipe.model.options).to(world.device)
+        self.position = Position()
+        self.average: dict[str, Tensor] = {}
+        self._stores: dict[int, PictureStore] = {}
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run's checkpoint lies."""
+        return self.output / "checkpoint.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        """Where the finished weights lie."""
+        return self.output / f"{self.recipe.model.name}.safetensors"
+
+    def run(self, *, resume: bool = False) -> dict[str, Any]:
+        """Train to the end and return the summary that ``summary.json`` holds.
+
+        Raises:
+            TrainingError: the loss is not finite, or the checkpoint is not of this recipe.
+        """
+        restored = read_checkpoint(self.checkpoint, self.recipe_sha256) if resume else None
+        if restored is not None:
+            self.position = restored.position
+        for number in range(self.position.stage, len(self.recipe.stages)):
+            stage = self.recipe.stages[number]
+            if restored is None:
+                self.position.stage, self.position.images = number, 0
+            if stage.quantize:
+                self._prepare_quantization(stage, calibrate=restored is None)
+            optimizer = self._optimizer()
+            if restored is not None:
+                self.model.load_state_dict(restored.model)
+                self.average = {k: v.to(self.world.device) for k, v in restored.average.items()}
+                restored.restore_optimizer(optimizer)
+                restored = None
+            else:
+                self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
+            self._run_stage(stage, optimizer)
+            self.model.load_state_dict(self.average)
+        return self._finish()
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        settings = self.recipe.optimizer
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        kind = torch.optim.AdamW if settings.kind == "adamw" else torch.optim.Adam
+        return kind(groups, lr=1e-3, betas=settings.betas)
+
+    def _prepare_quantization(self, stage: StageConfig, *, calibrate: bool) -> None:
+        """Fold norms and insert fake quantization; ranges start from calibration batches."""
+        self.model = prepare_qat(fold_norms(self.model)).to(self.world.device)
+        if calibrate:
+            self.model.eval()
+            batches = [self._batch(stage, k * stage.batch) for k in range(_CALIBRATION_BATCHES)]
+            observe_with(self.model, [(batch.composite, batch.mask) for batch in batches])
+
+    def _store(self, stage: StageConfig) -> PictureStore:
+        side = math.ceil(stage.size * STORE_MARGIN)
+        if side not in self._stores:
+            self._stores = {side: load_store(self.train_samples, side)}
+        return self._stores[side]
+
+    def _batch(self, stage: StageConfig, images: int) -> Batch:
+        """This process's share of the batch that starts at ``images``."""
+        store, share = self._store(stage), stage.batch // self.world.size
+        picker = torch.Generator().manual_seed(self._seed(images))
+        index = torch.randint(len(store), (stage.batch,), generator=picker)
+        index = index[self.world.rank * share : (self.world.rank + 1) * share]
+        device = self.world.device
+        real, mask, given = store.gather(index, device)
+        dice = torch.Generator(device).manual_seed(self._seed(images, self.world.rank + 1))
+        return synthesize(real, mask, given, stage.size, self.recipe.synthesis, dice)
+
+    def _seed(self, images: int, stream: int = 0) -> int:
+        key = f"{self.recipe.seed}/{self.position.stage}/{images}/{stream}"
+        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
+
+    def _run_stage(self, stage: StageConfig, optimizer: torch.optim.Optimizer) -> None:
+        model: nn.Module = self.model
+        parallel = model
+        if self.world.size > 1:
+            ids = [self.world.device.index] if self.world.device.type == "cuda" else None
+            parallel = DistributedDataParallel(model, device_ids=ids)
+        position, recipe = self.position, self.recipe
+        self._store(stage)
+        started, start_images, shown, smooth = time.monotonic(), position.images, 0.0, math.nan
+        while position.images < stage.images:
+            self._set_mode(model, stage)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(stage, position.images)
+            batch = self._batch(stage, position.images)
+            autocast = recipe.amp and not stage.quantize and self.world.device.type == "cuda"
+            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=autocast):
+                output = parallel(batch.composite, batch.mask)
+            loss, identity = self._losses(output.float(), batch, stage, str(model.output))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
+            if not bool(torch.isfinite(norm)):
+                raise TrainingError(
+                    f"the loss is not finite after {position.total} images", "lower the learning rate and resume"
+                )
+            optimizer.step()
+            previous, position.images = position.images, position.images + stage.batch
+            position.total += stage.batch
+            self._update_average(model, position.images // stage.batch)
+            relative = float(loss.detach() / identity.clamp_min(1e-9))
+            smooth = relative if math.isnan(smooth) else 0.99 * smooth + 0.01 * relative
+            now = time.monotonic()
+            if self.report and self.world.is_main and now - shown > 1:
+                rate = (position.images - start_images) / (now - started)
+                left = (stage.images - position.images) / rate
+                self.report(Progress(stage.name, position.images, stage.images, rate, left, smooth))
+                shown = now
+            last = position.images >= stage.images
+            if last or previous // recipe.validate_every != position.images // recipe.validate_every:
+                self._validate(stage, smooth)
+            if last or previous // recipe.checkpoint_every != position.images // recipe.checkpoint_every:
+                self._save(optimizer)
+
+    def _set_mode(self, model: nn.Module, stage: StageConfig) -> None:
+        model.train()
+        if self.position.images >= stage.freeze * stage.images:
+            for module in model.modules():
+                if isinstance(module, nn.BatchNorm2d | ActivationQuantizer):
+                    module.eval()
+
+    def _losses(self, output: Tensor, batch: Batch, stage: StageConfig, kind: str) -> tuple[Tensor, Tensor]:
+        """The training loss, and what it would be for the composite itself."""
+        composite, real, mask = batch.composite, batch.real, batch.mask
+        if stage.loss_stride > 1:
+            composite, real, mask = (
+                nn.functional.avg_pool2d(x, stage.loss_stride) for x in (composite, real, mask)
+            )
+        result = apply_coarse(composite, mask, output, kind)
+        floor = self.recipe.foreground_floor
+        return foreground_mse(result, real, mask, floor), foreground_mse(composite, real, mask, floor)
+
+    @torch.no_grad()
+    def _update_average(self, model: nn.Module, steps: int) -> None:
+        decay = min(self.recipe.ema, (1 + steps) / (10 + steps)) if self.recipe.ema else 0.0
+        for name, value in model.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def _validate(self, stage: StageConfig, loss: float) -> None:
+        """Score the averaged weights on the held-out pictures, in the main process."""
+        if self.world.is_main:
+            row: dict[str, Any] = {"stage": stage.name, "images": self.position.total, "loss": round(loss, 5)}
+            if self.held_samples:
+                row |= self._score(self.held_samples)
+            self.position.history.append(row)
+            self._write_log()
+        self.world.barrier()
+
+    def _score(self, samples: list[Sample]) -> dict[str, float]:
+        kept = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        self.model.eval()
+        try:
+            return validate(self.model, samples, self.recipe, self.world.device)
+        finally:
+            self.model.load_state_dict(kept)
+
+    def _write_log(self) -> None:
+        fields = list(dict.fromkeys(key for row in self.position.history for key in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fields, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.position.history)
+        atomic_write(self.output / "log.csv", text.getvalue().encode())
+
+    def _save(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.world.is_main:
+            save_checkpoint(
+                self.checkpoint, self.recipe_sha256, self.position, self.model, self.average, optimizer
+            )
+        self.world.barrier()
+
+    def _finish(self) -> dict[str, Any]:
+        last = self.position.history[-1] if self.position.history else {}
+        summary = {
+            "model": self.recipe.model.name,
+            "recipe_sha256": self.recipe_sha256,
+            "images": self.position.total,
+            "training_samples": len(self.train_samples),
+            "validation_samples": len(self.held_samples),
+            "validation": {k: v for k, v in last.items() if k not in ("stage", "images", "loss")},
+            "weights": str(self.weights),
+        }
+        if self.world.is_main:
+            save_weights(
+                self.weights,
+                self.model.eval(),
+                name=self.recipe.model.name,
+                options=self.recipe.model.options,
+                recipe_sha256=self.recipe_sha256,
+            )
+            write_json(self.output / "summary.json", summary)
+        self.world.barrier()
+        return summary
+
+
+def learning_rate(stage: StageConfig, images: int) -> float:
+    """The rate for the step that starts at ``images``: linear warm-up, then cosine, steps or constant."""
+    share = images / stage.images
+    rate = stage.learning_rate
+    if stage.schedule == "cosine":
+        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
+    elif stage.schedule == "step":
+        rate *= stage.decay ** sum(share >= milestone for milestone in stage.milestones)
+    if images < stage.warmup:
+        rate *= (images + stage.batch) / (stage.warmup + stage.batch)
+    return rate
