@@ -1,1 +1,40 @@
-"""edge-harmony."""
+"""edge-harmony: image harmonization on edge devices.
+
+The public API; everything is imported when first used, so that ``import edge_harmony`` stays cheap and needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_harmony.backends.onnx.export import export_onnx
+    from edge_harmony.comparison import compare
+    from edge_harmony.errors import EdgeHarmonyError
+    from edge_harmony.evaluation import evaluate
+    from edge_harmony.harmonizer import Harmonizer
+    from edge_harmony.models.state import load_model
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "EdgeHarmonyError": "edge_harmony.errors",
+    "Harmonizer": "edge_harmony.harmonizer",
+    "compare": "edge_harmony.comparison",
+    "evaluate": "edge_harmony.evaluation",
+    "export_onnx": "edge_harmony.backends.onnx.export",
+    "load_model": "edge_harmony.models.state",
+}
+
+__all__ = ["EdgeHarmonyError", "Harmonizer", "__version__", "compare", "evaluate", "export_onnx", "load_model"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from edge_harmony.models.layers.color_transform import AFFINE_CHANNELS, uncentre
 from edge_harmony.models.layers.conv_unit import ConvUnit, QuantPoint
 from edge_harmony.models.layers.masks import region_statistics
+from edge_harmony.models.layers.rain import RAIN
 from edge_harmony.models.layers.region_modulation import RegionModulation
 
 STRIDE = 32
@@ -33,11 +34,18 @@ class EdgeNet(nn.Module):
     Args:
         widths: channels at 1/2, 1/4, 1/8, 1/16 and 1/32.
         hidden: width of the modulation's fully connected layers.
+        rain: exchange statistics in the decoder by RAIN, as HDNet does, and modulate at 1/32 only.
     """
 
     output = "affine"
 
-    def __init__(self, widths: tuple[int, int, int, int, int] = (32, 32, 64, 96, 128), hidden: int = 128) -> None:
+    def __init__(
+        self,
+        widths: tuple[int, int, int, int, int] = (32, 32, 56, 96, 128),
+        hidden: int = 128,
+        *,
+        rain: bool = False,
+    ) -> None:
         super().__init__()
         if len(widths) != 5:
             raise ValueError(f"widths must name five levels, got {len(widths)}")
@@ -48,19 +56,21 @@ class EdgeNet(nn.Module):
             for i, o in zip(widths[:-1], widths[1:], strict=True)
         ]
         self.encoder = nn.ModuleList(encoder)
-        self.modulate = nn.ModuleList()
-        self.quantize_modulated = nn.ModuleList()
+        self.modulate = RegionModulation(widths[4], _COLOUR_STATISTICS, hidden)
+        self.quantize_modulated = QuantPoint()
         self.lateral = nn.ModuleList()
         self.quantize_sum = nn.ModuleList()
         self.merge = nn.ModuleList()
-        for level in (4, 3):
-            self.modulate.append(RegionModulation(widths[level], _COLOUR_STATISTICS, hidden))
-            self.quantize_modulated.append(QuantPoint())
-            self.lateral.append(ConvUnit(widths[level], widths[level - 1], kernel=1, relu=False))
+        self.match = nn.ModuleList()
+        self.quantize_matched = nn.ModuleList()
+        for coarse, fine in ((4, 3), (3, 2)):
+            self.lateral.append(ConvUnit(widths[coarse], widths[fine], kernel=1, relu=False))
             self.quantize_sum.append(QuantPoint())
-            self.merge.append(ConvUnit(widths[level - 1], widths[level - 1]))
-        self.modulate.append(RegionModulation(widths[2], _COLOUR_STATISTICS, hidden))
-        self.quantize_modulated.append(QuantPoint())
+            self.merge.append(ConvUnit(widths[fine], widths[fine]))
+            self.match.append(
+                RAIN(widths[fine], eps=1e-3) if rain else RegionModulation(widths[fine], _COLOUR_STATISTICS, hidden)
+            )
+            self.quantize_matched.append(QuantPoint())
         self.head = nn.Conv2d(widths[2], AFFINE_CHANNELS, 3, 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -87,12 +97,14 @@ class EdgeNet(nn.Module):
         for stage in self.encoder:
             x = stage(x)
             features.append(x)
-        x = self.quantize_modulated[0](self.modulate[0](x, mask, context))
+        x = self.quantize_modulated(self.modulate(x, mask, context))
         for k in range(2):
             skip = features[3 - k]
             lateral = self.lateral[k]
             x = F.interpolate(lateral(x), size=skip.shape[-2:], mode="bilinear", align_corners=False)
             x = lateral.point(x)  # the range before upsampling holds after it: one scale, and the resize stays integer
             x = self.merge[k](self.quantize_sum[k](x + skip))
-            x = self.quantize_modulated[k + 1](self.modulate[k + 1](x, mask, context))
+            match = self.match[k]
+            x = match(x, mask) if isinstance(match, RAIN) else match(x, mask, context)
+            x = self.quantize_matched[k](x)
         return uncentre(self.head(x), mean_f)

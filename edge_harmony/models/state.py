@@ -125,3 +125,18 @@ def restore(name: str, weights: Weights) -> nn.Module:
         detail = str(error).splitlines()[-1].strip()
         raise ArtifactError(f"the weights do not fit {name} ({detail})", "train or convert them again") from None
     return model.eval()
+
+
+def load_model(name: str, weights: Path | str | None = None) -> nn.Module:
+    """A network with weights, in float and evaluation mode.
+
+    Args:
+        name: in the registry.
+        weights: a weights file; by default the shipped one.
+
+    Raises:
+        UsageError: unknown name, or nothing shipped and nothing given.
+        ArtifactError: the weights are damaged or of another network.
+    """
+    path = resolve_weights(name, None if weights is None else Path(weights))
+    return restore(name, read_weights(path))

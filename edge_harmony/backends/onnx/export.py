@@ -1,0 +1,168 @@
+"""Networks to ONNX: float, or with Q/DQ pairs in either flavour; deterministic, with metadata and manifest."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Literal
+
+import onnx
+import torch
+from onnx import ModelProto
+from torch import nn
+
+from edge_harmony.artifact import IOSpec, Manifest, artifact_name, atomic_write, make_folder, sha256_of, write_manifest
+from edge_harmony.backends.onnx.flavour import to_unsigned
+from edge_harmony.errors import ArtifactError, CapabilityError
+from edge_harmony.models.state import Weights, read_weights, restore
+from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d
+from edge_harmony.quantization.prepare import load_ranges, prepare_qat
+
+Flavour = Literal["signed", "unsigned"]
+"""``signed``: TensorRT and Core ML; ``unsigned``: ONNX Runtime and OpenVINO."""
+
+OUTPUT_NAMES = {"rgb": "harmonized", "difference": "difference", "affine": "transform"}
+DEFAULT_OPSET = 18
+METADATA_KEY = "edge_harmony"
+
+
+def export_onnx(
+    name: str,
+    weights_path: Path,
+    folder: Path,
+    *,
+    precision: Literal["fp32", "int8"] = "fp32",
+    flavour: Flavour = "unsigned",
+    size: tuple[int, int] = (256, 256),
+    opset: int = DEFAULT_OPSET,
+    dynamic_batch: bool = True,
+) -> Path:
+    """Export a network and write ``<name>-<HxW>-<precision>.onnx`` with its manifest.
+
+    Args:
+        name: of the network in the registry.
+        weights_path: its weights.
+        folder: where to; created if need be.
+        precision: ``int8`` needs weights with activation ranges.
+        flavour: of the Q/DQ pairs; without effect for ``fp32``.
+        size: working size (height, width).
+        opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
+        dynamic_batch: leave the batch size open.
+
+    Returns:
+        The path of the model.
+
+    Raises:
+        ArtifactError: the weights do not fit or hold no ranges.
+        CapabilityError: the network cannot be quantized, or the exporter fails on it.
+    """
+    weights = read_weights(weights_path)
+    model = exportable(name, weights, precision)
+    proto = trace(model, size, opset=opset, dynamic_batch=dynamic_batch)
+    if precision == "int8" and flavour == "unsigned":
+        proto = to_unsigned(proto)
+    spec = IOSpec(height=size[0], width=size[1], output=str(model.output))  # type: ignore[arg-type]
+    description = {
+        "model": name,
+        "precision": precision,
+        "flavour": flavour if precision == "int8" else None,
+        "io": spec.model_dump(mode="json"),
+        "weights_sha256": sha256_of(weights_path),
+        "recipe_sha256": weights.recipe_sha256,
+    }
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
+    proto.producer_name, proto.producer_version = "edge-harmony", importlib.metadata.version("edge-harmony")
+    path = make_folder(folder) / artifact_name(name, *size, precision, ".onnx")
+    atomic_write(path, proto.SerializeToString(deterministic=True))
+    write_manifest(
+        path,
+        Manifest(
+            **description,
+            backend="onnx",
+            file_sha256=sha256_of(path),
+            versions={package: importlib.metadata.version(package) for package in ("edge-harmony", "onnx", "torch")},
+        ),
+    )
+    return path
+
+
+def exportable(name: str, weights: Weights, precision: str) -> nn.Module:
+    """A network ready to be traced: float, or with its weights as levels and decomposed Q/DQ operators."""
+    model = restore(name, weights)
+    if precision == "fp32":
+        return model
+    if precision != "int8":
+        raise CapabilityError(f"ONNX export does not write {precision}", "use fp32 or int8")
+    if not weights.ranges:
+        prepare_qat(model)  # names the real reason where the network cannot be quantized at all
+        raise ArtifactError(f"these weights of {name} have no activation ranges", "train a quantized stage, or use fp32")
+    load_ranges(prepare_qat(model), weights.ranges)
+    for module in model.modules():
+        if isinstance(module, ActivationQuantizer):
+            module.export_scale = float(module.scale)
+        elif isinstance(module, QuantizedConv2d):
+            module.freeze_for_export()
+    return model
+
+
+def trace(model: nn.Module, size: tuple[int, int], *, opset: int, dynamic_batch: bool) -> ModelProto:
+    """Trace a network to ONNX without files, stack traces or other traces of the machine."""
+    batch = 2 if dynamic_batch else 1
+    inputs = (torch.rand(batch, 3, *size), torch.rand(batch, 1, *size).round())
+    axis = {0: torch.export.Dim("N", min=1, max=4096)}
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                model.eval(),
+                inputs,
+                dynamo=True,
+                opset_version=opset,
+                input_names=["composite", "mask"],
+                output_names=[OUTPUT_NAMES[str(model.output)]],
+                dynamic_shapes=(axis, axis) if dynamic_batch else None,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises many kinds
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CapabilityError(f"the ONNX exporter failed on {type(model).__name__} ({first})", "report it with the versions that edge-harmony doctor prints") from error
+    if program is None:
+        raise CapabilityError("the ONNX exporter returned nothing", "update torch and onnxscript")
+    proto = program.model_proto
+    _strip(proto)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def _strip(proto: ModelProto) -> None:
+    """Remove what differs from machine to machine: documentation, source locations, tracing metadata."""
+    proto.doc_string = ""
+    proto.graph.doc_string = ""
+    del proto.metadata_props[:]
+    for group in (proto.graph.node, proto.graph.input, proto.graph.output, proto.graph.value_info, proto.graph.initializer):
+        for item in group:
+            item.doc_string = ""
+            del item.metadata_props[:]
+    del proto.graph.metadata_props[:]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and per-call warnings out of our streams."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,74 @@
+"""Run an exported network in ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from edge_harmony.artifact import IOSpec, Manifest
+from edge_harmony.errors import ArtifactError, InputError
+
+# x86 CPUs without VNNI multiply unsigned by signed 8 bits with an instruction whose 16-bit sums saturate: wrong numbers. This option
+# has ONNX Runtime use unsigned by unsigned there (onnxruntime_session_options_config_keys.h); other CPUs ignore it.
+_EXACT_INT8 = ("session.x64quantprecision", "1")
+
+
+class OnnxRuntimeRunner:
+    """An ONNX file on the CPU execution provider.
+
+    Args:
+        path: of the model.
+        manifest: its manifest, verified by the caller.
+        threads: for one operator; 0 leaves the choice to ONNX Runtime (all physical cores).
+
+    Raises:
+        ArtifactError: ONNX Runtime does not take the file.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, threads: int = 0) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry(*_EXACT_INT8)
+        try:
+            self._session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
+            first = str(error).splitlines()[0]
+            raise ArtifactError(f"ONNX Runtime does not take {path} ({first})", "export it again") from None
+        self._manifest = manifest
+
+    @property
+    def io_spec(self) -> IOSpec:
+        """Working size and kind of output."""
+        return self._manifest.io
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the ONNX file."""
+        return self._manifest.file_sha256
+
+    def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See :class:`edge_harmony.backends.base.Runner`."""
+        if self._session is None:
+            raise RuntimeError("the runner is closed")
+        spec = self._manifest.io
+        expected = (spec.height, spec.width)
+        if composite.shape[2:] != expected or mask.shape[2:] != expected:
+            raise InputError(
+                f"the network takes {spec.width}x{spec.height}, got {composite.shape[3]}x{composite.shape[2]}",
+                "export it for this size",
+            )
+        output: NDArray[np.float32] = self._session.run(None, {"composite": composite, "mask": mask})[0]
+        return output
+
+    def synchronize(self) -> None:
+        """Nothing to wait for: the CPU provider returns when it is done."""
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None

@@ -1,0 +1,65 @@
+"""What every verb shares on its streams: results on stdout, logs and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+out = Console()
+err = Console(stderr=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+ModelOption = Annotated[str, typer.Option("--model", help="Network; see edge-harmony models.")]
+BackendOption = Annotated[str, typer.Option("--backend", help="What runs it: onnxruntime or pytorch.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="int8 or fp32.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: the backend's choice.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Use the first N pictures only; 0: all.")]
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on stdout; values that JSON lacks (NaN, infinity) become null."""
+    sys.stdout.write(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure for a table, or a dash."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def log_to_stderr() -> None:
+    """Show the package's warnings on stderr, one line each."""
+    logger = logging.getLogger("edge_harmony")
+    if not logger.handlers:
+        handler = RichHandler(console=err, show_time=False, show_path=False, markup=False)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+@contextmanager
+def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr, on a terminal only; yields the function that advances it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,28 @@
+"""``edge-harmony doctor``: what works on this machine, and how to get the rest."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from edge_harmony.cli.console import JsonOption, out, print_json
+from edge_harmony.doctor import examine
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Report versions, backends and capabilities, with the command that adds what is missing."""
+    report = examine()
+    if json:
+        print_json(report)
+        return
+    machine = report["machine"]
+    out.print(
+        f"edge-harmony {report['version']}, Python {machine['python']}, {machine['system']}, "
+        f"{machine['cpus']} CPUs ({machine['cpu']}; {', '.join(machine['features']) or 'no int8 features known'})",
+        soft_wrap=True,
+    )
+    table = Table()
+    for heading in ("capability", "here", "detail", "to get it"):
+        table.add_column(heading)
+    for row in report["capabilities"]:
+        table.add_row(row["name"], "yes" if row["available"] else "no", row["detail"], row["fix"])
+    out.print(table)

@@ -1,0 +1,46 @@
+"""``edge-harmony export``: weights to the artifact that a target needs, with its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_harmony.artifact import manifest_path
+from edge_harmony.backends.base import get_backend
+from edge_harmony.cli.console import JsonOption, out, print_json
+from edge_harmony.models.registry import find_model, require_torch
+from edge_harmony.targets import read_target
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="Network; see edge-harmony models.")],
+    target: Annotated[str, typer.Option("--target", help="Name of a target, or a .toml file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the artifact.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights instead of the shipped ones.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Export a network for a target."""
+    require_torch()
+    from edge_harmony.models.state import resolve_weights
+
+    entry = find_model(model)
+    spec = read_target(target)
+    backend = get_backend(spec.backend)
+    path = backend.build(
+        resolve_weights(entry.name, weights),
+        output,
+        model=entry.name,
+        precision=spec.precision,
+        size=(spec.height, spec.width),
+        opset=spec.opset,
+    )
+    if json:
+        print_json({"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": path.stat().st_size})
+        return
+    out.print(f"{path} ({path.stat().st_size / 1024:.0f} KiB)", soft_wrap=True)
+    chosen = f" --weights {weights}" if weights else ""
+    out.print(
+        f"next: edge-harmony compare {path}{chosen} --min-psnr {spec.accuracy.min_psnr:g}", soft_wrap=True, markup=False
+    )

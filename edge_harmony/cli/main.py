@@ -1,0 +1,81 @@
+"""The entry point: verbs, exit statuses, one line per error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+import edge_harmony
+from edge_harmony.cli.compare import compare
+from edge_harmony.cli.console import err, log_to_stderr
+from edge_harmony.cli.doctor import doctor
+from edge_harmony.cli.evaluate import evaluate
+from edge_harmony.cli.export import export
+from edge_harmony.cli.harmonize import harmonize
+from edge_harmony.cli.import_checkpoint import import_checkpoint
+from edge_harmony.cli.models import models
+from edge_harmony.cli.train import train
+from edge_harmony.errors import EdgeHarmonyError, ExitCode
+
+# typer carries its own copy of click from 0.20 on and exports only leaves of its exceptions: the base is found from one of them.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="edge-harmony",
+    help="Image harmonization on edge devices.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(harmonize)
+app.command()(evaluate)
+app.command()(train)
+app.command()(export)
+app.command()(compare)
+app.command("import")(import_checkpoint)
+app.command()(models)
+app.command()(doctor)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(edge_harmony.__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Image harmonization on edge devices."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; errors are one line on stderr."""
+    log_to_stderr()
+    try:
+        status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except EdgeHarmonyError as error:
+        _complain(str(error))
+        return int(error.exit_code)
+    except _UsageError as error:
+        message = getattr(error, "format_message", lambda: str(error))()
+        if message:
+            _complain(f"{message} Try edge-harmony --help.")
+        return int(ExitCode.USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted")
+        return 130
+    return status if isinstance(status, int) else int(ExitCode.OK)
+
+
+def _complain(message: str) -> None:
+    line = " ".join(message.split())
+    err.print(f"error: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def run() -> None:
+    """Console script."""
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""``edge-harmony models``: the networks and what is shipped of them."""
+
+from __future__ import annotations
+
+import json as json_format
+from typing import Any
+
+from rich.table import Table
+
+from edge_harmony.cli.console import JsonOption, number, out, print_json
+from edge_harmony.models.registry import DEFAULT_MODEL, MODELS, ModelEntry, weights_folder
+
+
+def models(json: JsonOption = False) -> None:
+    """List the networks: parameters, FLOPs at 256 x 256, shipped weights and their quality."""
+    rows = [describe(entry) for entry in MODELS.values()]
+    if json:
+        print_json(rows)
+        return
+    table = Table(title="networks (FLOPs for one picture at 256 x 256, a multiply-add counts as two)")
+    for heading in ("name", "parameters", "GFLOP", "output", "shipped", "PSNR dB", "fMSE", "licence", ""):
+        table.add_column(heading, justify="right" if heading in ("parameters", "GFLOP", "PSNR dB", "fMSE") else "left")
+    for row in rows:
+        quality = row["quality"] or {}
+        table.add_row(
+            row["name"] + (" (default)" if row["name"] == DEFAULT_MODEL else ""),
+            f"{row['parameters']:,}",
+            number(row["flops"] / 1e9, 3),
+            row["output"],
+            ", ".join(row["shipped"]) or "-",
+            number(quality.get("psnr")),
+            number(quality.get("fmse"), 1),
+            row["licence"] or "-",
+            row["summary"],
+        )
+    out.print(table)
+
+
+def describe(entry: ModelEntry) -> dict[str, Any]:
+    """One row: the registry's entry, what the wheel ships of it, and the measured quality from its card."""
+    folder = weights_folder()
+    shipped = [p for p in ("fp32", "int8") if (folder / f"{entry.name}-256x256-{p}.onnx").is_file()]
+    if (folder / f"{entry.name}.safetensors").is_file():
+        shipped.append("weights")
+    card = folder / f"{entry.name}.json"
+    facts = json_format.loads(card.read_text()) if card.is_file() else {}
+    return {
+        "name": entry.name,
+        "parameters": entry.parameters,
+        "flops": entry.flops,
+        "output": entry.output,
+        "summary": entry.summary,
+        "shipped": shipped,
+        "quality": facts.get("quality"),
+        "licence": facts.get("licence"),
+    }

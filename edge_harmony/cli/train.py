@@ -1,0 +1,96 @@
+"""``edge-harmony train``: run a recipe."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn
+
+from edge_harmony.cli.console import JsonOption, err, out, print_json
+from edge_harmony.config import read_toml
+from edge_harmony.errors import UsageError
+from edge_harmony.models.registry import require_torch
+from edge_harmony.resources import find_resource
+
+if TYPE_CHECKING:
+    from edge_harmony.training.trainer import Progress as State
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Recipe: a .toml file, or the name of a shipped one.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Root of the data set, in place of the recipe's.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; default: runs/<recipe>.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of this process; 0: torch's choice.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Train a network; stopped at any moment, it goes on with --resume to the same result.
+
+    Several GPUs or machines: torchrun --nproc-per-node N -m edge_harmony train RECIPE.
+    """
+    require_torch()
+    import torch
+
+    from edge_harmony.training.distributed import join_world
+    from edge_harmony.training.recipe import Recipe
+    from edge_harmony.training.trainer import Trainer
+
+    path = find_resource("recipes", recipe)
+    parsed = read_toml(path, Recipe)
+    if data is not None:
+        parsed = parsed.model_copy(update={"data": parsed.data.model_copy(update={"root": data})})
+    folder = output or Path("runs") / path.stem
+    if not resume and (folder / "checkpoint.safetensors").exists():
+        raise UsageError(f"{folder} holds a run already", "pass --resume to go on, or another --output")
+    if threads:
+        torch.set_num_threads(threads)
+    with join_world(device) as world, Bar(enabled=world.is_main) as bar:
+        summary = Trainer(parsed, folder, world, bar.show).run(resume=resume)
+    if not world.is_main:
+        return
+    if json:
+        print_json(summary)
+    else:
+        scores = ", ".join(f"{key} {value}" for key, value in summary["validation"].items())
+        out.print(f"trained {summary['model']} on {summary['images']:,} images: {summary['weights']}", soft_wrap=True)
+        out.print(f"validation: {scores or 'none held out'}", soft_wrap=True)
+        out.print(
+            f"next: edge-harmony export {summary['model']} --weights {summary['weights']} "
+            "--target cpu-onnxruntime-int8 -o out",
+            soft_wrap=True,
+        )
+
+
+class Bar:
+    """A progress bar with rate and remaining time on a terminal; a line a minute on anything else."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        text = "{task.description} {task.fields[note]}"
+        shown = enabled and err.is_terminal
+        self._progress = Progress(TextColumn("train"), BarColumn(), TextColumn(text), console=err, disable=not shown)
+        self._plain = enabled and not shown
+        self._next = 0.0
+
+    def __enter__(self) -> Bar:
+        self._task = self._progress.add_task("", total=1, note="")
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, state: State) -> None:
+        """Take the trainer's report."""
+        note = (
+            f"{state.images:,}/{state.total:,} images, {state.rate:.0f}/s, {state.remaining / 60:.0f} min left, "
+            f"loss {state.loss:.3f} of the composite's"
+        )
+        self._progress.update(self._task, completed=state.images, total=state.total, description=state.stage, note=note)
+        if self._plain:
+            if time.monotonic() >= self._next:
+                err.print(f"{state.stage}: {note}", soft_wrap=True)
+                self._next = time.monotonic() + 60

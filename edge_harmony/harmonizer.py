@@ -1,0 +1,111 @@
+"""The Python API: one object that harmonizes arrays and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from edge_harmony.backends.base import LoadRequest, Runner, get_backend
+from edge_harmony.images import read_mask, read_picture, write_picture
+from edge_harmony.models.registry import DEFAULT_MODEL
+from edge_harmony.pipeline import fit_mask, harmonize_pixels
+
+DEFAULT_BACKEND = "onnxruntime"
+DEFAULT_PRECISION = "int8"
+
+
+class Harmonizer:
+    """Make the foreground of composites fit its background.
+
+    >>> with Harmonizer.from_pretrained("edge-s") as harmonizer:
+    ...     result = harmonizer.harmonize(composite, mask)
+
+    Args:
+        runner: a loaded network; :meth:`from_pretrained` makes one.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str = DEFAULT_MODEL,
+        *,
+        backend: str = DEFAULT_BACKEND,
+        precision: str = DEFAULT_PRECISION,
+        artifact: Path | str | None = None,
+        weights: Path | str | None = None,
+        threads: int = 0,
+        device: str = "auto",
+    ) -> Harmonizer:
+        """Load a network.
+
+        Args:
+            model: name in the registry.
+            backend: what runs it: ``onnxruntime`` or ``pytorch``.
+            precision: ``int8`` or ``fp32``.
+            artifact: an exported file instead of the shipped one.
+            weights: weights instead of the shipped ones (``pytorch`` only).
+            threads: CPU threads; 0 leaves the choice to the backend.
+            device: ``auto``, ``cpu``, or a CUDA device where the backend has one.
+
+        Raises:
+            UsageError: an unknown name, or nothing is shipped for this combination.
+            CapabilityError: this machine cannot do it.
+            ArtifactError: a file is damaged.
+        """
+        request = LoadRequest(
+            model=model,
+            precision=precision,
+            artifact=None if artifact is None else Path(artifact),
+            weights=None if weights is None else Path(weights),
+            threads=threads,
+            device=device,
+        )
+        return cls(get_backend(backend).load(request))
+
+    def harmonize(self, composite: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+        """Harmonize one picture; see :func:`edge_harmony.pipeline.harmonize_pixels` for types and errors.
+
+        Args:
+            composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, any size; uint8, uint16 or float in [0, 1].
+            mask: ``(H, W)``, white in the foreground; soft edges blend.
+
+        Returns:
+            An array like ``composite``, with the same background bit for bit.
+        """
+        return harmonize_pixels(self.runner, composite, mask)
+
+    def harmonize_file(
+        self, composite: Path | str, mask: Path | str, output: Path | str, *, fit: bool = False, quality: int = 95
+    ) -> None:
+        """Harmonize one file; depth, alpha, EXIF and ICC profile are kept, rotated pictures come out upright.
+
+        Args:
+            composite: picture to read.
+            mask: its mask.
+            output: where to write; the suffix chooses the format.
+            fit: resize a mask of another size instead of refusing it.
+            quality: of JPEG and WebP.
+        """
+        picture = read_picture(composite)
+        weight = read_mask(mask)
+        if fit:
+            weight = fit_mask(weight, picture.pixels)
+        write_picture(output, picture.with_pixels(self.harmonize(picture.pixels, weight)), quality=quality)
+
+    def close(self) -> None:
+        """Free the network."""
+        self.runner.close()
+
+    def __enter__(self) -> Harmonizer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,46 @@
+"""Deployment targets as data: one TOML file each, named ``<device>-<precision>``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge_harmony.artifact import Precision
+from edge_harmony.config import read_toml
+from edge_harmony.resources import find_resource
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class Accuracy(BaseModel):
+    """What the artifact may lose against the PyTorch reference on the comparison pictures."""
+
+    model_config = _STRICT
+
+    min_psnr: float = Field(gt=0, description="dB, harmonized pictures against the reference's")
+
+
+class Target(BaseModel):
+    """A deployment target."""
+
+    model_config = _STRICT
+
+    description: str
+    device: Literal["cpu"]
+    backend: str
+    precision: Precision
+    height: int = Field(256, ge=32, multiple_of=32)
+    width: int = Field(256, ge=32, multiple_of=32)
+    opset: int = Field(18, ge=18, le=24)
+    accuracy: Accuracy
+
+
+def read_target(name: str) -> Target:
+    """Read a target by name or path.
+
+    Raises:
+        UsageError: there is none of this name.
+        InputError: the file does not fit the schema.
+    """
+    return read_toml(find_resource("targets", name), Target)
