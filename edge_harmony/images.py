@@ -11,6 +11,7 @@ import logging
 import os
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -226,12 +227,15 @@ def _inspect(path: Path, data: bytes) -> tuple[int, bytes | None]:
     except Image.DecompressionBombError as error:
         raise _too_large(path, str(error)) from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, TypeError, EOFError):
-        raise InputError(f"{path} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF or BMP") from None
+        size = _tiff_size(data)
+        if size is None:
+            raise InputError(f"{path} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF or BMP") from None
+        (width, height), kind, icc, orientation = size, "TIFF", None, 1
     limit = int(os.environ.get("EDGE_HARMONY_MAX_PIXELS", MAX_PIXELS))
     if width * height > limit:
         raise _too_large(path, f"{width} x {height} pixels, the limit is {limit:,}")
     if (kind == "JPEG" and not _jpeg_is_whole(data)) or (kind == "PNG" and not _png_is_whole(data)):
-        raise InputError(f"{path} is truncated", "export or download it again")
+        raise InputError(f"{path} is truncated or damaged", "export or download it again")
     return orientation, icc
 
 
@@ -245,13 +249,34 @@ def _jpeg_is_whole(data: bytes) -> bool:
 
 
 def _png_is_whole(data: bytes) -> bool:
+    """All chunks up to the end marker are there and have the checksums they name; OpenCV shows what it could read."""
     position = 8
     while position + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
-        position += 12 + length
+        end = position + 8 + length
+        if end + 4 > len(data) or zlib.crc32(data[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+            return False
         if name == b"IEND":
-            return position <= len(data)
+            return True
+        position = end + 4
     return False
+
+
+def _tiff_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height from the first directory, for sample types that Pillow does not know (float RGB, say)."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None:
+        return None
+    sizes = {}
+    try:
+        directory = struct.unpack_from(f"{order}I", data, 4)[0]
+        for k in range(struct.unpack_from(f"{order}H", data, directory)[0]):
+            tag, kind = struct.unpack_from(f"{order}HH", data, directory + 2 + 12 * k)
+            if tag in (256, 257):
+                sizes[tag] = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, directory + 10 + 12 * k)[0]
+    except struct.error:
+        return None
+    return (sizes[256], sizes[257]) if len(sizes) == 2 else None
 
 
 def _decode(path: Path, data: bytes) -> tuple[NDArray[Any], bytes | None, bytes | None]:

@@ -17,21 +17,20 @@ def models(json: JsonOption = False) -> None:
     if json:
         print_json(rows)
         return
-    table = Table(title="networks (FLOPs for one picture at 256 x 256, a multiply-add counts as two)")
-    for heading in ("name", "parameters", "GFLOP", "output", "shipped", "PSNR dB", "fMSE", "licence", ""):
-        table.add_column(heading, justify="right" if heading in ("parameters", "GFLOP", "PSNR dB", "fMSE") else "left")
+    table = Table(title="networks (* default; FLOPs for one picture at 256 x 256)")
+    for heading in ("name", "M params", "GFLOP", "shipped", "PSNR dB", "fMSE", "licence"):
+        right = heading in ("M params", "GFLOP", "PSNR dB", "fMSE")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         quality = row["quality"] or {}
         table.add_row(
-            row["name"] + (" (default)" if row["name"] == DEFAULT_MODEL else ""),
-            f"{row['parameters']:,}",
+            row["name"] + (" *" if row["name"] == DEFAULT_MODEL else ""),
+            number(row["parameters"] / 1e6, 3),
             number(row["flops"] / 1e9, 3),
-            row["output"],
             ", ".join(row["shipped"]) or "-",
             number(quality.get("psnr")),
             number(quality.get("fmse"), 1),
             row["licence"] or "-",
-            row["summary"],
         )
     out.print(table)
 

@@ -28,12 +28,14 @@ class Position:
         stage: index of the stage under way.
         images: training images seen in it.
         total: training images seen in all stages.
+        loss: smoothed training loss, relative to the composite's; None before the first step.
         history: one row per validation.
     """
 
     stage: int = 0
     images: int = 0
     total: int = 0
+    loss: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
 

@@ -177,7 +177,7 @@ class Trainer:
             parallel = DistributedDataParallel(model, device_ids=ids)
         position, recipe = self.position, self.recipe
         self._store(stage)
-        started, start_images, shown, smooth = time.monotonic(), position.images, 0.0, math.nan
+        started, start_images, shown = time.monotonic(), position.images, 0.0
         while position.images < stage.images:
             self._set_mode(model, stage)
             for group in optimizer.param_groups:
@@ -199,16 +199,16 @@ class Trainer:
             position.total += stage.batch
             self._update_average(model, position.images // stage.batch)
             relative = float(loss.detach() / identity.clamp_min(1e-9))
-            smooth = relative if math.isnan(smooth) else 0.99 * smooth + 0.01 * relative
+            position.loss = relative if position.loss is None else 0.99 * position.loss + 0.01 * relative
             now = time.monotonic()
             if self.report and self.world.is_main and now - shown > 1:
                 rate = (position.images - start_images) / (now - started)
                 left = (stage.images - position.images) / rate
-                self.report(Progress(stage.name, position.images, stage.images, rate, left, smooth))
+                self.report(Progress(stage.name, position.images, stage.images, rate, left, position.loss))
                 shown = now
             last = position.images >= stage.images
             if last or previous // recipe.validate_every != position.images // recipe.validate_every:
-                self._validate(stage, smooth)
+                self._validate(stage)
             if last or previous // recipe.checkpoint_every != position.images // recipe.checkpoint_every:
                 self._save(optimizer)
 
@@ -239,10 +239,10 @@ class Trainer:
             else:
                 self.average[name].copy_(value)
 
-    def _validate(self, stage: StageConfig, loss: float) -> None:
+    def _validate(self, stage: StageConfig) -> None:
         """Score the averaged weights on the held-out pictures, in the main process."""
         if self.world.is_main:
-            row: dict[str, Any] = {"stage": stage.name, "images": self.position.total, "loss": round(loss, 5)}
+            row: dict[str, Any] = {"stage": stage.name, "images": self.position.total, "loss": round(self.position.loss or 0.0, 5)}
             if self.held_samples:
                 row |= self._score(self.held_samples)
             self.position.history.append(row)

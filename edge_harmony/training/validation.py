@@ -44,7 +44,9 @@ def _score_photos(
     size = recipe.stages[-1].size
     store = load_store(samples, size)
     generator = torch.Generator(device).manual_seed(recipe.seed)
-    config = SynthesisConfig(given=0, crop=(1.0, 1.0), flip=0, mask_noise=0)
+    config = SynthesisConfig(  # needs no other sample of the batch, so every picture is changed
+        given=0, reinhard=0, covariance=0, histogram=0, identity=0, crop=(1.0, 1.0), flip=0, mask_noise=0
+    )
     ours, theirs, batches = 0.0, 0.0, 0
     for start in range(0, len(store), _PHOTO_BATCH):
         index = torch.arange(start, min(start + _PHOTO_BATCH, len(store)))

@@ -18,8 +18,9 @@ from onnx import ModelProto
 from torch import nn
 
 from edge_harmony.artifact import IOSpec, Manifest, artifact_name, atomic_write, make_folder, sha256_of, write_manifest
-from edge_harmony.backends.onnx.flavour import to_unsigned
+from edge_harmony.backends.onnx.flavour import to_unsigned, unshare_zero_points
 from edge_harmony.errors import ArtifactError, CapabilityError
+from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.state import Weights, read_weights, restore
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d
 from edge_harmony.quantization.prepare import load_ranges, prepare_qat
@@ -65,8 +66,10 @@ def export_onnx(
     weights = read_weights(weights_path)
     model = exportable(name, weights, precision)
     proto = trace(model, size, opset=opset, dynamic_batch=dynamic_batch)
-    if precision == "int8" and flavour == "unsigned":
-        proto = to_unsigned(proto)
+    if precision == "int8":
+        proto = unshare_zero_points(proto)
+        if flavour == "unsigned":
+            proto = to_unsigned(proto)
     spec = IOSpec(height=size[0], width=size[1], output=str(model.output))  # type: ignore[arg-type]
     description = {
         "model": name,
@@ -101,7 +104,7 @@ def exportable(name: str, weights: Weights, precision: str) -> nn.Module:
     if precision != "int8":
         raise CapabilityError(f"ONNX export does not write {precision}", "use fp32 or int8")
     if not weights.ranges:
-        prepare_qat(model)  # names the real reason where the network cannot be quantized at all
+        prepare_qat(fold_norms(model))  # names the real reason where the network cannot be quantized at all
         raise ArtifactError(f"these weights of {name} have no activation ranges", "train a quantized stage, or use fp32")
     load_ranges(prepare_qat(model), weights.ranges)
     for module in model.modules():

@@ -53,13 +53,27 @@ def to_unsigned(model: ModelProto) -> ModelProto:
     not_negative = graph.not_negative()
     for node in graph.nodes:
         is_pair = node.op_type in ("QuantizeLinear", "DequantizeLinear")
-        if is_pair and node.input[0] in graph.constants:
-            graph.own_zero_point(node)
-        elif is_pair:
+        if is_pair and node.input[0] not in graph.constants:
             graph.set_zero_point(node, 0 if node.input[0] in not_negative else 128)
     biases = [new for node in graph.nodes if node.op_type == "Conv" for new in graph.quantize_bias(node)]
     graph.finish(biases)
     onnx.checker.check_model(result, full_check=True)
+    return result
+
+
+def unshare_zero_points(model: ModelProto) -> ModelProto:
+    """Give every weight's dequantization a zero point of its own; the argument is left alone.
+
+    The exporter shares equal constants, and ONNX Runtime's pass for CPUs without VNNI (session.x64quantprecision) fails on a zero point
+    that two convolutions share.
+    """
+    result = ModelProto()
+    result.CopyFrom(model)
+    graph = _Graph(result)
+    for node in graph.nodes:
+        if node.op_type == "DequantizeLinear" and node.input[0] in graph.constants:
+            graph.own_zero_point(node)
+    graph.finish([])
     return result
 
 
@@ -101,11 +115,6 @@ class _Graph:
             node.attribute.remove(attribute)
 
     def own_zero_point(self, node: NodeProto) -> None:
-        """Give a weight's dequantization a zero point of its own.
-
-        The exporter shares equal constants, and ONNX Runtime's pass for CPUs without VNNI (session.x64quantprecision) fails on a zero
-        point that two convolutions share.
-        """
         name = f"{node.input[0]}_zero_point"
         self._add(name, self.constants[node.input[2]])
         node.input[2] = name

@@ -1,0 +1,293 @@
+"""The command line: results, the table of wrong inputs, folders, JSON."""
+
+import json
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from edge_harmony.cli.harmonize import find_mask
+from edge_harmony.cli.main import main
+from edge_harmony.errors import InputError
+from edge_harmony.models.state import read_weights
+from edge_harmony.samples import sample_files
+from tests.unit.test_images import BROKEN, ICC
+
+COMPOSITE, MASK = next(iter(sample_files()))
+
+
+def run(capsys, *arguments):
+    status = main([str(a) for a in arguments])
+    streams = capsys.readouterr()
+    return status, streams.out, streams.err
+
+
+def run_json(capsys, *arguments):
+    status, out, err = run(capsys, *arguments, "--json")
+    assert status == 0, err
+    return json.loads(out)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Files right and wrong, and nothing else that a failing call could leave its output in."""
+    work = tmp_path / "in"
+    work.mkdir()
+    for name, (data, _) in BROKEN.items():
+        (work / name.replace(" ", "_")).with_suffix(".png").write_bytes(data)
+    picture = cv2.imread(str(COMPOSITE))
+    mask = cv2.imread(str(MASK), cv2.IMREAD_GRAY)
+    cv2.imwrite(str(work / "small_mask.png"), mask[::2, ::2])
+    cv2.imwrite(str(work / "coloured.png"), picture)
+    cv2.imwrite(str(work / "good.png"), picture)
+    cv2.imwrite(str(work / "good_mask.png"), mask)
+    cv2.imwrite(str(work / "empty_mask.png"), mask * 0)
+    cv2.imwrite(str(work / "rgb_mask.png"), cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR))
+    cv2.imwrite(str(work / "rgba_mask.png"), cv2.cvtColor(mask, cv2.COLOR_GRAY2BGRA))
+    (work / "blocked").write_text("a file where a folder would have to be")
+    (tmp_path / "out").mkdir()
+    return work
+
+
+WRONG = {
+    "missing composite": ("absent.png", "good_mask.png", "out/a.png", 2, "does not exist"),
+    "missing mask": ("good.png", "absent.png", "out/a.png", 2, "does not exist"),
+    "text named png": ("text.png", "good_mask.png", "out/a.png", 1, "not a picture"),
+    "truncated jpeg": ("cut_jpeg.png", "good_mask.png", "out/a.png", 1, "truncated"),
+    "half jpeg": ("half_jpeg.png", "good_mask.png", "out/a.png", 1, "truncated"),
+    "empty file": ("empty.png", "good_mask.png", "out/a.png", 1, "is empty"),
+    "empty mask file": ("good.png", "empty.png", "out/a.png", 1, "is empty"),
+    "mask of another size": ("good.png", "small_mask.png", "out/a.png", 1, "--fit-mask"),
+    "coloured mask": ("good.png", "coloured.png", "out/a.png", 1, "coloured"),
+    "60000 x 60000 header": ("huge.png", "good_mask.png", "out/a.png", 1, "too large"),
+    "folder as mask": ("good.png", ".", "out/a.png", 2, "folder"),
+    "file as mask folder": (".", "good_mask.png", "out", 2, "give a folder of masks"),
+    "folder as output": ("good.png", "good_mask.png", "out", 2, "out"),
+    "folder with a suffix as output": ("good.png", "good_mask.png", "out.png", 2, "is a folder"),
+    "output below a file": ("good.png", "good_mask.png", "in/blocked/a.png", 2, "does not exist"),
+    "output folder missing": ("good.png", "good_mask.png", "absent/a.png", 2, "does not exist"),
+    "output folder not writable": ("good.png", "good_mask.png", "/proc/a.png", 2, "cannot"),
+    "unknown suffix": ("good.png", "good_mask.png", "out/a.gif", 2, "suffix"),
+    "unknown model": ("good.png", "good_mask.png", "out/a.png", 2, "did you mean", "--model", "edge_s"),
+    "unknown backend": ("good.png", "good_mask.png", "out/a.png", 2, "no backend", "--backend", "warp"),
+    "unknown precision": ("good.png", "good_mask.png", "out/a.png", 3, "int4", "--precision", "int4"),
+    "missing artifact": ("good.png", "good_mask.png", "out/a.png", 2, "no artifact", "--artifact", "x.onnx"),
+    "wrong option": ("good.png", "good_mask.png", "out/a.png", 2, "--wrong", "--wrong"),
+    "threads below 0": ("good.png", "good_mask.png", "out/a.png", 2, "threads", "--threads", "-1"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_is_one_line_and_leaves_nothing(capsys, folder, name):
+    composite, mask, output, expected, message, *options = WRONG[name]
+    root = folder.parent
+    (root / "out.png").mkdir()
+    before = sorted(str(p) for p in root.rglob("*"))
+    target = root / output if not output.startswith("/") else output
+    status, out, err = run(capsys, "harmonize", folder / composite, folder / mask, "-o", target, *options)
+    assert status == expected
+    assert out == ""
+    lines = err.strip().splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert sorted(str(p) for p in root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("arguments", [(), ("harmonise",), ("harmonize",), ("harmonize", "a.png")])
+def test_wrong_calls(capsys, arguments):
+    status, _, err = run(capsys, *arguments)
+    assert status == 2
+    assert arguments == () or len(err.strip().splitlines()) == 1
+
+
+def test_one_picture(capsys, tmp_path):
+    result = run_json(capsys, "harmonize", COMPOSITE, MASK, "-o", tmp_path / "a.png")
+    assert result["model"] == "edge-s"
+    assert result["precision"] == "int8"
+    ours, before = cv2.imread(str(tmp_path / "a.png")), cv2.imread(str(COMPOSITE))
+    mask = cv2.imread(str(MASK), cv2.IMREAD_GRAY)
+    np.testing.assert_array_equal(ours[mask == 0], before[mask == 0])
+    assert np.abs(ours[mask > 0].astype(int) - before[mask > 0]).mean() > 0.5
+
+
+@pytest.mark.parametrize("mask", ["rgb_mask.png", "rgba_mask.png"])
+def test_gray_masks_in_other_forms_do_the_same(capsys, folder, mask):
+    out = folder.parent / "out"
+    assert run(capsys, "harmonize", folder / "good.png", folder / "good_mask.png", "-o", out / "a.png")[0] == 0
+    assert run(capsys, "harmonize", folder / "good.png", folder / mask, "-o", out / "b.png")[0] == 0
+    np.testing.assert_array_equal(cv2.imread(str(out / "a.png")), cv2.imread(str(out / "b.png")))
+
+
+def test_an_empty_mask_warns_and_returns_the_picture(capsys, folder):
+    target = folder.parent / "out" / "a.png"
+    status, _, err = run(capsys, "harmonize", folder / "good.png", folder / "empty_mask.png", "-o", target)
+    assert status == 0
+    assert "mask is empty" in err
+    np.testing.assert_array_equal(cv2.imread(str(target)), cv2.imread(str(folder / "good.png")))
+
+
+def test_fitting_a_mask(capsys, folder):
+    target = folder.parent / "out" / "a.png"
+    status, _, _ = run(capsys, "harmonize", folder / "good.png", folder / "small_mask.png", "-o", target, "--fit-mask")
+    assert status == 0
+    assert target.is_file()
+
+
+def test_depth_alpha_orientation_and_profile_are_kept(capsys, tmp_path):
+    picture, mask = cv2.imread(str(COMPOSITE)), cv2.imread(str(MASK), cv2.IMREAD_GRAY)
+    deep = np.dstack([picture.astype(np.uint16) * 257, np.full(mask.shape, 40000, np.uint16)])
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    assert run(capsys, "harmonize", tmp_path / "deep.png", MASK, "-o", tmp_path / "a.png")[0] == 0
+    result = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
+    assert result.dtype == np.uint16
+    assert (result[..., 3] == 40000).all()
+    np.testing.assert_array_equal(result[mask == 0], deep[mask == 0])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rotated = Image.open(COMPOSITE).transpose(Image.Transpose.ROTATE_90)
+    rotated.save(tmp_path / "phone.jpg", exif=exif, icc_profile=ICC, quality=95)
+    assert run(capsys, "harmonize", tmp_path / "phone.jpg", MASK, "-o", tmp_path / "b.jpg")[0] == 0
+    with Image.open(tmp_path / "b.jpg") as upright:
+        assert upright.size == (picture.shape[1], picture.shape[0])
+        assert upright.getexif()[0x0112] == 1
+        assert upright.info["icc_profile"] == ICC
+
+
+def test_a_folder_goes_on_after_a_bad_file(capsys, folder, tmp_path):
+    pictures, masks, out = tmp_path / "pictures", tmp_path / "masks", tmp_path / "results"
+    pictures.mkdir()
+    masks.mkdir()
+    for name in ("a.jpg", "b_1_3.jpg", "c.jpg", "d.jpg"):
+        shutil.copy(COMPOSITE, pictures / name)
+    for name in ("a.png", "b_1.png", "c_mask.png"):
+        shutil.copy(MASK, masks / name)
+    (pictures / "c.jpg").write_bytes((pictures / "c.jpg").read_bytes()[:3000])
+    (pictures / "notes.txt").write_text("no picture")
+    status, text, err = run(capsys, "harmonize", pictures, masks, "-o", out, "--json")
+    result = json.loads(text)
+    assert status == 1
+    assert result["done"] == 2
+    assert [os.path.basename(f["file"]) for f in result["failed"]] == ["c.jpg", "d.jpg"]
+    assert sorted(p.name for p in out.iterdir()) == ["a.jpg", "b_1_3.jpg"]
+    assert "truncated" in err
+    assert "no mask for d.jpg" in err
+    status, _, err = run(capsys, "harmonize", pictures, masks, "-o", pictures)
+    assert status == 1
+    assert "input folder" in err
+    (tmp_path / "none").mkdir()
+    assert run(capsys, "harmonize", tmp_path / "none", masks, "-o", out)[0] == 2
+    assert run(capsys, "harmonize", pictures, tmp_path / "absent", "-o", out)[0] == 2
+
+
+def test_masks_are_found_by_name(tmp_path):
+    picture = tmp_path / "a_b_c.jpg"
+    picture.write_bytes(b"")
+    with pytest.raises(InputError, match=r"name it a_b_c\.png"):
+        find_mask(tmp_path, picture)
+    (tmp_path / "a_b.png").write_bytes(b"")
+    assert find_mask(tmp_path, picture).name == "a_b.png"
+
+
+def test_evaluate_prints_the_contract(capsys, mini_root):
+    result = run_json(capsys, "evaluate", "--data", mini_root, "--split", "test")
+    keys = {"psnr", "mse", "fmse", "fpsnr", "ssim", "images"}
+    assert keys | {"composite", "by_foreground_ratio"} <= set(result)
+    assert keys == set(result["composite"])
+    assert result["images"] == 6
+    assert sum(part["images"] for part in result["by_foreground_ratio"]) == 6
+    assert run_json(capsys, "evaluate", "--data", mini_root, "--limit", 2)["images"] == 2
+    assert run(capsys, "evaluate", "--data", mini_root)[0] == 0
+    status, _, err = run(capsys, "evaluate", "--data", mini_root / "absent")
+    assert status == 2
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_evaluate_agrees_between_backends(capsys, mini_root):
+    ours = run_json(capsys, "evaluate", "--data", mini_root)
+    theirs = run_json(capsys, "evaluate", "--data", mini_root, "--backend", "pytorch", "--precision", "fp32")
+    assert ours["composite"] == theirs["composite"]
+    assert abs(ours["psnr"] - theirs["psnr"]) < 0.3
+
+
+def test_export_then_compare(capsys, tmp_path):
+    for precision in ("fp32", "int8"):
+        made = run_json(capsys, "export", "edge-s", "--target", f"cpu-onnxruntime-{precision}", "-o", tmp_path)
+        result = run_json(capsys, "compare", made["artifact"])
+        assert result["images"] == 3
+        assert result["psnr_min"] > (60 if precision == "fp32" else 34)
+        assert result["sha256"]
+    status, _, err = run(capsys, "compare", made["artifact"], "--min-psnr", 98)
+    assert status == 4
+    assert "below 98 dB" in err
+    status, _, err = run(capsys, "export", "edge-s", "--target", "cpu-onnxruntime-int4", "-o", tmp_path)
+    assert status == 2
+    assert "did you mean" in err
+    assert run(capsys, "export", "hdnet", "--target", "cpu-onnxruntime-fp32", "-o", tmp_path)[0] == 2
+
+
+def test_compare_needs_the_weights_it_was_made_from(capsys, tmp_path, edge_weights):
+    made = run_json(capsys, "export", "edge-n", "--target", "cpu-onnxruntime-fp32", "-o", tmp_path, "--weights", edge_weights)
+    assert run_json(capsys, "compare", made["artifact"], "--weights", edge_weights)["images"] == 3
+    other = tmp_path / "other.safetensors"
+    from edge_harmony.models.registry import build_model
+    from edge_harmony.models.state import save_weights
+
+    save_weights(other, build_model("edge-n"), name="edge-n")
+    status, _, err = run(capsys, "compare", made["artifact"], "--weights", other)
+    assert status == 1
+    assert "not made from these weights" in err
+
+
+def test_import_writes_weights(capsys, tmp_path):
+    from tests.unit.models.test_hdnet import public_state
+
+    torch.save(public_state(), tmp_path / "net.pth")
+    target = tmp_path / "lite.safetensors"
+    result = run_json(capsys, "import", tmp_path / "net.pth", "--as", "hdnet-lite", "-o", target)
+    assert result["parameters"] == 652_663
+    assert read_weights(target).options == {"variant": "official"}
+    (tmp_path / "bad.pth").write_bytes(b"\x80\x04junk")
+    status, _, err = run(capsys, "import", tmp_path / "bad.pth", "--as", "hdnet", "-o", tmp_path / "x.safetensors")
+    assert status == 1
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "x.safetensors").exists()
+    assert run(capsys, "import", tmp_path / "net.pth", "--as", "edge-s")[0] == 2
+
+
+def test_models_and_doctor(capsys):
+    rows = run_json(capsys, "models")
+    assert [row["name"] for row in rows] == ["edge-n", "edge-s", "edge-m", "hdnet", "hdnet-lite"]
+    assert all({"name", "parameters", "flops"} <= set(row) for row in rows)
+    assert next(row for row in rows if row["name"] == "edge-s")["shipped"] == ["fp32", "int8", "weights"]
+    report = run_json(capsys, "doctor")
+    names = {row["name"]: row for row in report["capabilities"]}
+    assert names["backend onnxruntime"]["available"]
+    assert all(row["available"] or row["fix"] for row in names.values())
+    for verb in ("models", "doctor"):
+        status, out, _ = run(capsys, verb)
+        assert status == 0
+        assert "edge-" in out
+    assert run(capsys, "--version")[1].strip() == "0.1.0"
+
+
+def test_train_from_the_command_line(capsys, mini_root, tmp_path):
+    from tests.unit.training.test_trainer import RECIPE
+
+    path = tmp_path / "r.toml"
+    path.write_text(RECIPE.format(root="absent", layout="iharmony4"))
+    arguments = ("train", path, "--data", mini_root, "-o", tmp_path / "out", "--device", "cpu", "--threads", "1")
+    result = run_json(capsys, *arguments)
+    assert result["images"] == 80
+    status, _, err = run(capsys, *arguments)
+    assert status == 2
+    assert "--resume" in err
+    status, out, _ = run(capsys, *arguments, "--resume")
+    assert status == 0
+    assert "next: edge-harmony export" in out
+    assert run(capsys, "train", tmp_path / "absent.toml")[0] == 2
+    assert run(capsys, "train", path, "-o", tmp_path / "o")[0] == 2  # its data root is absent

@@ -1,0 +1,111 @@
+"""The iHarmony4 layout as published, and its broken forms."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_harmony.data.iharmony4 import SUBSETS, check_readable, read_split
+from edge_harmony.data.photos import read_photos
+from edge_harmony.errors import InputError, UsageError
+
+
+def test_all_four_subsets_with_their_names(tmp_path):
+    names = {"HCOCO": "c37 _12_3", "HAdobe5k": "a0041_1_5", "HFlickr": "f1521_1_1", "Hday2night": "d90000014-10_1_7"}
+    lines = []
+    for subset in SUBSETS:
+        name = names[subset]
+        real, region, _ = name.rsplit("_", 2)
+        for folder, file in (("composite_images", f"{name}.jpg"), ("masks", f"{real}_{region}.png"), ("real_images", f"{real}.jpg")):
+            (tmp_path / subset / folder).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / subset / folder / file), np.full((8, 8, 3), 255, np.uint8))
+        lines.append(f"{subset}/composite_images/{name}.jpg")
+    (tmp_path / "IHD_train.txt").write_text("\r\n".join(lines) + "\r\n\r\n")
+    triplets = read_split(tmp_path, "train")
+    assert [t.subset for t in triplets] == list(SUBSETS)
+    assert triplets[3].real.name == "d90000014-10.jpg"
+    assert triplets[3].mask.name == "d90000014-10_1.png"
+    check_readable(triplets)
+
+
+def test_lists_of_subsets_when_the_whole_list_is_missing(mini_root, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(mini_root, root)
+    whole = {t.name for t in read_split(root, "test")}
+    (root / "IHD_test.txt").unlink()
+    assert {t.name for t in read_split(root, "test")} == whole
+
+
+def test_missing_files_are_named_in_one_error(mini_root, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(mini_root, root)
+    gone = [t.mask for t in read_split(root, "train")][:2]
+    for path in gone:
+        path.unlink()
+    with pytest.raises(InputError) as caught:
+        read_split(root, "train")
+    assert "2 files are missing" in caught.value.message
+    assert all(path.name in caught.value.message for path in gone)
+
+
+def test_broken_files_are_named_in_one_error(mini_root, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(mini_root, root)
+    triplets = read_split(root, "train")
+    triplets[0].real.write_bytes(triplets[0].real.read_bytes()[:200])
+    triplets[1].composite.write_text("no picture")
+    with pytest.raises(InputError) as caught:
+        check_readable(triplets)
+    assert "2 samples" in caught.value.message
+    assert triplets[0].real.name in caught.value.message
+    assert triplets[1].composite.name in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "empty"), ("HCOCO/composite_images/nothing.jpg\n", "not of the form"), (None, "no list")]
+)
+def test_lists_that_cannot_be_used(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "IHD_test.txt").write_text(text)
+    with pytest.raises((InputError, UsageError), match=message):
+        read_split(tmp_path, "test")
+
+
+def test_a_root_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="not a folder"):
+        read_split(tmp_path / "absent", "test")
+
+
+@pytest.mark.data
+def test_the_real_sets(test_data):
+    assert len(read_split(test_data / "lbharmony", "train")) == 2165
+    assert len(read_split(test_data / "lbharmony", "test")) == 612
+    sample = read_split(test_data / "iharmony4_sample", "test")
+    assert len(sample) == 4
+    check_readable(sample)
+
+
+def make_photos(root, names, masks):
+    for folder, files in (("photos", names), ("masks", masks)):
+        (root / folder).mkdir(parents=True)
+        for file in files:
+            cv2.imwrite(str(root / folder / file), np.full((8, 8, 3), 200, np.uint8))
+
+
+def test_own_photographs_pair_with_their_masks(tmp_path):
+    make_photos(tmp_path, ["dog.jpg", "cat.png"], ["dog_1.png", "dog_2.png", "cat.png"])
+    pairs = read_photos(tmp_path)
+    assert [(p.photo.name, p.mask.name) for p in pairs] == [
+        ("cat.png", "cat.png"),
+        ("dog.jpg", "dog_1.png"),
+        ("dog.jpg", "dog_2.png"),
+    ]
+
+
+def test_photographs_without_partners_are_named(tmp_path):
+    make_photos(tmp_path, ["dog.jpg", "fox.jpg"], ["dog.png", "owl.png"])
+    with pytest.raises(InputError, match=r"owl\.png.*fox\.jpg"):
+        read_photos(tmp_path)
+    with pytest.raises(UsageError, match="not a folder"):
+        read_photos(tmp_path / "photos")

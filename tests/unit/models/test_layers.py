@@ -1,0 +1,202 @@
+"""Each layer against an independent NumPy reading of its equation."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from edge_harmony.models.layers.color_transform import apply_coarse, uncentre
+from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
+from edge_harmony.models.layers.local_dynamics import LocalDynamics
+from edge_harmony.models.layers.mask_dynamics import MaskAwareGlobalDynamics
+from edge_harmony.models.layers.masks import region_statistics, resize_mask
+from edge_harmony.models.layers.rain import RAIN
+from edge_harmony.models.layers.region_modulation import RegionModulation
+
+
+def randomize(module):
+    torch.manual_seed(0)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return module
+
+
+def half_mask(batch, height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy((rng.random((batch, 1, height, width)) > 0.5).astype(np.float32))
+
+
+def numpy_statistics(x, weight, eps=1e-5):
+    total = weight.sum() + eps
+    mean = (x * weight).sum((1, 2)) / total
+    variance = (((x - mean[:, None, None]) ** 2) * weight).sum((1, 2)) / total
+    return mean, np.sqrt(variance + eps)
+
+
+def test_region_statistics_of_a_known_region():
+    x = torch.tensor([[[[1.0, 3.0], [100.0, -100.0]]]])
+    mask = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
+    mean, std = region_statistics(x, mask, 1e-8)
+    assert_allclose(mean.item(), 2.0, rtol=1e-6)
+    assert_allclose(std.item(), 1.0, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 7)])
+def test_resized_masks_keep_their_weight(size):
+    mask = half_mask(2, 40, 56)
+    assert_allclose(resize_mask(mask, size).mean((1, 2, 3)), mask.mean((1, 2, 3)), atol=0.02)
+
+
+def test_rain_matches_its_equations():
+    layer, mask = randomize(RAIN(5)), half_mask(2, 12, 10)
+    x = torch.randn(2, 5, 12, 10)
+    result = layer(x, mask).detach().numpy()
+    gamma_f, beta_f = layer.foreground_gamma.detach().numpy(), layer.foreground_beta.detach().numpy()
+    gamma_b, beta_b = layer.background_gamma.detach().numpy(), layer.background_beta.detach().numpy()
+    for n in range(2):
+        picture, m = x[n].numpy().astype(np.float64), mask[n, 0].numpy().astype(np.float64)
+        mean_f, std_f = numpy_statistics(picture, m)
+        mean_b, std_b = numpy_statistics(picture, 1 - m)
+        for c in range(5):
+            restyled = (picture[c] - mean_f[c]) / std_f[c] * std_b[c] + mean_b[c]
+            foreground = restyled * (1 + gamma_f[c]) + beta_f[c]
+            background = (picture[c] - mean_b[c]) / std_b[c] * (1 + gamma_b[c]) + beta_b[c]
+            assert_allclose(result[n, c], np.where(m > 0, foreground, background), rtol=2e-4, atol=2e-4)
+
+
+def test_rain_gives_the_foreground_the_backgrounds_statistics():
+    x, mask = torch.randn(1, 3, 32, 32) * 3 + 5, torch.zeros(1, 1, 32, 32)
+    mask[..., :16] = 1
+    x[..., 16:] = x[..., 16:] * 0.1 - 2
+    result = RAIN(3)(x, mask)
+    mean_f, std_f = region_statistics(result, mask)
+    mean_b, std_b = region_statistics(x, 1 - mask)
+    assert_allclose(mean_f.detach(), mean_b, atol=1e-3)
+    assert_allclose(std_f.detach(), std_b, atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_rain_without_one_region_keeps_the_other_alive(value):
+    x = torch.randn(1, 3, 16, 16)
+    mask = torch.full((1, 1, 16, 16), value)
+    assert RAIN(3)(x, mask).std() > 0.5
+    if value == 1:
+        assert RAIN(3, official=True)(x, mask).std() < 0.1  # the published behaviour, kept for parity
+
+
+def test_mask_dynamics_matches_its_equation():
+    layer, mask = randomize(MaskAwareGlobalDynamics(6)), half_mask(2, 9, 7)
+    x = torch.randn(2, 6, 9, 7)
+    result = layer(x, mask).detach().numpy()
+    reduce, _, expand = layer.kernel
+    w1, b1 = reduce.weight.detach().numpy()[:, :, 0, 0], reduce.bias.detach().numpy()
+    w2, b2 = expand.weight.detach().numpy()[:, :, 0, 0], expand.bias.detach().numpy()
+    for n in range(2):
+        picture, m = x[n].numpy(), mask[n, 0].numpy()
+        hidden = 1 / (1 + np.exp(-(w1 @ picture.mean((1, 2)) + b1)))
+        half = len(w2) // 2
+        kernels = [w2[:half] @ hidden[:2] + b2[:half], w2[half:] @ hidden[2:] + b2[half:]]
+        mapped = [np.einsum("oc,chw->ohw", kernel.reshape(6, 6), picture) for kernel in kernels]
+        assert_allclose(result[n], m * mapped[0] + (1 - m) * mapped[1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("neighbours", [1, 3])
+def test_local_dynamics_matches_its_equation(neighbours):
+    layer, mask = randomize(LocalDynamics(4, neighbours)), half_mask(2, 6, 5)
+    x = torch.randn(2, 4, 6, 5)
+    result = layer(x, mask).detach().numpy()
+    weight, bias = layer.linear.weight.detach().numpy()[:, :, 0], layer.linear.bias.detach().numpy()
+    for n in range(2):
+        features, m = x[n].numpy().reshape(4, -1), mask[n, 0].numpy().reshape(-1)
+        background = np.flatnonzero(m == 0)
+        expected = features.copy()
+        for p in np.flatnonzero(m == 1):
+            q = features[:, p]
+            keys = features[:, background]
+            similarity = (q @ keys) / (np.linalg.norm(q) * np.linalg.norm(keys, axis=0))
+            chosen = np.argsort(-similarity)[:neighbours]
+            weights = np.exp(similarity[chosen]) / np.exp(similarity[chosen]).sum()
+            expected[:, p] = weight @ np.concatenate([keys[:, chosen] @ weights, q]) + bias
+        assert_allclose(result[n].reshape(4, -1), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_local_dynamics_without_background_passes_features_unchanged():
+    layer, x = randomize(LocalDynamics(4, 2)), torch.randn(1, 4, 6, 6)
+    assert torch.equal(layer(x, torch.ones(1, 1, 6, 6)), x)
+    assert torch.equal(layer(x, torch.zeros(1, 1, 6, 6)), x)
+
+
+def test_local_dynamics_in_portions_is_the_same_for_queries_and_close_for_keys():
+    layer, x = randomize(LocalDynamics(4)), torch.randn(1, 4, 16, 16)
+    x = torch.nn.functional.interpolate(x[..., :4, :4], size=(16, 16), mode="bilinear")  # smooth, as features are
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., 4:12, 4:12] = 1
+    whole = layer(x, mask)
+    layer.max_keys = 64
+    portions = layer(x, mask)
+    assert torch.isfinite(portions).all()
+    assert (portions - whole).abs().mean() < 0.2 * whole.abs().mean()
+
+
+def test_local_dynamics_refuses_what_the_public_code_leaves_undefined():
+    with pytest.raises(ValueError, match="neighbours=1"):
+        LocalDynamics(4, 2, official=True)
+
+
+def test_region_modulation_starts_as_identity_and_matches_its_equation():
+    layer, mask, x = RegionModulation(3, 2, 8), half_mask(2, 8, 8), torch.randn(2, 3, 8, 8)
+    context = torch.randn(2, 2)
+    assert torch.equal(layer(x, mask, context), x)
+    randomize(layer)
+    result = layer(x, mask, context).detach().numpy()
+    w1, b1 = layer.reduce.weight.detach().numpy(), layer.reduce.bias.detach().numpy()
+    w2, b2 = layer.expand.weight.detach().numpy(), layer.expand.bias.detach().numpy()
+    for n in range(2):
+        picture, m = x[n].numpy(), mask[n, 0].numpy()
+        statistics = [*numpy_statistics(picture, m, 1e-3), *numpy_statistics(picture, 1 - m, 1e-3), context[n].numpy()]
+        hidden = np.maximum(w1 @ np.concatenate(statistics) + b1, 0)
+        scale, shift = np.split(w2 @ hidden + b2, 2)
+        expected = picture * (1 + scale[:, None, None]) + shift[:, None, None]
+        assert_allclose(result[n], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_uncentred_coefficients_do_the_same_to_every_colour():
+    coefficients, centre = torch.randn(2, 12, 1, 1), torch.rand(2, 3, 1, 1)
+    plain = uncentre(coefficients, centre)
+    x = torch.rand(2, 3, 5, 5)
+    for n in range(2):
+        matrix = coefficients[n, :9, 0, 0].view(3, 3).numpy()
+        offset = coefficients[n, 9:, 0, 0].numpy()
+        c = centre[n, :, 0, 0].numpy()
+        expected = x[n].numpy() + np.einsum("kc,chw->khw", matrix, x[n].numpy() - c[:, None, None]) + offset[:, None, None]
+        result = apply_coarse(x[n : n + 1], torch.ones(1, 1, 5, 5), plain[n : n + 1], "affine")
+        assert_allclose(result[0], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("affine", 12), ("difference", 3), ("rgb", 3)])
+def test_apply_coarse_leaves_the_background_alone(kind, channels):
+    x, mask = torch.rand(1, 3, 16, 16), half_mask(1, 16, 16)
+    size = 16 if kind == "rgb" else 4
+    result = apply_coarse(x, mask, torch.randn(1, channels, size, size), kind)
+    outside = (mask == 0).expand_as(x)
+    assert torch.equal(result[outside], x[outside])
+    assert not torch.equal(result, x)
+    with pytest.raises(ValueError, match="kind"):
+        apply_coarse(x, mask, torch.randn(1, 3, 4, 4), "other")
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_folded_units_compute_the_same(relu):
+    torch.manual_seed(0)
+    unit = ConvUnit(3, 8, stride=2, relu=relu)
+    unit.train()
+    for _ in range(5):
+        unit(torch.randn(4, 3, 16, 16) * 2 + 1)
+    unit.eval()
+    x = torch.randn(2, 3, 16, 16)
+    before = unit(x)
+    fold_norms(unit)
+    assert isinstance(unit.norm, torch.nn.Identity)
+    assert_allclose(unit(x).detach(), before.detach(), rtol=1e-4, atol=1e-5)
+    fold_norms(unit)  # folding twice changes nothing
+    assert_allclose(unit(x).detach(), before.detach(), rtol=1e-4, atol=1e-5)

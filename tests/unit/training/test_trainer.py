@@ -1,0 +1,256 @@
+"""The trainer: resuming, several processes, quantized stages, its files and its errors."""
+
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edge_harmony.config import parse_toml, read_toml
+from edge_harmony.errors import CapabilityError, InputError, TrainingError, UsageError
+from edge_harmony.models.state import read_weights, restore
+from edge_harmony.resources import find_resource, resource_names
+from edge_harmony.training.checkpoint import read_checkpoint
+from edge_harmony.training.distributed import World, join_world
+from edge_harmony.training.losses import foreground_mse
+from edge_harmony.training.recipe import Recipe
+from edge_harmony.training.trainer import Trainer, learning_rate
+
+WORLD = World(0, 1, torch.device("cpu"))
+
+RECIPE = """
+seed = 5
+validate_every = 32
+checkpoint_every = 16
+[model]
+name = "edge-n"
+options = {{ widths = [8, 8, 16, 16, 24], hidden = 16 }}
+[data]
+root = {root!r}
+layout = "{layout}"
+validation = 0.2
+[[stages]]
+name = "float"
+images = 48
+size = 64
+batch = 8
+freeze = 0.5
+loss_stride = 2
+warmup = 16
+[[stages]]
+name = "quantized"
+images = 32
+size = 64
+batch = 8
+learning_rate = 1e-4
+quantize = true
+freeze = 0.5
+"""
+
+
+def recipe(root, layout="iharmony4", **changes):
+    parsed = parse_toml(RECIPE.format(root=str(root), layout=layout), Recipe, "test")
+    return parsed.model_copy(update=changes)
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(images):
+    def report(progress):
+        pass
+
+    class Stop(Trainer):
+        def _update_average(self, model, steps):
+            super()._update_average(model, steps)
+            if self.position.total == images:
+                raise Killed
+
+    return Stop, report
+
+
+@pytest.mark.parametrize("images", [24, 40, 72])
+def test_a_killed_and_resumed_run_gives_the_same_weights(mini_root, tmp_path, images):
+    whole = Trainer(recipe(mini_root), tmp_path / "whole", WORLD)
+    summary = whole.run()
+    stopping, _ = killed_after(images)
+    with pytest.raises(Killed):
+        stopping(recipe(mini_root), tmp_path / "parts", WORLD).run()
+    resumed = Trainer(recipe(mini_root), tmp_path / "parts", WORLD)
+    again = resumed.run(resume=True)
+    assert again["validation"] == summary["validation"]
+    ours, theirs = load_file(resumed.weights), load_file(whole.weights)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert read_weights(resumed.weights).ranges == read_weights(whole.weights).ranges
+    assert (tmp_path / "parts" / "log.csv").read_text() == (tmp_path / "whole" / "log.csv").read_text()
+
+
+def test_files_of_a_run(mini_root, tmp_path):
+    seen = []
+    trainer = Trainer(recipe(mini_root), tmp_path, WORLD, seen.append)
+    summary = trainer.run()
+    assert summary["images"] == 80
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert [row["stage"] for row in rows] == ["float", "float", "quantized"]
+    assert float(rows[0]["composite_psnr"]) == pytest.approx(summary["validation"]["composite_psnr"])
+    weights = read_weights(trainer.weights)
+    assert weights.folded
+    assert weights.ranges
+    assert weights.recipe_sha256 == trainer.recipe_sha256
+    restore("edge-n", weights)
+    assert seen
+    assert seen[0].total == 48
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_training_learns(mini_root, tmp_path):
+    """A constant gain on the foreground, the same for all: a few hundred images are enough to undo most of it."""
+    stage = recipe(mini_root).stages[0].model_copy(update={"images": 1600, "freeze": 0.6, "learning_rate": 4e-3})
+    synthesis = recipe(mini_root).synthesis.model_copy(
+        update={"given": 0, "reinhard": 0, "covariance": 0, "histogram": 0, "identity": 0, "jpeg": 0}
+    )
+    trainer = Trainer(recipe(mini_root, stages=(stage,), synthesis=synthesis, validate_every=10_000), tmp_path, WORLD)
+    trainer.run()
+    losses = [row["loss"] for row in trainer.position.history]
+    assert losses[-1] < 0.9  # of the composite's own error
+
+
+def test_two_processes_train_one_network(mini_root, tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.format(root=str(mini_root), layout="iharmony4"))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    command += ["-m", "edge_harmony", "train", str(path), "-o", str(tmp_path / "out"), "--device", "cpu", "--json"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)  # one object: the other process prints nothing
+    assert summary["images"] == 80
+    single = Trainer(recipe(mini_root), tmp_path / "single", WORLD)
+    single.run()
+    ours, theirs = load_file(tmp_path / "out" / "edge-n.safetensors"), load_file(single.weights)
+    drift = max(float((ours[name] - theirs[name]).abs().max()) for name in theirs)
+    assert 0 < drift < 1  # other random draws per process, the same optimization
+    assert all(torch.isfinite(value).all() for value in ours.values())
+
+
+def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path):
+    """Mean of the shares' gradients equals the whole batch's gradient, for the loss we use."""
+    torch.manual_seed(0)
+    prediction, real = torch.rand(8, 3, 16, 16, requires_grad=True), torch.rand(8, 3, 16, 16)
+    mask = (torch.rand(8, 1, 16, 16) > 0.5).float()
+    (whole,) = torch.autograd.grad(foreground_mse(prediction, real, mask, 0.0), prediction)
+    parts = [foreground_mse(prediction[k], real[k], mask[k], 0.0) for k in (slice(0, 4), slice(4, 8))]
+    (shared,) = torch.autograd.grad(sum(parts) / 2, prediction)
+    torch.testing.assert_close(whole, shared)
+
+
+def test_own_photographs_train_too(tmp_path):
+    import shutil
+
+    from edge_harmony.samples import sample_files
+
+    for folder in ("photos", "masks"):
+        (tmp_path / "own" / folder).mkdir(parents=True)
+    for composite, mask in sample_files():
+        for k in range(4):
+            shutil.copy(composite, tmp_path / "own" / "photos" / f"{composite.stem}{k}.jpg")
+            shutil.copy(mask, tmp_path / "own" / "masks" / f"{composite.stem}{k}.png")
+    summary = Trainer(recipe(tmp_path / "own", "photos"), tmp_path / "out", WORLD).run()
+    assert set(summary["validation"]) == {"fmse", "composite_fmse"}
+    assert summary["validation"]["composite_fmse"] > 1
+
+
+def test_checkpoints_of_another_recipe_or_damaged_ones(mini_root, tmp_path):
+    trainer = Trainer(recipe(mini_root), tmp_path, WORLD)
+    trainer.run()
+    with pytest.raises(TrainingError, match="another recipe"):
+        Trainer(recipe(mini_root, seed=6), tmp_path, WORLD).run(resume=True)
+    path = trainer.checkpoint
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(TrainingError, match="damaged"):
+        read_checkpoint(path, trainer.recipe_sha256)
+    with pytest.raises(UsageError, match="no checkpoint"):
+        Trainer(recipe(mini_root), tmp_path / "other", WORLD).run(resume=True)
+
+
+def test_a_diverging_run_stops_with_one_error(mini_root, tmp_path):
+    stage = recipe(mini_root).stages[0].model_copy(update={"learning_rate": 1e30, "warmup": 0})
+    with pytest.raises(TrainingError, match="not finite"):
+        Trainer(recipe(mini_root, stages=(stage,)), tmp_path, WORLD).run()
+
+
+def test_batches_must_divide_among_processes(mini_root, tmp_path):
+    with pytest.raises(TrainingError, match="does not divide"):
+        Trainer(recipe(mini_root), tmp_path, World(0, 3, torch.device("cpu")))
+
+
+def test_devices_that_are_not_there():
+    with pytest.raises(UsageError, match="unknown device"), join_world("warp"):
+        pass
+    if not torch.cuda.is_available():
+        with pytest.raises(CapabilityError, match="CUDA"), join_world("cuda"):
+            pass
+
+
+def test_loss_is_the_papers():
+    rng = np.random.default_rng(0)
+    prediction, real = rng.random((2, 3, 20, 20)), rng.random((2, 3, 20, 20))
+    mask = np.zeros((2, 1, 20, 20))
+    mask[0, 0, :10] = 1  # 200 pixels
+    mask[1, 0, 0, :2] = 1  # 2 pixels: below the floor of 40
+    expected = np.mean([np.square(prediction[k] - real[k]).sum() / (3 * max(mask[k].sum(), 40)) for k in range(2)])
+    result = foreground_mse(*(torch.from_numpy(a) for a in (prediction, real, mask)), floor=0.1)
+    assert result.item() == pytest.approx(expected)
+
+
+def test_schedules():
+    base = recipe("x").stages[0].model_copy(update={"images": 1200, "warmup": 0, "batch": 1, "learning_rate": 1.0})
+    assert learning_rate(base, 0) == 1
+    assert learning_rate(base, 600) == pytest.approx(0.505)
+    step = base.model_copy(update={"schedule": "step"})
+    assert [learning_rate(step, k) for k in (0, 999, 1000, 1099, 1100)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    constant = base.model_copy(update={"schedule": "constant", "warmup": 99})
+    assert learning_rate(constant, 0) == pytest.approx(0.01)
+    assert learning_rate(constant, 49) == pytest.approx(0.5)
+    assert all(math.isclose(learning_rate(constant, k), 1) for k in (99, 1199))
+
+
+@pytest.mark.parametrize("name", resource_names("recipes"))
+def test_shipped_recipes_are_valid(name):
+    parsed = read_toml(find_resource("recipes", name), Recipe)
+    assert parsed.model.name == name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed = 5", "seeds = 5", "seeds"),
+        ("size = 64", "size = 60", "size"),
+        ('name = "quantized"', 'name = "float"', "different names"),
+        ("freeze = 0.5\nloss", "quantize = true\nloss", ""),
+        ("validation = 0.2", "validation = 0.9", "validation"),
+    ],
+)
+def test_wrong_recipes_name_the_key(old, new, message):
+    text = RECIPE.format(root="x", layout="iharmony4").replace(old, new)
+    if message:
+        with pytest.raises(InputError, match=message):
+            parse_toml(text, Recipe, "test")
+    else:
+        with pytest.raises(InputError, match="without quantization"):
+            parse_toml(text.replace("quantize = true\nfreeze = 0.5\n", ""), Recipe, "test")
+
+
+def test_a_recipe_without_data_says_so(tmp_path):
+    text = RECIPE.format(root="x", layout="iharmony4").replace("root = 'x'\n", "")
+    with pytest.raises(UsageError, match="--data"):
+        Trainer(parse_toml(text, Recipe, "test"), tmp_path, WORLD)
