@@ -26,9 +26,9 @@ def compare(
     """Run both on the same pictures.
 
     Returns:
-        ``images``; ``psnr`` (dB, mean over pictures of the foreground's PSNR between the two results, 99 for identical ones),
-        ``psnr_min``; ``max_level_difference`` (0..255); ``max_output_error`` (of the network's raw output); ``worst``: names
-        and values of the worst pictures.
+        ``images``; ``psnr`` (dB, mean over pictures of the foreground's PSNR between the two results, 99 for
+        identical ones), ``psnr_min``; ``max_level_difference`` (0..255); ``max_output_error`` (of the network's raw
+        output); ``worst``: names and values of the worst pictures.
     """
     rows: list[tuple[float, str]] = []
     levels, raw = 0, 0.0

@@ -58,7 +58,10 @@ def _cuda() -> dict[str, Any]:
 
     if not torch.cuda.is_available():
         return _row(
-            "training on CUDA", False, f"torch {torch.__version__} sees no CUDA device", "use a machine with an NVIDIA GPU"
+            "training on CUDA",
+            False,
+            f"torch {torch.__version__} sees no CUDA device",
+            "use a machine with an NVIDIA GPU",
         )
     names = ", ".join(torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count()))
     return _row("training on CUDA", True, names, "")
@@ -72,9 +75,10 @@ def _cpu() -> dict[str, Any]:
     """CPU name and the instruction sets that decide the speed of 8-bit kernels, where the system tells them."""
     info = Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
-    fields = dict(
-        (part.strip() for part in line.split(":", 1)) for line in text.split("\n\n")[0].splitlines() if ":" in line
-    )
+    fields: dict[str, str] = {}
+    for line in text.split("\n\n")[0].splitlines():
+        key, _, value = line.partition(":")
+        fields[key.strip()] = value.strip()
     flags = fields.get("flags", fields.get("Features", "")).split()
     return {
         "cpu": fields.get("model name", platform.processor() or "unknown"),

@@ -17,9 +17,7 @@ from edge_harmony.pipeline import harmonize_pixels
 _KEYS = ("psnr", "mse", "fmse", "fpsnr", "ssim")
 
 
-def evaluate(
-    runner: Runner, samples: Sequence[Triplet], advance: Callable[[], None] | None = None
-) -> dict[str, Any]:
+def evaluate(runner: Runner, samples: Sequence[Triplet], advance: Callable[[], None] | None = None) -> dict[str, Any]:
     """Score a network and the unharmonized composite side by side.
 
     Args:
@@ -29,7 +27,8 @@ def evaluate(
 
     Returns:
         ``psnr mse fmse fpsnr ssim images`` (means over pictures), ``composite`` with the same keys for the input, and
-        ``by_foreground_ratio``: a list with ``low high`` (shares of the picture, low excluded), ``images`` and the keys of both.
+        ``by_foreground_ratio``: a list with ``low high`` (shares of the picture, low excluded), ``images`` and the
+        keys of both.
     """
     rows: list[tuple[float, Scores, Scores]] = []
     for sample in samples:

@@ -158,9 +158,8 @@ def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> N
     suffix = path.suffix.lower()
     check_writable(path)
     pixels = picture.pixels
-    if pixels.dtype == np.float32:
-        if suffix not in (".tif", ".tiff"):
-            pixels = np.rint(pixels * np.float32(65535)).astype(np.uint16)
+    if pixels.dtype == np.float32 and suffix not in (".tif", ".tiff"):
+        pixels = np.rint(pixels * np.float32(65535)).astype(np.uint16)
     if pixels.dtype == np.uint16 and suffix not in _DEEP:
         log.warning("%s holds 8 bits per sample; write .png or .tif to keep the depth", suffix)
         pixels = np.rint(pixels / np.float32(257)).astype(np.uint8)
@@ -281,9 +280,7 @@ def _tiff_size(data: bytes) -> tuple[int, int] | None:
 
 def _decode(path: Path, data: bytes) -> tuple[NDArray[Any], bytes | None, bytes | None]:
     try:
-        pixels, kinds, blocks = cv2.imdecodeWithMetadata(
-            np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED
-        )
+        pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise InputError(f"{path} cannot be decoded ({error.err})", "export it again") from None
     if pixels is None:

@@ -1,7 +1,8 @@
 """The one way from a composite and a mask to a harmonized picture, whatever runs the network.
 
-Any size in: picture and mask are brought to the network's working size, the network predicts something coarse, and the apply step
-works at the picture's own size. Training's validation, every backend and the benchmark use these functions.
+Any size in: picture and mask are brought to the network's working size, the network predicts something coarse, and
+the apply step works at the picture's own size. Training's validation, every backend and the benchmark use these
+functions.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def harmonize_pixels(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]
     Args:
         runner: a loaded network.
         composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA; uint8, uint16, or floating point in [0, 1].
-        mask: ``(H, W)`` or ``(H, W, 1)``; uint8 or uint16 (full scale is the foreground), bool, or floating point in [0, 1].
+        mask: ``(H, W)`` or ``(H, W, 1)``; uint8 or uint16 (full scale is the foreground), bool, or floating point in
+        [0, 1].
 
     Returns:
         An array like ``composite``. Pixels with a mask of 0 are equal to it bit for bit, and so is alpha.

@@ -1,4 +1,4 @@
-"""Fixtures: small data made from photographs that packages carry, small weights, and the development data where it is."""
+"""Fixtures: small data from photographs that packages carry, small weights, the development data where it is."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Backends: build and run of one target live in one folder; found through the entry points ``edge_harmony.backends``."""
+"""Backends, a folder each with build and run; found through the entry points ``edge_harmony.backends``."""

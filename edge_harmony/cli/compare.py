@@ -23,7 +23,9 @@ def compare(
     artifact: Annotated[Path, typer.Argument(help="Exported file; its manifest lies beside it.")],
     data: Annotated[Path | None, typer.Option(help="iHarmony4-layout root; default: the shipped samples.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights it was made from; default: the shipped ones.")] = None,
-    reference: Annotated[str, typer.Option(help="Precision of the reference: fp32, or int8 (fake quantized).")] = "fp32",
+    reference: Annotated[
+        str, typer.Option(help="Precision of the reference: fp32, or int8 (fake quantized).")
+    ] = "fp32",
     min_psnr: Annotated[float, typer.Option(help="Exit with 4 below this mean PSNR in dB; 0: no limit.")] = 0.0,
     backend: Annotated[str, typer.Option(help="What runs the artifact.")] = "onnxruntime",
     threads: ThreadsOption = 0,
@@ -34,7 +36,9 @@ def compare(
     manifest = read_manifest(artifact)
     theirs = get_backend("pytorch").load(LoadRequest(manifest.model, reference, weights=weights))
     if theirs.sha256 != manifest.weights_sha256:
-        raise ArtifactError(f"{artifact} was not made from these weights", "pass the ones it was made from: --weights FILE")
+        raise ArtifactError(
+            f"{artifact} was not made from these weights", "pass the ones it was made from: --weights FILE"
+        )
     ours = get_backend(backend).load(LoadRequest(manifest.model, manifest.precision, artifact, threads=threads))
     samples = list(_from_data(data, limit)) if data else list(sample_pictures())
     with progress_bar("comparing", len(samples)) as advance:
@@ -48,7 +52,9 @@ def compare(
         table = Table(title=f"{artifact.name} against pytorch {reference}", show_header=False)
         table.add_row("pictures", str(result["images"]))
         table.add_row("PSNR of the foreground, mean", f"{number(result['psnr'])} dB")
-        table.add_row("PSNR of the foreground, worst", f"{number(result['psnr_min'])} dB ({result['worst'][0]['name']})")
+        table.add_row(
+            "PSNR of the foreground, worst", f"{number(result['psnr_min'])} dB ({result['worst'][0]['name']})"
+        )
         table.add_row("largest difference", f"{result['max_level_difference']} of 255")
         table.add_row("largest error of the raw output", f"{result['max_output_error']:.2e}")
         out.print(table)

@@ -41,8 +41,8 @@ def harmonize(
 ) -> None:
     """Repaint the foreground so that it fits; any size, 8 or 16 bits, alpha; the background stays as it is.
 
-    In a folder the mask of dog.jpg is dog.png, dog_mask.png, or (iHarmony4) the mask of a_b_c.jpg is a_b.png. A file that fails is
-    reported and the rest goes on; the exit status is then 1.
+    In a folder the mask of dog.jpg is dog.png, dog_mask.png, or (iHarmony4) the mask of a_b_c.jpg is a_b.png. A file
+    that fails is reported and the rest goes on; the exit status is then 1.
     """
     folder = composite.is_dir()
     if folder and mask.is_file():
@@ -52,7 +52,7 @@ def harmonize(
     elif output.is_file():
         raise UsageError(f"{output} is a file", "name a folder for the results of a folder")
     options: dict[str, Any] = {"fit": fit_mask, "quality": quality}
-    load = {"artifact": artifact, "weights": weights, "threads": threads, "device": device}
+    load: dict[str, Any] = {"artifact": artifact, "weights": weights, "threads": threads, "device": device}
     with Harmonizer.from_pretrained(model, backend=backend, precision=precision, **load) as harmonizer:
         if not folder:
             harmonizer.harmonize_file(composite, mask, output, **options)

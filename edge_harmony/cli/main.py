@@ -19,7 +19,8 @@ from edge_harmony.cli.models import models
 from edge_harmony.cli.train import train
 from edge_harmony.errors import EdgeHarmonyError, ExitCode
 
-# typer carries its own copy of click from 0.20 on and exports only leaves of its exceptions: the base is found from one of them.
+# typer carries its own copy of click from 0.20 on and exports only leaves of its exceptions: the base is found from
+# one of them.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return int(error.exit_code)
     except _UsageError as error:
-        message = getattr(error, "format_message", lambda: str(error))()
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
         if message:
             _complain(f"{message} Try edge-harmony --help.")
         return int(ExitCode.USAGE)

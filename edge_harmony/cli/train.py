@@ -90,7 +90,6 @@ class Bar:
             f"loss {state.loss:.3f} of the composite's"
         )
         self._progress.update(self._task, completed=state.images, total=state.total, description=state.stage, note=note)
-        if self._plain:
-            if time.monotonic() >= self._next:
-                err.print(f"{state.stage}: {note}", soft_wrap=True)
-                self._next = time.monotonic() + 60
+        if self._plain and time.monotonic() >= self._next:
+            err.print(f"{state.stage}: {note}", soft_wrap=True)
+            self._next = time.monotonic() + 60

@@ -2,8 +2,8 @@
 
 A root holds the sub-sets' folders with ``composite_images``, ``masks`` and ``real_images``, and the lists
 ``IHD_{train,test}.txt`` of relative paths. Where a root has no ``IHD`` list, the sub-sets' own lists
-``<Sub>/<Sub>_{train,test}.txt`` of base names are joined. A composite ``a_b_c.jpg`` belongs to the mask ``a_b.png`` and the
-real picture ``a.jpg``; ``a`` may itself hold underscores or hyphens, so names are split from the right.
+``<Sub>/<Sub>_{train,test}.txt`` of base names are joined. A composite ``a_b_c.jpg`` belongs to the mask ``a_b.png``
+and the real picture ``a.jpg``; ``a`` may itself hold underscores or hyphens, so names are split from the right.
 """
 
 from __future__ import annotations

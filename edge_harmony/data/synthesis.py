@@ -1,8 +1,8 @@
 """Composites synthesized in batches, on any device, from real pictures with masks.
 
 A sample's foreground is recoloured by one of several kinds of change (or taken from a given composite), pasted
-back through its mask, and the whole is cropped, flipped and compressed. What it must keep: the background stays the real
-picture (up to JPEG noise, where that is on), values stay in [0, 1], and one generator state gives one result.
+back through its mask, and the whole is cropped, flipped and compressed. What it must keep: the background stays the
+real picture (up to JPEG noise, where that is on), values stay in [0, 1], and one generator state gives one result.
 """
 
 from __future__ import annotations
@@ -82,9 +82,7 @@ class Dice:
 
     def integer(self, low: int, high: int) -> int:
         """One integer in [low, high]."""
-        return int(
-            torch.randint(low, high + 1, (1,), generator=self.generator, device=self.generator.device).item()
-        )
+        return int(torch.randint(low, high + 1, (1,), generator=self.generator, device=self.generator.device).item())
 
     def choice(self, weights: list[float], count: int) -> Tensor:
         """``count`` indices drawn with the given weights."""

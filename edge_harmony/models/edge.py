@@ -1,11 +1,14 @@
 """The edge family: edge-n, edge-s and edge-m, compact networks that predict a colour transform, not a picture.
 
-An HDNet-style encoder at 256 x 256 whose chains of convolution + ReLU run as integer kernels, a feature pyramid back up to 1/8, and
-12 coefficients per cell: a 3x4 affine colour transform, predicted about the foreground's mean colour. Whatever applies it does so at
-the picture's own size, so resolution costs nothing in the network.
+An HDNet-style encoder at 256 x 256 whose chains of convolution + ReLU run as integer kernels, a feature pyramid back
+up to 1/8, and 12 coefficients per cell: a 3x4 affine colour transform, predicted about the foreground's mean colour.
+Whatever applies it does so at the picture's own size, so resolution costs nothing in the network.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -27,9 +30,10 @@ _RELATIVE_LIMIT = 2.0
 class EdgeNet(nn.Module):
     """Composite and mask in, a grid of affine colour transforms out.
 
-    The input is seven channels: the composite, the composite relative to the background's mean and deviation (so that a change
-    of light over the whole picture changes little), and the mask. Masked statistics of features and of raw colours steer
-    the decoder through :class:`RegionModulation`, at 1/32, 1/16 and 1/8 only, where float arithmetic is cheap.
+    The input is seven channels: the composite, the composite relative to the background's mean and deviation (so
+    that a change of light over the whole picture changes little), and the mask. Masked statistics of features and of
+    raw colours steer the decoder through :class:`RegionModulation`, at 1/32, 1/16 and 1/8 only, where float
+    arithmetic is cheap.
 
     Args:
         widths: channels at 1/2, 1/4, 1/8, 1/16 and 1/32.
@@ -51,10 +55,7 @@ class EdgeNet(nn.Module):
             raise ValueError(f"widths must name five levels, got {len(widths)}")
         self.quantize_input = QuantPoint()
         encoder: list[nn.Module] = [ConvUnit(7, widths[0], stride=2)]
-        encoder += [
-            nn.Sequential(ConvUnit(i, o, stride=2), ConvUnit(o, o))
-            for i, o in zip(widths[:-1], widths[1:], strict=True)
-        ]
+        encoder += [nn.Sequential(ConvUnit(i, o, stride=2), ConvUnit(o, o)) for i, o in pairwise(widths)]
         self.encoder = nn.ModuleList(encoder)
         self.modulate = RegionModulation(widths[4], _COLOUR_STATISTICS, hidden)
         self.quantize_modulated = QuantPoint()
@@ -100,7 +101,7 @@ class EdgeNet(nn.Module):
         x = self.quantize_modulated(self.modulate(x, mask, context))
         for k in range(2):
             skip = features[3 - k]
-            lateral = self.lateral[k]
+            lateral = cast(ConvUnit, self.lateral[k])
             x = F.interpolate(lateral(x), size=skip.shape[-2:], mode="bilinear", align_corners=False)
             x = lateral.point(x)  # the range before upsampling holds after it: one scale, and the resize stays integer
             x = self.merge[k](self.quantize_sum[k](x + skip))

@@ -54,9 +54,7 @@ class HDNet(nn.Module):
             for k, (i, o) in enumerate(decoder)
         )
         self.norms = nn.ModuleList(RAIN(o, official=official) for _, o in decoder)
-        self.mask_dynamics = nn.ModuleList(
-            MaskAwareGlobalDynamics(c, official=official) for c in (8 * n, 4 * n, 2 * n)
-        )
+        self.mask_dynamics = nn.ModuleList(MaskAwareGlobalDynamics(c, official=official) for c in (8 * n, 4 * n, 2 * n))
         self.head = nn.ConvTranspose2d(2 * n, 3, 3, 1, 1)
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:

@@ -53,7 +53,9 @@ class ModelEntry:
         try:
             model: nn.Module = factory(**merged)
         except (TypeError, ValueError) as error:
-            raise UsageError(f"{self.name} does not take the options {options} ({error})", "see its docstring") from None
+            raise UsageError(
+                f"{self.name} does not take the options {options} ({error})", "see its docstring"
+            ) from None
         return model
 
 

@@ -1,7 +1,7 @@
 """Fake quantization: signed 8 bits, symmetric; per tensor for activations, per output channel for weights.
 
-The arithmetic of Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
-CVPR 2018, with zero points of 0 as TensorRT demands (NVIDIA, "Working with Quantized Types").
+The arithmetic of Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+Inference", CVPR 2018, with zero points of 0 as TensorRT demands (NVIDIA, "Working with Quantized Types").
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _SMALLEST_SCALE = 1e-8
 class ActivationQuantizer(nn.Module):
     """Quantize and dequantize an activation with one scale.
 
-    In training mode the scale follows the largest magnitude by a moving average; in evaluation mode it stands still. ``export``
-    switches to the decomposed quantize/dequantize operators that the ONNX and Core ML converters know.
+    In training mode the scale follows the largest magnitude by a moving average; in evaluation mode it stands still.
+    ``export`` switches to the decomposed quantize/dequantize operators that the ONNX and Core ML converters know.
 
     Args:
         scale: step between levels; 0 means not calibrated yet.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedC
 def prepare_qat(model: nn.Module) -> nn.Module:
     """Replace every quantization point and every convolution by its fake-quantized twin, in place.
 
-    The norms must be folded (:func:`~edge_harmony.models.layers.conv_unit.fold_norms`). Calling it again changes nothing.
+    The norms must be folded (:func:`~edge_harmony.models.layers.conv_unit.fold_norms`). Calling it again changes
+    nothing.
 
     Raises:
         CapabilityError: the network marks no quantization points.
@@ -81,7 +82,7 @@ def observe_with(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
         raise InputError("the calibration set is empty", "give at least one picture")
 
 
-def _observer(seen):  # type: ignore[no-untyped-def]
+def _observer(seen: Callable[[], int]) -> Callable[[ActivationQuantizer, tuple[Tensor, ...], Tensor], None]:
     def hook(module: ActivationQuantizer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         module.observe(output, 1 / seen())
 

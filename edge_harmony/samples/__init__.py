@@ -1,4 +1,4 @@
-"""Composites with masks that the package ships, to try it and to compare backends on; see CREDITS.md for their sources."""
+"""Sample composites with masks, to try the package and to compare backends on; CREDITS.md names their sources."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ class PictureStore:
 def split_samples(config: DataConfig) -> tuple[list[Sample], list[Sample]]:
     """Training and validation samples of a data configuration.
 
-    Held out are whole real pictures, chosen by a hash of their name: the same on every machine, whatever the order of the
-    list, and no picture is on both sides.
+    Held out are whole real pictures, chosen by a hash of their name: the same on every machine, whatever the order
+    of the list, and no picture is on both sides.
 
     Raises:
         UsageError: the recipe names no root and none was given.
@@ -106,7 +106,8 @@ def _eight_bits(picture: NDArray[Any]) -> NDArray[np.uint8]:
     if picture.dtype == np.uint8:
         return picture
     peak = 1.0 if picture.dtype == np.float32 else 65535.0
-    return np.rint(picture.astype(np.float32) * (255 / peak)).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(picture.astype(np.float32) * (255 / peak)).astype(np.uint8)
+    return levels
 
 
 def _square(picture: NDArray[Any], side: int) -> NDArray[Any]:
@@ -121,5 +122,3 @@ def _square_mask(mask: NDArray[np.float32], side: int) -> NDArray[Any]:
 
 def _stack(arrays: Sequence[NDArray[Any] | None]) -> Tensor:
     return torch.from_numpy(np.stack([array for array in arrays if array is not None]))
-
-

@@ -37,7 +37,8 @@ def join_world(device: str) -> Iterator[World]:
     """Join the processes that ``torchrun`` started (its environment says so), or work alone.
 
     Args:
-        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. Under torchrun each process takes the GPU of its local rank.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. Under torchrun each process takes the GPU of its
+        local rank.
 
     Raises:
         CapabilityError: CUDA is asked for and not there.

@@ -1,7 +1,7 @@
 """The trainer: runs a recipe's stages, from one process or many, and can be stopped at any moment.
 
-Every optimizer step seeds its own generators from (seed, stage, images, rank) and the schedule is a function of the images
-seen, so a run that is killed and resumed gives the same result as one that was not.
+Every optimizer step seeds its own generators from (seed, stage, images, rank) and the schedule is a function of the
+images seen, so a run that is killed and resumed gives the same result as one that was not.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class Trainer:
                 output = parallel(batch.composite, batch.mask)
             loss, identity = self._losses(output.float(), batch, stage, str(model.output))
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
             if not bool(torch.isfinite(norm)):
                 raise TrainingError(
@@ -223,9 +223,7 @@ class Trainer:
         """The training loss, and what it would be for the composite itself."""
         composite, real, mask = batch.composite, batch.real, batch.mask
         if stage.loss_stride > 1:
-            composite, real, mask = (
-                nn.functional.avg_pool2d(x, stage.loss_stride) for x in (composite, real, mask)
-            )
+            composite, real, mask = (nn.functional.avg_pool2d(x, stage.loss_stride) for x in (composite, real, mask))
         result = apply_coarse(composite, mask, output, kind)
         floor = self.recipe.foreground_floor
         return foreground_mse(result, real, mask, floor), foreground_mse(composite, real, mask, floor)
@@ -242,7 +240,11 @@ class Trainer:
     def _validate(self, stage: StageConfig) -> None:
         """Score the averaged weights on the held-out pictures, in the main process."""
         if self.world.is_main:
-            row: dict[str, Any] = {"stage": stage.name, "images": self.position.total, "loss": round(self.position.loss or 0.0, 5)}
+            row: dict[str, Any] = {
+                "stage": stage.name,
+                "images": self.position.total,
+                "loss": round(self.position.loss or 0.0, 5),
+            }
             if self.held_samples:
                 row |= self._score(self.held_samples)
             self.position.history.append(row)
@@ -268,9 +270,7 @@ class Trainer:
 
     def _save(self, optimizer: torch.optim.Optimizer) -> None:
         if self.world.is_main:
-            save_checkpoint(
-                self.checkpoint, self.recipe_sha256, self.position, self.model, self.average, optimizer
-            )
+            save_checkpoint(self.checkpoint, self.recipe_sha256, self.position, self.model, self.average, optimizer)
         self.world.barrier()
 
     def _finish(self) -> dict[str, Any]:

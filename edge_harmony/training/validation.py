@@ -22,8 +22,9 @@ _PHOTO_BATCH = 16
 def validate(model: nn.Module, samples: Sequence[Sample], recipe: Recipe, device: torch.device) -> dict[str, float]:
     """Score a network on held-out samples.
 
-    Data sets with composites are scored as published: ``psnr``, ``fmse`` and the composite's own. Photographs are scored on
-    composites synthesized from them with a fixed seed: ``fmse`` (at the training size, squared levels) and the composite's.
+    Data sets with composites are scored as published: ``psnr``, ``fmse`` and the composite's own. Photographs are
+    scored on composites synthesized from them with a fixed seed: ``fmse`` (at the training size, squared levels) and
+    the composite's.
     """
     triplets = [sample for sample in samples if isinstance(sample, Triplet)]
     if triplets:

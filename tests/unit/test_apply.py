@@ -31,7 +31,9 @@ def reference(pixels, mask, grid, peak):
 
 
 @pytest.mark.parametrize("channels", [3, 12])
-@pytest.mark.parametrize(("dtype", "peak", "tolerance"), [(np.uint8, 255, 0.51), (np.uint16, 65535, 0.6), (np.float32, 1, 2e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "peak", "tolerance"), [(np.uint8, 255, 0.51), (np.uint16, 65535, 0.6), (np.float32, 1, 2e-6)]
+)
 def test_matches_float64(channels, dtype, peak, tolerance):
     pixels, mask, grid = inputs(301, 277, channels)
     pixels = pixels if dtype == np.float32 else np.rint(pixels * peak).astype(dtype)

@@ -6,7 +6,16 @@ import os
 import pytest
 
 from edge_harmony import resources
-from edge_harmony.artifact import IOSpec, Manifest, artifact_name, atomic_write, make_folder, read_manifest, sha256_of, write_manifest
+from edge_harmony.artifact import (
+    IOSpec,
+    Manifest,
+    artifact_name,
+    atomic_write,
+    make_folder,
+    read_manifest,
+    sha256_of,
+    write_manifest,
+)
 from edge_harmony.config import read_toml
 from edge_harmony.errors import ArtifactError, InputError, UsageError
 from edge_harmony.targets import Target, read_target
@@ -16,7 +25,12 @@ def make(tmp_path):
     path = tmp_path / artifact_name("edge-s", 256, 256, "int8", ".onnx")
     path.write_bytes(b"model")
     manifest = Manifest(
-        model="edge-s", precision="int8", backend="onnx", io=IOSpec(output="affine"), file_sha256=sha256_of(path), weights_sha256="0" * 64
+        model="edge-s",
+        precision="int8",
+        backend="onnx",
+        io=IOSpec(output="affine"),
+        file_sha256=sha256_of(path),
+        weights_sha256="0" * 64,
     )
     write_manifest(path, manifest)
     return path, manifest
@@ -89,7 +103,9 @@ def test_resources_of_the_user_come_first_and_names_are_not_guessed(tmp_path, mo
         resources.find_resource("targets", str(tmp_path / "absent.toml"))
 
 
-@pytest.mark.parametrize(("text", "message"), [("a = ", "not valid TOML"), ("device = 'cpu'\nodd = 1", "odd"), ("device = 3", "device")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("a = ", "not valid TOML"), ("device = 'cpu'\nodd = 1", "odd"), ("device = 3", "device")]
+)
 def test_toml_errors_name_the_key(tmp_path, text, message):
     path = tmp_path / "t.toml"
     path.write_text(text)

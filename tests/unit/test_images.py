@@ -137,7 +137,10 @@ BROKEN = {
     "cut tiff": (encoded("TIFF")[:1000], "damaged|not a picture|decoded"),
     "huge": (png_header(60000, 60000), "too large"),
     "large": (png_header(20000, 20000), "too large"),
-    "flipped bit": (encoded("PNG")[:500] + bytes([encoded("PNG")[500] ^ 1]) + encoded("PNG")[501:], "damaged|not a picture"),
+    "flipped bit": (
+        encoded("PNG")[:500] + bytes([encoded("PNG")[500] ^ 1]) + encoded("PNG")[501:],
+        "damaged|not a picture",
+    ),
 }
 
 

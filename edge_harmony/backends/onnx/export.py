@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import onnx
 import torch
@@ -71,7 +71,7 @@ def export_onnx(
         if flavour == "unsigned":
             proto = to_unsigned(proto)
     spec = IOSpec(height=size[0], width=size[1], output=str(model.output))  # type: ignore[arg-type]
-    description = {
+    description: dict[str, Any] = {
         "model": name,
         "precision": precision,
         "flavour": flavour if precision == "int8" else None,
@@ -105,7 +105,9 @@ def exportable(name: str, weights: Weights, precision: str) -> nn.Module:
         raise CapabilityError(f"ONNX export does not write {precision}", "use fp32 or int8")
     if not weights.ranges:
         prepare_qat(fold_norms(model))  # names the real reason where the network cannot be quantized at all
-        raise ArtifactError(f"these weights of {name} have no activation ranges", "train a quantized stage, or use fp32")
+        raise ArtifactError(
+            f"these weights of {name} have no activation ranges", "train a quantized stage, or use fp32"
+        )
     load_ranges(prepare_qat(model), weights.ranges)
     for module in model.modules():
         if isinstance(module, ActivationQuantizer):
@@ -134,7 +136,10 @@ def trace(model: nn.Module, size: tuple[int, int], *, opset: int, dynamic_batch:
             )
     except Exception as error:  # the exporter raises many kinds
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CapabilityError(f"the ONNX exporter failed on {type(model).__name__} ({first})", "report it with the versions that edge-harmony doctor prints") from error
+        raise CapabilityError(
+            f"the ONNX exporter failed on {type(model).__name__} ({first})",
+            "report it with the versions that edge-harmony doctor prints",
+        ) from error
     if program is None:
         raise CapabilityError("the ONNX exporter returned nothing", "update torch and onnxscript")
     proto = program.model_proto
@@ -148,7 +153,13 @@ def _strip(proto: ModelProto) -> None:
     proto.doc_string = ""
     proto.graph.doc_string = ""
     del proto.metadata_props[:]
-    for group in (proto.graph.node, proto.graph.input, proto.graph.output, proto.graph.value_info, proto.graph.initializer):
+    for group in (
+        proto.graph.node,
+        proto.graph.input,
+        proto.graph.output,
+        proto.graph.value_info,
+        proto.graph.initializer,
+    ):
         for item in group:
             item.doc_string = ""
             del item.metadata_props[:]

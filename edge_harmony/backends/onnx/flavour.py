@@ -1,15 +1,16 @@
 """From the TensorRT/Core ML flavour of a Q/DQ graph to the ONNX Runtime/OpenVINO flavour.
 
-The exporter writes signed 8 bits with zero point 0 and float biases, which TensorRT demands. ONNX Runtime's CPU kernels are several
-times faster on unsigned activations (signed ones run slower than float), and want biases as 32-bit integers. This pass changes
-the types and zero points and keeps every scale, so both flavours hold the same numbers:
+The exporter writes signed 8 bits with zero point 0 and float biases, which TensorRT demands. ONNX Runtime's CPU
+kernels are several times faster on unsigned activations (signed ones run slower than float), and want biases as
+32-bit integers. This pass changes the types and zero points and keeps every scale, so both flavours hold the same
+numbers:
 
-- activations become unsigned: zero point 0 where the tensor is provably not negative (after ReLU and through operators that keep
-  the sign), else 128;
+- activations become unsigned: zero point 0 where the tensor is provably not negative (after ReLU and through
+  operators that keep the sign), else 128;
 - a convolution's bias becomes int32 with the scale ``input scale * weight scale``.
 
-Limits: a signed value saturates at 127 steps, an unsigned one with zero point 0 at 255: beyond the calibrated range the latter follows
-the float network further.
+Limits: a signed value saturates at 127 steps, an unsigned one with zero point 0 at 255: beyond the calibrated range
+the latter follows the float network further.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def to_unsigned(model: ModelProto) -> ModelProto:
 def unshare_zero_points(model: ModelProto) -> ModelProto:
     """Give every weight's dequantization a zero point of its own; the argument is left alone.
 
-    The exporter shares equal constants, and ONNX Runtime's pass for CPUs without VNNI (session.x64quantprecision) fails on a zero point
-    that two convolutions share.
+    The exporter shares equal constants, and ONNX Runtime's pass for CPUs without VNNI (session.x64quantprecision)
+    fails on a zero point that two convolutions share.
     """
     result = ModelProto()
     result.CopyFrom(model)

@@ -50,7 +50,9 @@ class OnnxRuntimeBackend:
         if request.device not in ("auto", "cpu"):
             raise CapabilityError(f"the onnxruntime backend does not run on {request.device}", "use --device cpu")
         if request.weights is not None:
-            raise UsageError("the onnxruntime backend runs an artifact, not weights", "export them first, then --artifact")
+            raise UsageError(
+                "the onnxruntime backend runs an artifact, not weights", "export them first, then --artifact"
+            )
         path = request.artifact or self._shipped(request)
         manifest = read_manifest(path)
         if request.artifact is None and (manifest.model, manifest.precision) != (request.model, request.precision):

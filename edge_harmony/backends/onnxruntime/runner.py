@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from edge_harmony.artifact import IOSpec, Manifest
 from edge_harmony.errors import ArtifactError, InputError
 
-# x86 CPUs without VNNI multiply unsigned by signed 8 bits with an instruction whose 16-bit sums saturate: wrong numbers. This option
-# has ONNX Runtime use unsigned by unsigned there (onnxruntime_session_options_config_keys.h); other CPUs ignore it.
+# x86 CPUs without VNNI multiply unsigned by signed 8 bits with an instruction whose 16-bit sums saturate: wrong
+# numbers. This option has ONNX Runtime use unsigned by unsigned there (onnxruntime_session_options_config_keys.h);
+# other CPUs ignore it.
 _EXACT_INT8 = ("session.x64quantprecision", "1")
 
 

@@ -22,8 +22,7 @@ def uncentre(coefficients: Tensor, centre: Tensor) -> Tensor:
         ``(N, 12, h, w)``, offsets about zero.
     """
     rows = [
-        coefficients[:, 9 + k : 10 + k]
-        - (coefficients[:, 3 * k : 3 * k + 3] * centre).sum(1, keepdim=True)
+        coefficients[:, 9 + k : 10 + k] - (coefficients[:, 3 * k : 3 * k + 3] * centre).sum(1, keepdim=True)
         for k in range(3)
     ]
     return torch.cat([coefficients[:, :9], *rows], 1)
@@ -51,5 +50,5 @@ def apply_coarse(composite: Tensor, mask: Tensor, output: Tensor, kind: str) -> 
         return composite + mask * field
     if kind != "affine":
         raise ValueError(f"kind must be 'rgb', 'difference' or 'affine', got {kind!r}")
-    matrix = field[:, :9].unflatten(1, (3, 3))
+    matrix = torch.unflatten(field[:, :9], 1, (3, 3))
     return composite + mask * ((matrix * composite[:, None]).sum(2) + field[:, 9:])

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class QuantPoint(nn.Identity):
     """A place where a tensor is quantized once a network is prepared; until then it does nothing.
 
-    Networks put one after every tensor that a target would otherwise keep in float between integer kernels: the input, sums,
-    resizes and the result of a float island.
+    Networks put one after every tensor that a target would otherwise keep in float between integer kernels: the
+    input, sums, resizes and the result of a float island.
     """
 
 

@@ -33,9 +33,7 @@ class LocalDynamics(nn.Module):
             are taken in portions, so that memory grows linearly with the image.
     """
 
-    def __init__(
-        self, channels: int, neighbours: int = 1, *, official: bool = False, max_keys: int = 4096
-    ) -> None:
+    def __init__(self, channels: int, neighbours: int = 1, *, official: bool = False, max_keys: int = 4096) -> None:
         super().__init__()
         if neighbours < 1:
             raise ValueError(f"neighbours must be at least 1, got {neighbours}")
@@ -53,9 +51,9 @@ class LocalDynamics(nn.Module):
             return self._official(x, foreground)
         keys, is_background = self._background_keys(x, foreground)
         queries = x.flatten(2)
-        portions = [self._attend(part, keys, is_background) for part in queries.split(self.max_keys, dim=2)]
+        portions = [self._attend(part, keys, is_background) for part in torch.split(queries, self.max_keys, dim=2)]
         fused = portions[0] if len(portions) == 1 else torch.cat(portions, 2)
-        mixed = self.linear(torch.cat([fused, queries], 1)).view_as(x)
+        mixed: Tensor = self.linear(torch.cat([fused, queries], 1)).view_as(x)
         weight = foreground * is_background.amax((1, 2)).view(-1, 1, 1, 1)  # nothing to take from: pass unchanged
         return mixed * weight + x * (1 - weight)
 
@@ -85,5 +83,5 @@ class LocalDynamics(nn.Module):
         nearest, index = (queries.transpose(1, 2) @ keys).max(2, keepdim=True)  # (N, L, 1)
         weights = nearest.softmax(1).transpose(1, 2)
         chosen = keys.gather(2, index.transpose(1, 2).expand(-1, keys.shape[1], -1))
-        mixed = self.linear(torch.cat([chosen * weights, queries], 1)).view_as(x)
+        mixed: Tensor = self.linear(torch.cat([chosen * weights, queries], 1)).view_as(x)
         return mixed * foreground + x * (1 - foreground)

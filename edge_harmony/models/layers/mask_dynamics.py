@@ -41,4 +41,5 @@ class MaskAwareGlobalDynamics(nn.Module):
         kernels = self.kernel(x.mean((2, 3), keepdim=True)).view(batch, self.regions * channels, channels)
         mapped = (kernels @ x.flatten(2)).view(batch, self.regions, channels, height, width)
         foreground = resize_mask(mask, (height, width), nearest=self.official)
-        return mapped[:, 0] * foreground + mapped[:, 1] * (1 - foreground)
+        result: Tensor = mapped[:, 0] * foreground + mapped[:, 1] * (1 - foreground)
+        return result

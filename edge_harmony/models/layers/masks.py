@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def resize_mask(mask: Tensor, size: tuple[int, int], *, nearest: bool = False) -> Tensor:
+def resize_mask(mask: Tensor, size: Sequence[int], *, nearest: bool = False) -> Tensor:
     """Bring a mask to the size of a feature map.
 
     Args:

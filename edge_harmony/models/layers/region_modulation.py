@@ -1,8 +1,8 @@
 """Region modulation: scale and shift feature channels by what foreground and background look like.
 
-The cheap relative of RAIN: masked means and deviations go through a small fully connected network instead of being exchanged
-directly, so the network learns which statistics to trust. It starts as the identity. After Perez et al., "FiLM", AAAI 2018,
-with masked statistics in place of a condition vector.
+The cheap relative of RAIN: masked means and deviations go through a small fully connected network instead of being
+exchanged directly, so the network learns which statistics to trust. It starts as the identity. After Perez et al.,
+"FiLM", AAAI 2018, with masked statistics in place of a condition vector.
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ def test_float_parity_at_any_batch(exported, edge_weights):
     for batch in (1, 2, 3):
         arrays = inputs(batch)
         reference = infer(edge_weights, "fp32", arrays, "pytorch")
-        assert np.abs(infer(exported["fp32"], "fp32", arrays) - reference).max() < 1e-5 * max(1, np.abs(reference).max())
+        assert np.abs(infer(exported["fp32"], "fp32", arrays) - reference).max() < 1e-5 * max(
+            1, np.abs(reference).max()
+        )
 
 
 @pytest.mark.parametrize("flavour", ["int8", "signed"])

@@ -1,8 +1,8 @@
 """The command line: results, the table of wrong inputs, folders, JSON."""
 
 import json
-import os
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -40,7 +40,7 @@ def folder(tmp_path):
     for name, (data, _) in BROKEN.items():
         (work / name.replace(" ", "_")).with_suffix(".png").write_bytes(data)
     picture = cv2.imread(str(COMPOSITE))
-    mask = cv2.imread(str(MASK), cv2.IMREAD_GRAY)
+    mask = cv2.imread(str(MASK), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(work / "small_mask.png"), mask[::2, ::2])
     cv2.imwrite(str(work / "coloured.png"), picture)
     cv2.imwrite(str(work / "good.png"), picture)
@@ -110,7 +110,7 @@ def test_one_picture(capsys, tmp_path):
     assert result["model"] == "edge-s"
     assert result["precision"] == "int8"
     ours, before = cv2.imread(str(tmp_path / "a.png")), cv2.imread(str(COMPOSITE))
-    mask = cv2.imread(str(MASK), cv2.IMREAD_GRAY)
+    mask = cv2.imread(str(MASK), cv2.IMREAD_GRAYSCALE)
     np.testing.assert_array_equal(ours[mask == 0], before[mask == 0])
     assert np.abs(ours[mask > 0].astype(int) - before[mask > 0]).mean() > 0.5
 
@@ -139,7 +139,7 @@ def test_fitting_a_mask(capsys, folder):
 
 
 def test_depth_alpha_orientation_and_profile_are_kept(capsys, tmp_path):
-    picture, mask = cv2.imread(str(COMPOSITE)), cv2.imread(str(MASK), cv2.IMREAD_GRAY)
+    picture, mask = cv2.imread(str(COMPOSITE)), cv2.imread(str(MASK), cv2.IMREAD_GRAYSCALE)
     deep = np.dstack([picture.astype(np.uint16) * 257, np.full(mask.shape, 40000, np.uint16)])
     cv2.imwrite(str(tmp_path / "deep.png"), deep)
     assert run(capsys, "harmonize", tmp_path / "deep.png", MASK, "-o", tmp_path / "a.png")[0] == 0
@@ -172,7 +172,7 @@ def test_a_folder_goes_on_after_a_bad_file(capsys, folder, tmp_path):
     result = json.loads(text)
     assert status == 1
     assert result["done"] == 2
-    assert [os.path.basename(f["file"]) for f in result["failed"]] == ["c.jpg", "d.jpg"]
+    assert [Path(f["file"]).name for f in result["failed"]] == ["c.jpg", "d.jpg"]
     assert sorted(p.name for p in out.iterdir()) == ["a.jpg", "b_1_3.jpg"]
     assert "truncated" in err
     assert "no mask for d.jpg" in err
@@ -231,7 +231,9 @@ def test_export_then_compare(capsys, tmp_path):
 
 
 def test_compare_needs_the_weights_it_was_made_from(capsys, tmp_path, edge_weights):
-    made = run_json(capsys, "export", "edge-n", "--target", "cpu-onnxruntime-fp32", "-o", tmp_path, "--weights", edge_weights)
+    made = run_json(
+        capsys, "export", "edge-n", "--target", "cpu-onnxruntime-fp32", "-o", tmp_path, "--weights", edge_weights
+    )
     assert run_json(capsys, "compare", made["artifact"], "--weights", edge_weights)["images"] == 3
     other = tmp_path / "other.safetensors"
     from edge_harmony.models.registry import build_model

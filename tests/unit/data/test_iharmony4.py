@@ -17,7 +17,11 @@ def test_all_four_subsets_with_their_names(tmp_path):
     for subset in SUBSETS:
         name = names[subset]
         real, region, _ = name.rsplit("_", 2)
-        for folder, file in (("composite_images", f"{name}.jpg"), ("masks", f"{real}_{region}.png"), ("real_images", f"{real}.jpg")):
+        for folder, file in (
+            ("composite_images", f"{name}.jpg"),
+            ("masks", f"{real}_{region}.png"),
+            ("real_images", f"{real}.jpg"),
+        ):
             (tmp_path / subset / folder).mkdir(parents=True)
             cv2.imwrite(str(tmp_path / subset / folder / file), np.full((8, 8, 3), 255, np.uint8))
         lines.append(f"{subset}/composite_images/{name}.jpg")

@@ -30,7 +30,7 @@ def pictures(count=6, size=72):
 
 
 def only(kind, **more):
-    return SynthesisConfig(**({k: 0.0 for k in KINDS} | {kind: 1.0, "jpeg": 0.0} | more))
+    return SynthesisConfig(**(dict.fromkeys(KINDS, 0.0) | {kind: 1.0, "jpeg": 0.0} | more))
 
 
 def run(config, seed=0, size=64, given_too=True):
@@ -71,8 +71,12 @@ def test_own_photographs_need_no_given_composite():
 
 def test_masks_are_eroded_dilated_and_feathered():
     real, mask = pictures()
-    plain = synthesize(real, mask, None, 64, only("identity", mask_noise=0.0, crop=(1, 1), flip=0), torch.Generator().manual_seed(1))
-    noisy = synthesize(real, mask, None, 64, only("identity", mask_noise=1.0, crop=(1, 1), flip=0), torch.Generator().manual_seed(1))
+    plain = synthesize(
+        real, mask, None, 64, only("identity", mask_noise=0.0, crop=(1, 1), flip=0), torch.Generator().manual_seed(1)
+    )
+    noisy = synthesize(
+        real, mask, None, 64, only("identity", mask_noise=1.0, crop=(1, 1), flip=0), torch.Generator().manual_seed(1)
+    )
     assert set(plain.mask.unique().tolist()) == {0.0, 1.0}
     change = (noisy.mask - plain.mask).mean((1, 2, 3))
     assert (change[:2] > 0).all()
@@ -81,7 +85,7 @@ def test_masks_are_eroded_dilated_and_feathered():
 
 
 def test_flips_and_crops_move_all_channels_together():
-    real, mask = pictures()
+    _real, mask = pictures()
     given = torch.cat([mask] * 3, 1)
     config = only("given", mask_noise=0.0, flip=1.0, crop=(0.5, 0.6))
     batch = synthesize(given, mask, given, 64, config, torch.Generator().manual_seed(0))
@@ -155,7 +159,9 @@ def test_jpeg_noise_is_what_a_file_would_do(quality):
     ours = jpeg_noise(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, torch.tensor([quality]))
     ours = (ours[0].permute(1, 2, 0) * 255).numpy()
     noise = np.abs(pixels - theirs).mean()
-    assert np.abs(ours - theirs).mean() < 0.35 * noise + 0.6  # libjpeg rounds its colour planes and its transform to integers
+    assert (
+        np.abs(ours - theirs).mean() < 0.35 * noise + 0.6
+    )  # libjpeg rounds its colour planes and its transform to integers
     assert np.abs(ours - pixels).mean() == pytest.approx(noise, rel=0.2, abs=0.2)
 
 
@@ -166,7 +172,14 @@ def test_sizes_that_are_no_multiple_of_8():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"given": -1}, {"crop": (0.9, 0.2)}, {"unknown": 1}, {"jpeg_quality": (0, 50)}, {k: 0 for k in KINDS}, {"flip": 2}],
+    [
+        {"given": -1},
+        {"crop": (0.9, 0.2)},
+        {"unknown": 1},
+        {"jpeg_quality": (0, 50)},
+        dict.fromkeys(KINDS, 0),
+        {"flip": 2},
+    ],
 )
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(ValidationError):

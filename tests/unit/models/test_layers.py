@@ -168,7 +168,9 @@ def test_uncentred_coefficients_do_the_same_to_every_colour():
         matrix = coefficients[n, :9, 0, 0].view(3, 3).numpy()
         offset = coefficients[n, 9:, 0, 0].numpy()
         c = centre[n, :, 0, 0].numpy()
-        expected = x[n].numpy() + np.einsum("kc,chw->khw", matrix, x[n].numpy() - c[:, None, None]) + offset[:, None, None]
+        expected = (
+            x[n].numpy() + np.einsum("kc,chw->khw", matrix, x[n].numpy() - c[:, None, None]) + offset[:, None, None]
+        )
         result = apply_coarse(x[n : n + 1], torch.ones(1, 1, 5, 5), plain[n : n + 1], "affine")
         assert_allclose(result[0], expected, rtol=1e-5, atol=1e-5)
 
