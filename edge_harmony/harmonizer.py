@@ -12,6 +12,7 @@ from edge_harmony.backends.base import LoadRequest, Runner, get_backend
 from edge_harmony.images import read_mask, read_picture, write_picture
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pipeline import fit_mask, harmonize_pixels
+from edge_harmony.preview import before_after
 
 DEFAULT_BACKEND = "onnxruntime"
 DEFAULT_PRECISION = "int8"
@@ -81,7 +82,14 @@ class Harmonizer:
         return harmonize_pixels(self.runner, composite, mask)
 
     def harmonize_file(
-        self, composite: Path | str, mask: Path | str, output: Path | str, *, fit: bool = False, quality: int = 95
+        self,
+        composite: Path | str,
+        mask: Path | str,
+        output: Path | str,
+        *,
+        fit: bool = False,
+        quality: int = 95,
+        preview: Path | str | None = None,
     ) -> None:
         """Harmonize one file; depth, alpha, EXIF and ICC profile are kept, rotated pictures come out upright.
 
@@ -91,12 +99,16 @@ class Harmonizer:
             output: where to write; the suffix chooses the format.
             fit: resize a mask of another size instead of refusing it.
             quality: of JPEG and WebP.
+            preview: where to write composite, mask and result side by side, if wanted.
         """
         picture = read_picture(composite)
         weight = read_mask(mask)
         if fit:
             weight = fit_mask(weight, picture.pixels)
-        write_picture(output, picture.with_pixels(self.harmonize(picture.pixels, weight)), quality=quality)
+        result = self.harmonize(picture.pixels, weight)
+        write_picture(output, picture.with_pixels(result), quality=quality)
+        if preview is not None:
+            write_picture(preview, before_after(picture.pixels, result, weight), quality=quality)
 
     def close(self) -> None:
         """Free the network."""

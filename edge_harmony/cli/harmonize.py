@@ -37,6 +37,9 @@ def harmonize(
     device: Annotated[str, typer.Option(help="auto, cpu or a CUDA device.")] = "auto",
     fit_mask: Annotated[bool, typer.Option("--fit-mask", help="Resize masks of another size.")] = False,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP output.")] = 95,
+    preview: Annotated[
+        Path | None, typer.Option("--before-after", help="Also write composite, mask and result side by side.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Repaint the foreground so that it fits; any size, 8 or 16 bits, alpha; the background stays as it is.
@@ -47,15 +50,19 @@ def harmonize(
     folder = composite.is_dir()
     if folder and mask.is_file():
         raise UsageError(f"{composite} is a folder but {mask} is a file", "give a folder of masks, or one picture")
+    if folder and preview is not None:
+        raise UsageError("--before-after is for one picture", "leave it out for a folder")
     if not folder:
         check_writable(output)
+        if preview is not None:
+            check_writable(preview)
     elif output.is_file():
         raise UsageError(f"{output} is a file", "name a folder for the results of a folder")
     options: dict[str, Any] = {"fit": fit_mask, "quality": quality}
     load: dict[str, Any] = {"artifact": artifact, "weights": weights, "threads": threads, "device": device}
     with Harmonizer.from_pretrained(model, backend=backend, precision=precision, **load) as harmonizer:
         if not folder:
-            harmonizer.harmonize_file(composite, mask, output, **options)
+            harmonizer.harmonize_file(composite, mask, output, preview=preview, **options)
             if json:
                 print_json({"output": str(output), "model": model, "backend": backend, "precision": precision})
             return

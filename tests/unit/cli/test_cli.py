@@ -71,6 +71,7 @@ WRONG = {
     "output below a file": ("good.png", "good_mask.png", "in/blocked/a.png", 2, "does not exist"),
     "output folder missing": ("good.png", "good_mask.png", "absent/a.png", 2, "does not exist"),
     "output folder not writable": ("good.png", "good_mask.png", "/proc/a.png", 2, "cannot"),
+    "preview of a folder": (".", ".", "out", 2, "one picture", "--before-after", "x.png"),
     "unknown suffix": ("good.png", "good_mask.png", "out/a.gif", 2, "suffix"),
     "unknown model": ("good.png", "good_mask.png", "out/a.png", 2, "did you mean", "--model", "edge_s"),
     "unknown backend": ("good.png", "good_mask.png", "out/a.png", 2, "no backend", "--backend", "warp"),
@@ -106,13 +107,19 @@ def test_wrong_calls(capsys, arguments):
 
 
 def test_one_picture(capsys, tmp_path):
-    result = run_json(capsys, "harmonize", COMPOSITE, MASK, "-o", tmp_path / "a.png")
+    both = tmp_path / "both.png"
+    result = run_json(capsys, "harmonize", COMPOSITE, MASK, "-o", tmp_path / "a.png", "--before-after", both)
     assert result["model"] == "edge-s"
     assert result["precision"] == "int8"
     ours, before = cv2.imread(str(tmp_path / "a.png")), cv2.imread(str(COMPOSITE))
     mask = cv2.imread(str(MASK), cv2.IMREAD_GRAYSCALE)
     np.testing.assert_array_equal(ours[mask == 0], before[mask == 0])
     assert np.abs(ours[mask > 0].astype(int) - before[mask > 0]).mean() > 0.5
+    sheet = cv2.imread(str(both))
+    width = before.shape[1]
+    assert sheet.shape == (before.shape[0], 3 * width + 16, 3)
+    np.testing.assert_array_equal(sheet[:, :width], before)
+    np.testing.assert_array_equal(sheet[:, -width:], ours)
 
 
 @pytest.mark.parametrize("mask", ["rgb_mask.png", "rgba_mask.png"])

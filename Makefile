@@ -1,0 +1,35 @@
+# The two commands of the README: make demo, make test. Each sets up .venv from a fresh clone.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SAMPLE := edge_harmony/samples/pagoda-cold
+
+.PHONY: demo test lint types clean
+
+demo: .venv/base.stamp  ## harmonize a shipped sample with the INT8 network; no torch
+	mkdir -p out
+	$(BIN)/edge-harmony harmonize $(SAMPLE).jpg $(SAMPLE)_mask.png -o out/demo.png --before-after out/before-after.jpg
+	@echo "before, mask and after: out/before-after.jpg"
+
+test: .venv/dev.stamp  ## the whole suite
+	$(BIN)/python -m pytest
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/dev.stamp
+	$(BIN)/mypy
+
+.venv/base.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) --editable .
+	touch $@
+
+.venv/dev.stamp: .venv/base.stamp
+	$(PIP) torch
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv out build dist
