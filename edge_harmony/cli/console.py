@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 ModelOption = Annotated[str, typer.Option("--model", help="Network; see edge-harmony models.")]
 BackendOption = Annotated[str, typer.Option("--backend", help="What runs it: onnxruntime or pytorch.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="int8 or fp32.")]
+ArtifactOption = Annotated[Path | None, typer.Option("--artifact", help="Exported file instead of the shipped one.")]
+WeightsOption = Annotated[Path | None, typer.Option("--weights", help="Weights instead of the shipped ones.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or a CUDA device.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: the backend's choice.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Use the first N pictures only; 0: all.")]
 

@@ -10,12 +10,15 @@ from rich.table import Table
 
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.console import (
+    ArtifactOption,
     BackendOption,
+    DeviceOption,
     JsonOption,
     LimitOption,
     ModelOption,
     PrecisionOption,
     ThreadsOption,
+    WeightsOption,
     number,
     out,
     print_json,
@@ -33,10 +36,10 @@ def evaluate(
     model: ModelOption = DEFAULT_MODEL,
     backend: BackendOption = DEFAULT_BACKEND,
     precision: PrecisionOption = DEFAULT_PRECISION,
-    artifact: Annotated[Path | None, typer.Option(help="Exported file instead of the shipped one.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights instead of the shipped ones (pytorch).")] = None,
+    artifact: ArtifactOption = None,
+    weights: WeightsOption = None,
     threads: ThreadsOption = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or a CUDA device.")] = "auto",
+    device: DeviceOption = "auto",
     limit: LimitOption = 0,
     json: JsonOption = False,
 ) -> None:

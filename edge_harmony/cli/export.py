@@ -9,7 +9,7 @@ import typer
 
 from edge_harmony.artifact import manifest_path
 from edge_harmony.backends.base import get_backend
-from edge_harmony.cli.console import JsonOption, out, print_json
+from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json
 from edge_harmony.models.registry import find_model, require_torch
 from edge_harmony.targets import read_target
 
@@ -18,7 +18,7 @@ def export(
     model: Annotated[str, typer.Argument(help="Network; see edge-harmony models.")],
     target: Annotated[str, typer.Option("--target", help="Name of a target, or a .toml file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the artifact.")],
-    weights: Annotated[Path | None, typer.Option(help="Weights instead of the shipped ones.")] = None,
+    weights: WeightsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Export a network for a target."""

@@ -9,11 +9,14 @@ import typer
 
 from edge_harmony.artifact import make_folder
 from edge_harmony.cli.console import (
+    ArtifactOption,
     BackendOption,
+    DeviceOption,
     JsonOption,
     ModelOption,
     PrecisionOption,
     ThreadsOption,
+    WeightsOption,
     err,
     print_json,
     progress_bar,
@@ -31,10 +34,10 @@ def harmonize(
     model: ModelOption = DEFAULT_MODEL,
     backend: BackendOption = DEFAULT_BACKEND,
     precision: PrecisionOption = DEFAULT_PRECISION,
-    artifact: Annotated[Path | None, typer.Option(help="Exported file instead of the shipped one.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights instead of the shipped ones (pytorch).")] = None,
+    artifact: ArtifactOption = None,
+    weights: WeightsOption = None,
     threads: ThreadsOption = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or a CUDA device.")] = "auto",
+    device: DeviceOption = "auto",
     fit_mask: Annotated[bool, typer.Option("--fit-mask", help="Resize masks of another size.")] = False,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP output.")] = 95,
     preview: Annotated[

@@ -272,7 +272,7 @@ def test_models_and_doctor(capsys):
     rows = run_json(capsys, "models")
     assert [row["name"] for row in rows] == ["edge-n", "edge-s", "edge-m", "hdnet", "hdnet-lite"]
     assert all({"name", "parameters", "flops"} <= set(row) for row in rows)
-    assert next(row for row in rows if row["name"] == "edge-s")["shipped"] == ["fp32", "int8", "weights"]
+    assert next(row for row in rows if row["name"] == "edge-s")["shipped"] == ["int8", "weights"]
     report = run_json(capsys, "doctor")
     names = {row["name"]: row for row in report["capabilities"]}
     assert names["backend onnxruntime"]["available"]

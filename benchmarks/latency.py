@@ -1,0 +1,126 @@
+"""Latency of the network and of the whole pipeline, side by side in one run, as ratios with their spread.
+
+    python benchmarks/latency.py --threads 1 -o benchmarks/results/0.1.0/latency.json
+
+Every round times every contender once, in a new order, so that what slows the machine slows all of them. Needs the extra [train].
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+import edge_harmony
+from edge_harmony.apply import apply_grid
+from edge_harmony.artifact import write_json
+from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.doctor import examine
+from edge_harmony.models.registry import build_model, bundled_weights
+from edge_harmony.models.state import save_weights
+from edge_harmony.pipeline import harmonize_pixels
+
+BASELINE = "hdnet-lite fp32 pytorch"
+SIZES = {"1920x1080": (1080, 1920), "4272x2848": (2848, 4272)}
+
+
+def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
+    """One call each at 256 x 256, batch 1. HDNet-lite has random weights: its time does not depend on them."""
+    torch.manual_seed(0)
+    lite = folder / "hdnet-lite.safetensors"
+    save_weights(lite, build_model("hdnet-lite"), name="hdnet-lite")
+    rng = np.random.default_rng(0)
+    composite = rng.random((1, 3, 256, 256), dtype=np.float32)
+    mask = np.zeros((1, 1, 256, 256), np.float32)
+    mask[..., 64:192, 64:192] = 1
+    calls: dict[str, Callable[[], object]] = {}
+    for model, weights in (("edge-s", bundled_weights("edge-s")), ("hdnet-lite", lite)):
+        runner = get_backend("pytorch").load(LoadRequest(model, "fp32", weights=weights, threads=threads))
+        calls[f"{model} fp32 pytorch"] = lambda r=runner: r.infer(composite, mask)
+        for precision in ("fp32", "int8") if model == "edge-s" else ("fp32",):
+            path = get_backend("onnxruntime").build(weights, folder, model=model, precision=precision)
+            runner = get_backend("onnxruntime").load(LoadRequest(model, precision, artifact=path, threads=threads))
+            calls[f"{model} {precision} onnxruntime"] = lambda r=runner: r.infer(composite, mask)
+    return calls
+
+
+def pipelines(threads: int) -> dict[str, Callable[[], object]]:
+    """Prediction and apply for a foreground of a third of the frame, a copy of the same bytes, and the apply step alone."""
+    runner = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8", threads=threads))
+    rng = np.random.default_rng(0)
+    grid = rng.normal(0, 0.05, (12, 32, 32)).astype(np.float32)
+    calls: dict[str, Callable[[], object]] = {}
+    for name, (height, width) in SIZES.items():
+        picture = rng.integers(0, 256, (height, width, 3), np.uint8)
+        mask = np.zeros((height, width), np.float32)
+        mask[:, width // 3 : 2 * width // 3] = 1
+        calls[f"pipeline {name}"] = lambda p=picture, m=mask: harmonize_pixels(runner, p, m)
+        calls[f"apply {name}"] = lambda p=picture, m=mask: apply_grid(p, m, grid)
+        calls[f"copy {name}"] = lambda p=picture: p.copy()
+    return calls
+
+
+def interleave(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds per call and round, after two rounds of warm-up."""
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    order, shuffler = list(calls), random.Random(0)
+    for turn in range(rounds + 2):
+        shuffler.shuffle(order)
+        for name in order:
+            start = time.perf_counter()
+            calls[name]()
+            if turn >= 2:
+                samples[name].append(1e3 * (time.perf_counter() - start))
+    return samples
+
+
+def summarize(samples: dict[str, list[float]], baseline: str) -> dict[str, dict[str, float]]:
+    """Median milliseconds, and how many times faster than the baseline: median and quartiles of the rounds' ratios."""
+    rows = {}
+    for name, values in samples.items():
+        low, middle, high = np.percentile(np.array(samples[baseline]) / np.array(values), (25, 50, 75))
+        rows[name] = {
+            "median_ms": round(float(np.median(values)), 3),
+            "times_faster": round(float(middle), 2),
+            "times_faster_q25": round(float(low), 2),
+            "times_faster_q75": round(float(high), 2),
+        }
+    return rows
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        network = interleave(networks(Path(folder), arguments.threads), arguments.rounds)
+    pipeline = interleave(pipelines(arguments.threads), max(5, arguments.rounds // 4))
+    result = {
+        "version": edge_harmony.__version__,
+        "machine": examine()["machine"],
+        "versions": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
+        "kernel": platform.release(),
+        "threads": arguments.threads,
+        "rounds": arguments.rounds,
+        "network": summarize(network, BASELINE),
+        "pipeline": summarize(pipeline, "copy 4272x2848"),
+    }
+    write_json(arguments.output, result)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
