@@ -2,7 +2,8 @@
 
     python benchmarks/latency.py --threads 1 -o benchmarks/results/0.1.0/latency.json
 
-Every round times every contender once, in a new order, so that what slows the machine slows all of them. Needs the extra [train].
+Every round times every contender once, in a new order, so that what slows the machine slows all of them. Needs the
+extra [train].
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
 
 
 def pipelines(threads: int) -> dict[str, Callable[[], object]]:
-    """Prediction and apply for a foreground of a third of the frame, a copy of the same bytes, and the apply step alone."""
+    """Prediction and apply for a foreground of a third of the frame; apply alone; a copy of the same bytes."""
     runner = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8", threads=threads))
     rng = np.random.default_rng(0)
     grid = rng.normal(0, 0.05, (12, 32, 32)).astype(np.float32)

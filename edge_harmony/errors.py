@@ -6,7 +6,10 @@ Exit statuses are a contract of the command line: 0 ok, 1 failure, 2 usage, 3 ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
+
+_NAMED_IN_ERROR = 5
 
 
 class ExitCode(IntEnum):
@@ -68,3 +71,9 @@ class AccuracyError(EdgeHarmonyError):
     """A result is outside its accuracy budget."""
 
     exit_code = ExitCode.ACCURACY
+
+
+def name_some(items: Sequence[str]) -> str:
+    """The first few of many names, and how many more there are: for errors that stay one line."""
+    rest = len(items) - _NAMED_IN_ERROR
+    return ", ".join(items[:_NAMED_IN_ERROR]) + (f" and {rest} more" if rest > 0 else "")

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_harmony.backends.base import Runner
 from edge_harmony.data.iharmony4 import Triplet
+from edge_harmony.errors import EdgeHarmonyError, InputError, name_some
 from edge_harmony.metrics import FOREGROUND_BINS, Scores, score
 from edge_harmony.pipeline import harmonize_pixels
 
@@ -29,15 +30,25 @@ def evaluate(runner: Runner, samples: Sequence[Triplet], advance: Callable[[], N
         ``psnr mse fmse fpsnr ssim images`` (means over pictures), ``composite`` with the same keys for the input, and
         ``by_foreground_ratio``: a list with ``low high`` (shares of the picture, low excluded), ``images`` and the
         keys of both.
+
+    Raises:
+        InputError: files are damaged or of different sizes; one error names them, after all were tried.
     """
     rows: list[tuple[float, Scores, Scores]] = []
+    broken: list[str] = []
     for sample in samples:
-        composite, mask, real = sample.load()
+        try:
+            composite, mask, real = sample.load()
+        except EdgeHarmonyError as error:
+            broken.append(error.message)
+            continue
         binary = (mask > 0.5).astype(np.float32)
         result = harmonize_pixels(runner, composite, mask)
         rows.append((float(binary.mean()), score(result, real, binary), score(composite, real, binary)))
         if advance is not None:
             advance()
+    if broken:
+        raise InputError(f"{len(broken)} samples cannot be read: {name_some(broken)}", "restore the files")
     summary: dict[str, Any] = _means([ours for _, ours, _ in rows])
     summary["composite"] = _means([theirs for _, _, theirs in rows])
     summary["by_foreground_ratio"] = [

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
+from edge_harmony.artifact import read_manifest
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.console import (
     ArtifactOption,
@@ -46,6 +47,9 @@ def evaluate(
     """Score a network beside the unharmonized composite, at native size."""
     samples = read_split(data, split)
     samples = samples[:limit] if limit else samples
+    if artifact is not None:
+        manifest = read_manifest(artifact)
+        model, precision = manifest.model, manifest.precision
     request = LoadRequest(model, precision, artifact, weights, threads, device)
     runner = get_backend(backend).load(request)
     try:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.artifact import make_folder
+from edge_harmony.artifact import make_folder, read_manifest
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -62,6 +62,9 @@ def harmonize(
     elif output.is_file():
         raise UsageError(f"{output} is a file", "name a folder for the results of a folder")
     options: dict[str, Any] = {"fit": fit_mask, "quality": quality}
+    if artifact is not None:
+        manifest = read_manifest(artifact)
+        model, precision = manifest.model, manifest.precision
     load: dict[str, Any] = {"artifact": artifact, "weights": weights, "threads": threads, "device": device}
     with Harmonizer.from_pretrained(model, backend=backend, precision=precision, **load) as harmonizer:
         if not folder:

@@ -8,7 +8,6 @@ and the real picture ``a.jpg``; ``a`` may itself hold underscores or hyphens, so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,15 +15,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
+from edge_harmony.errors import InputError, UsageError, name_some
 from edge_harmony.images import read_mask, read_picture
 
 SUBSETS = ("HCOCO", "HAdobe5k", "HFlickr", "Hday2night")
 """The four published sub-sets; roots with others of the same layout are read as well."""
 
 Split = Literal["train", "test"]
-
-_NAMED_IN_ERROR = 5
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def read_split(root: Path | str, split: Split) -> list[Triplet]:
             strange.append(line)
     if strange:
         raise InputError(
-            f"{len(strange)} names in the {split} lists of {root} are not of the form a_b_c.jpg: {_some(strange)}",
+            f"{len(strange)} names in the {split} lists of {root} are not of the form a_b_c.jpg: {name_some(strange)}",
             "composites are named <real>_<mask>_<number>.jpg",
         )
     if not triplets:
@@ -91,24 +88,10 @@ def read_split(root: Path | str, split: Split) -> list[Triplet]:
         if not path.is_file()
     ]
     if missing:
-        raise InputError(f"{len(missing)} files are missing below {root}: {_some(missing)}", "complete the data set")
+        raise InputError(
+            f"{len(missing)} files are missing below {root}: {name_some(missing)}", "complete the data set"
+        )
     return triplets
-
-
-def check_readable(triplets: Sequence[Triplet]) -> None:
-    """Read every file of the samples; one error names all that are broken.
-
-    Raises:
-        InputError: files are damaged or of different sizes.
-    """
-    broken = []
-    for triplet in triplets:
-        try:
-            triplet.load()
-        except EdgeHarmonyError as error:
-            broken.append(error.message)
-    if broken:
-        raise InputError(f"{len(broken)} samples cannot be read: {_some(broken)}", "restore the files")
 
 
 def _listed(root: Path, split: str) -> list[tuple[str, str]]:
@@ -158,8 +141,3 @@ def _rgb8(path: Path) -> NDArray[np.uint8]:
 
 def _size(array: NDArray[Any]) -> str:
     return f"{array.shape[1]}x{array.shape[0]}"
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - _NAMED_IN_ERROR
-    return ", ".join(names[:_NAMED_IN_ERROR]) + (f" and {rest} more" if rest > 0 else "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_harmony.errors import InputError, UsageError
+from edge_harmony.errors import InputError, UsageError, name_some
 from edge_harmony.images import list_pictures
 
 
@@ -45,7 +45,7 @@ def read_photos(root: Path | str) -> list[MaskedPhoto]:
     orphans += [f"photos/{path.name}" for path in photos.values() if path not in used]
     if orphans:
         raise InputError(
-            f"{len(orphans)} files below {root} have no partner: {', '.join(orphans[:5])}",
+            f"{len(orphans)} files below {root} have no partner: {name_some(orphans)}",
             "a mask has the base name of its photograph, or that and _<number>",
         )
     if not pairs:

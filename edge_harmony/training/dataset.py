@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.data.photos import MaskedPhoto, read_photos
-from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
+from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, name_some
 from edge_harmony.images import read_mask, read_picture
 from edge_harmony.training.recipe import DataConfig
 
@@ -83,7 +83,7 @@ def load_store(samples: Sequence[Sample], side: int) -> PictureStore:
         loaded = list(pool.map(lambda sample: _attempt(sample, side), samples))
     broken = [item for item in loaded if isinstance(item, str)]
     if broken:
-        raise InputError(f"{len(broken)} samples cannot be read: {'; '.join(broken[:5])}", "restore the files")
+        raise InputError(f"{len(broken)} samples cannot be read: {name_some(broken)}", "restore the files")
     items = [item for item in loaded if not isinstance(item, str)]
     given = None if items[0][2] is None else _stack([item[2] for item in items])
     return PictureStore(_stack([item[0] for item in items]), _stack([item[1] for item in items]), given)

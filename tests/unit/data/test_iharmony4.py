@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_harmony.data.iharmony4 import SUBSETS, check_readable, read_split
+from edge_harmony.data.iharmony4 import SUBSETS, read_split
 from edge_harmony.data.photos import read_photos
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.evaluation import evaluate
+from tests.unit.test_pipeline import FakeRunner
 
 
 def test_all_four_subsets_with_their_names(tmp_path):
@@ -30,7 +32,7 @@ def test_all_four_subsets_with_their_names(tmp_path):
     assert [t.subset for t in triplets] == list(SUBSETS)
     assert triplets[3].real.name == "d90000014-10.jpg"
     assert triplets[3].mask.name == "d90000014-10_1.png"
-    check_readable(triplets)
+    assert all(triplet.load()[0].shape == (8, 8, 3) for triplet in triplets)
 
 
 def test_lists_of_subsets_when_the_whole_list_is_missing(mini_root, tmp_path):
@@ -60,7 +62,7 @@ def test_broken_files_are_named_in_one_error(mini_root, tmp_path):
     triplets[0].real.write_bytes(triplets[0].real.read_bytes()[:200])
     triplets[1].composite.write_text("no picture")
     with pytest.raises(InputError) as caught:
-        check_readable(triplets)
+        evaluate(FakeRunner(), triplets)
     assert "2 samples" in caught.value.message
     assert triplets[0].real.name in caught.value.message
     assert triplets[1].composite.name in caught.value.message
@@ -87,7 +89,7 @@ def test_the_real_sets(test_data):
     assert len(read_split(test_data / "lbharmony", "test")) == 612
     sample = read_split(test_data / "iharmony4_sample", "test")
     assert len(sample) == 4
-    check_readable(sample)
+    assert (2848, 4272) in [triplet.load()[1].shape for triplet in sample]
 
 
 def make_photos(root, names, masks):

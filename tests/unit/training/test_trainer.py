@@ -124,6 +124,15 @@ def test_training_learns(mini_root, tmp_path):
     assert losses[-1] < 0.9  # of the composite's own error
 
 
+def test_networks_that_paint_train_too(mini_root, tmp_path):
+    base = recipe(mini_root)
+    model = base.model.model_copy(update={"name": "hdnet-lite", "options": {"width": 2}})
+    stage = base.stages[0].model_copy(update={"images": 16, "loss_stride": 1})
+    summary = Trainer(recipe(mini_root, model=model, stages=(stage,)), tmp_path, WORLD).run()
+    assert summary["validation"]["psnr"] > 5
+    assert not read_weights(tmp_path / "hdnet-lite.safetensors").ranges
+
+
 def test_two_processes_train_one_network(mini_root, tmp_path):
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.format(root=str(mini_root), layout="iharmony4"))

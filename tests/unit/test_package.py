@@ -1,0 +1,126 @@
+"""The wheel, the layers of the code, and the documents."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import typer
+
+from edge_harmony.cli.main import app
+from edge_harmony.models.registry import MODELS, weights_folder
+from tests.tables import networks_table, speed_table
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "edge_harmony"
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")]
+
+LAYERS = ["models", "quantization", "backends", "pipeline", "harmonizer", "cli"]
+"""A module may import from its own layer and from those before it, never from those after it."""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (path,) = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_holds_the_package_and_its_data_only(wheel):
+    names = wheel.namelist()
+    assert {name.split("/")[0] for name in names} == {"edge_harmony", "edge_harmony-0.1.0.dist-info"}
+    for target in (ROOT / "export" / "targets").glob("*.toml"):
+        assert f"edge_harmony/shipped/targets/{target.name}" in names
+    for part in (
+        "training/recipes/edge-s.toml",
+        "models/weights/edge-s-256x256-int8.onnx",
+        "samples/CREDITS.md",
+        "py.typed",
+    ):
+        assert f"edge_harmony/{part}" in names
+    assert sum(info.file_size for info in wheel.infolist()) < 12e6
+
+
+def test_the_base_install_does_not_need_torch(tmp_path):
+    """Importing the API and the command line, and running INT8, without torch, onnx and safetensors."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'onnx', 'safetensors', 'onnxscript'): sys.modules[name] = None\n"
+        "from edge_harmony.cli.main import main\n"
+        "from edge_harmony.samples import sample_files\n"
+        "composite, mask = next(iter(sample_files()))\n"
+        "assert main(['harmonize', str(composite), str(mask), '-o', sys.argv[1]]) == 0\n"
+        "assert main(['models', '--json']) == 0\n"
+        "for call in (['train', 'edge-s'], ['export', 'edge-s', '--target', 'cpu-onnxruntime-int8', '-o', 'x'],\n"
+        "             ['harmonize', str(composite), str(mask), '-o', sys.argv[1], '--backend', 'pytorch']):\n"
+        "    assert main(call) == 3, call\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.png")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 3
+    assert all("pip install" in line for line in errors)
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("edge_harmony."):
+            yield node.module.split(".")[1]
+
+
+def test_imports_run_one_way():
+    for path in PACKAGE.rglob("*.py"):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if part in LAYERS:
+            later = LAYERS[LAYERS.index(part) + 1 :]
+            assert not set(imports(path)) & set(later), path
+
+
+def test_no_module_is_a_drawer_of_odds_and_ends():
+    names = {path.stem for path in PACKAGE.rglob("*.py")}
+    assert not names & {"utils", "helpers", "common", "misc"}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        if not link.startswith("http"):
+            assert (path.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_in_documents_exist(path):
+    group = typer.main.get_command(app)
+    for line in re.findall(r"^    (?:torchrun .* -m edge_harmony|edge-harmony) (.*)$", path.read_text(), re.MULTILINE):
+        verb, *words = line.split("#")[0].split()
+        command = group.commands[verb]
+        options = {name for parameter in command.params for name in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, line
+
+
+def between(text, name):
+    return re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL).group(1)
+
+
+def test_tables_of_the_readme_are_those_of_the_cards_and_results():
+    text = (ROOT / "README.md").read_text()
+    assert between(text, "networks") == networks_table()
+    assert between(text, "speed") == speed_table()
+
+
+def test_the_card_of_every_shipped_network_names_its_figures():
+    for path in weights_folder().glob("*.json"):
+        if path.stem in MODELS:
+            facts = json.loads(path.read_text())
+            text = path.with_suffix(".md").read_text()
+            for key in ("psnr", "fmse"):
+                assert f"{facts['quality'][key]:.2f}" in text
+                assert f"{facts['quality']['composite'][key]:.2f}" in text
