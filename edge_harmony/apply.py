@@ -32,8 +32,8 @@ def apply_grid(pixels: NDArray[Any], mask: Floats, grid: Floats) -> NDArray[Any]
     With ``x`` the picture in [0, 1], ``m`` the mask and ``g`` the grid, bilinearly upsampled (half-pixel centres,
     as ``align_corners=False``)::
 
-        3 channels:  y = x + m g(x-independent difference)
-        12 channels: y = x + m (A x + t),  row k of [A | t] in the channels 3k, 3k+1, 3k+2 and 9+k
+        3 channels:  y = x + m g
+        12 channels: y = x + m (A x + t),  row k of [A | t] in the channels 3k, 3k+1, 3k+2 and 9+k of g
 
     Args:
         pixels: ``(H, W, 3)`` RGB; uint8, uint16 or float32 in [0, 1].

@@ -53,6 +53,8 @@ def harmonize_pixels(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]
     working = colour if composite.dtype != np.float16 and composite.dtype != np.float64 else colour.astype(np.float32)
     grid = predict(runner, working, weight)
     changed = apply_grid(np.ascontiguousarray(working), weight, grid)
+    if changed.shape == composite.shape and changed.dtype == composite.dtype:
+        return changed
     result = composite.copy()
     np.copyto(result[..., :3], changed.astype(composite.dtype, copy=False), where=(weight > 0)[..., None])
     return result

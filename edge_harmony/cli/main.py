@@ -66,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message:
             _complain(f"{message} Try edge-harmony --help.")
         return int(ExitCode.USAGE)
+    except MemoryError:
+        _complain("this machine has not enough memory for it; use smaller pictures")
+        return int(ExitCode.FAILURE)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return 130

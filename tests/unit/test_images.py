@@ -145,12 +145,13 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_files_that_are_no_pictures(tmp_path, name):
+def test_files_that_are_no_pictures(tmp_path, capfd, name):
     data, message = BROKEN[name]
     path = tmp_path / "a.png"
     path.write_bytes(data)
     with pytest.raises(InputError, match=message):
         read_picture(path)
+    assert capfd.readouterr().err == ""  # the libraries below keep quiet: the error is one line
 
 
 def test_missing_files_and_folders(tmp_path):
