@@ -279,14 +279,14 @@ def _tiff_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _decode(path: Path, data: bytes) -> tuple[NDArray[Any], bytes | None, bytes | None]:
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(0)  # OpenCV would print its own lines about what the error below says
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
     try:
         pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise InputError(f"{path} cannot be decoded ({error.err})", "export it again") from None
     finally:
-        cv2.setLogLevel(level)
+        cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise InputError(f"{path} is damaged and cannot be decoded", "export or download it again")
     found = {int(kind): np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
