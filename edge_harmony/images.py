@@ -222,7 +222,7 @@ def _inspect(path: Path, data: bytes) -> tuple[int, bytes | None]:
                 width, height = header.size
                 kind = header.format
                 icc = header.info.get("icc_profile")
-                orientation = int(header.getexif().get(_ORIENTATION, 1))
+                orientation = _orientation(header)
     except Image.DecompressionBombError as error:
         raise _too_large(path, str(error)) from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, TypeError, EOFError):
@@ -230,12 +230,28 @@ def _inspect(path: Path, data: bytes) -> tuple[int, bytes | None]:
         if size is None:
             raise InputError(f"{path} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF or BMP") from None
         (width, height), kind, icc, orientation = size, "TIFF", None, 1
-    limit = int(os.environ.get("EDGE_HARMONY_MAX_PIXELS", MAX_PIXELS))
+    limit = _pixel_limit()
     if width * height > limit:
         raise _too_large(path, f"{width} x {height} pixels, the limit is {limit:,}")
     if (kind == "JPEG" and not _jpeg_is_whole(data)) or (kind == "PNG" and not _png_is_whole(data)):
         raise InputError(f"{path} is truncated or damaged", "export or download it again")
     return orientation, icc
+
+
+def _orientation(header: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; upright where the block is damaged: that is no reason to refuse the picture."""
+    try:
+        value = header.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow's parsers raise many kinds on damaged blocks
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _pixel_limit() -> int:
+    text = os.environ.get("EDGE_HARMONY_MAX_PIXELS", str(MAX_PIXELS))
+    if not text.isdecimal():
+        raise UsageError(f"EDGE_HARMONY_MAX_PIXELS is {text!r}", "set it to a number of pixels")
+    return int(text)
 
 
 def _too_large(path: Path, detail: str) -> InputError:

@@ -176,3 +176,19 @@ def test_outputs_that_cannot_be_written(tmp_path, name):
     with pytest.raises(UsageError):
         write_picture(tmp_path / name, Picture(smooth()))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_exif_block_is_no_reason_to_refuse(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(smooth()).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert read_picture(path).pixels.shape == (40, 60, 3)
+
+
+def test_the_limit_can_be_set(tmp_path, monkeypatch):
+    Image.fromarray(smooth()).save(tmp_path / "a.png")
+    monkeypatch.setenv("EDGE_HARMONY_MAX_PIXELS", "2000")
+    with pytest.raises(InputError, match="limit is 2,000"):
+        read_picture(tmp_path / "a.png")
+    monkeypatch.setenv("EDGE_HARMONY_MAX_PIXELS", "many")
+    with pytest.raises(UsageError, match="number of pixels"):
+        read_picture(tmp_path / "a.png")
