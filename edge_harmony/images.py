@@ -11,7 +11,6 @@ import logging
 import os
 import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +23,14 @@ from PIL import Image, UnidentifiedImageError
 
 from edge_harmony.artifact import atomic_write
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.picture_bytes import (
+    ORIENTATION_TAG,
+    add_tiff_profile,
+    jpeg_is_whole,
+    png_is_whole,
+    reset_orientation,
+    tiff_size,
+)
 
 log = logging.getLogger("edge_harmony")
 
@@ -35,7 +42,6 @@ MAX_PIXELS = 200_000_000
 
 _DEEP = (".png", ".tif", ".tiff")
 _ALPHA = (".png", ".tif", ".tiff", ".webp")
-_ORIENTATION = 0x0112
 _GRAY_TOLERANCE = 12
 """Largest difference between the channels of a mask that is gray but went through JPEG (0..255)."""
 
@@ -95,7 +101,7 @@ def read_picture(path: Path | str) -> Picture:
         raise InputError(f"{path.name} has {pixels.shape[2]} channels", "use a gray, RGB or RGBA picture")
     if path.suffix.lower() not in (".tif", ".tiff"):  # OpenCV turns TIFF itself
         pixels = _upright(pixels, orientation)
-    return Picture(pixels, _reset_orientation(exif), embedded_icc or icc, str(path))
+    return Picture(pixels, reset_orientation(exif), embedded_icc or icc, str(path))
 
 
 def read_mask(path: Path | str) -> NDArray[np.float32]:
@@ -183,7 +189,7 @@ def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> N
         raise InputError(f"cannot encode {pixels.shape[1]}x{pixels.shape[0]} {pixels.dtype} as {suffix}")
     encoded = data.tobytes()
     if picture.icc and suffix in (".tif", ".tiff"):
-        encoded = _add_tiff_profile(encoded, picture.icc)
+        encoded = add_tiff_profile(encoded, picture.icc)
     atomic_write(path, encoded)
 
 
@@ -226,14 +232,14 @@ def _inspect(path: Path, data: bytes) -> tuple[int, bytes | None]:
     except Image.DecompressionBombError as error:
         raise _too_large(path, str(error)) from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, TypeError, EOFError):
-        size = _tiff_size(data)
+        size = tiff_size(data)
         if size is None:
             raise InputError(f"{path} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF or BMP") from None
         (width, height), kind, icc, orientation = size, "TIFF", None, 1
     limit = _pixel_limit()
     if width * height > limit:
         raise _too_large(path, f"{width} x {height} pixels, the limit is {limit:,}")
-    if (kind == "JPEG" and not _jpeg_is_whole(data)) or (kind == "PNG" and not _png_is_whole(data)):
+    if (kind == "JPEG" and not jpeg_is_whole(data)) or (kind == "PNG" and not png_is_whole(data)):
         raise InputError(f"{path} is truncated or damaged", "export or download it again")
     return orientation, icc
 
@@ -241,7 +247,7 @@ def _inspect(path: Path, data: bytes) -> tuple[int, bytes | None]:
 def _orientation(header: Image.Image) -> int:
     """EXIF orientation, 1 to 8; upright where the block is damaged: that is no reason to refuse the picture."""
     try:
-        value = header.getexif().get(_ORIENTATION, 1)
+        value = header.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # Pillow's parsers raise many kinds on damaged blocks
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
@@ -256,42 +262,6 @@ def _pixel_limit() -> int:
 
 def _too_large(path: Path, detail: str) -> InputError:
     return InputError(f"{path} is too large ({detail})", "set EDGE_HARMONY_MAX_PIXELS to allow more")
-
-
-def _jpeg_is_whole(data: bytes) -> bool:
-    """OpenCV fills the rest of a cut JPEG with gray: there must be an end marker after the last scan starts."""
-    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-
-
-def _png_is_whole(data: bytes) -> bool:
-    """All chunks up to the end marker are there and have the checksums they name; OpenCV shows what it could read."""
-    position = 8
-    while position + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, position)
-        end = position + 8 + length
-        if end + 4 > len(data) or zlib.crc32(data[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            return False
-        if name == b"IEND":
-            return True
-        position = end + 4
-    return False
-
-
-def _tiff_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height from the first directory, for sample types that Pillow does not know (float RGB, say)."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
-    if order is None:
-        return None
-    sizes = {}
-    try:
-        directory = struct.unpack_from(f"{order}I", data, 4)[0]
-        for k in range(struct.unpack_from(f"{order}H", data, directory)[0]):
-            tag, kind = struct.unpack_from(f"{order}HH", data, directory + 2 + 12 * k)
-            if tag in (256, 257):
-                sizes[tag] = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, directory + 10 + 12 * k)[0]
-    except struct.error:
-        return None
-    return (sizes[256], sizes[257]) if len(sizes) == 2 else None
 
 
 def _decode(path: Path, data: bytes) -> tuple[NDArray[Any], bytes | None, bytes | None]:
@@ -315,39 +285,3 @@ def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
         pixels = pixels[:, ::-1]
     turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
     return np.ascontiguousarray(np.rot90(pixels, turns))
-
-
-def _reset_orientation(exif: bytes | None) -> bytes | None:
-    """Set the orientation in the first directory to 1, leaving every other byte alone."""
-    if exif is None:
-        return None
-    start = 6 if exif.startswith(b"Exif\0\0") else 0
-    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
-    try:
-        if order is None:
-            return exif
-        block = bytearray(exif)
-        directory = start + struct.unpack_from(f"{order}I", block, start + 4)[0]
-        for k in range(struct.unpack_from(f"{order}H", block, directory)[0]):
-            entry = directory + 2 + 12 * k
-            if struct.unpack_from(f"{order}H", block, entry)[0] == _ORIENTATION:
-                struct.pack_into(f"{order}HIHH", block, entry + 2, 3, 1, 1, 0)
-    except struct.error:
-        return None  # a damaged block is not worth keeping
-    return bytes(block)
-
-
-def _add_tiff_profile(data: bytes, icc: bytes) -> bytes:
-    """Append a copy of the first directory that also has the ICC profile (TIFF 6.0; tag 34675)."""
-    order = "<" if data[:2] == b"II" else ">"
-    directory = struct.unpack_from(f"{order}I", data, 4)[0]
-    count = struct.unpack_from(f"{order}H", data, directory)[0]
-    entries = [data[directory + 2 + 12 * k :][:12] for k in range(count)]
-    body = bytearray(data)
-    body += b"\0" * (len(body) % 2)
-    entries.append(struct.pack(f"{order}HHII", 34675, 7, len(icc), len(body)))
-    entries.sort(key=lambda entry: struct.unpack_from(f"{order}H", entry)[0])
-    body += icc + b"\0" * (len(icc) % 2)
-    struct.pack_into(f"{order}I", body, 4, len(body))
-    body += struct.pack(f"{order}H", len(entries)) + b"".join(entries) + b"\0\0\0\0"
-    return bytes(body)
