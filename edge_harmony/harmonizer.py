@@ -67,7 +67,7 @@ class Harmonizer:
             threads=threads,
             device=device,
         )
-        return cls(get_backend(backend).load(request))
+        return cls(get_backend(backend).load(request.resolved()))
 
     def harmonize(self, composite: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
         """Harmonize one picture; see :func:`edge_harmony.pipeline.harmonize_pixels` for types and errors.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import IOSpec
+from edge_harmony.artifact import IOSpec, read_manifest
 from edge_harmony.errors import CapabilityError, UsageError
 
 ENTRY_POINTS = "edge_harmony.backends"
@@ -53,6 +53,18 @@ class LoadRequest:
     weights: Path | None = None
     threads: int = 0
     device: str = "auto"
+
+    def resolved(self) -> LoadRequest:
+        """The same request under the artifact's own model and precision, where there is an artifact.
+
+        Raises:
+            UsageError: there is no such artifact.
+            ArtifactError: its manifest is missing, damaged, or of another file.
+        """
+        if self.artifact is None:
+            return self
+        manifest = read_manifest(self.artifact)
+        return replace(self, model=manifest.model, precision=manifest.precision)
 
 
 class Runner(Protocol):

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from edge_harmony.artifact import read_manifest
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.console import (
     ArtifactOption,
@@ -47,27 +46,26 @@ def evaluate(
     """Score a network beside the unharmonized composite, at native size."""
     samples = read_split(data, split)
     samples = samples[:limit] if limit else samples
-    if artifact is not None:
-        manifest = read_manifest(artifact)
-        model, precision = manifest.model, manifest.precision
-    request = LoadRequest(model, precision, artifact, weights, threads, device)
+    request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
     runner = get_backend(backend).load(request)
     try:
         with progress_bar("evaluating", len(samples)) as advance:
             result = evaluate_runner(runner, samples, advance)
     finally:
         runner.close()
-    result |= {"model": model, "backend": backend, "precision": precision, "sha256": runner.sha256}
+    result |= {"model": request.model, "backend": backend, "precision": request.precision, "sha256": runner.sha256}
     if json:
         print_json(result)
         return
-    table = Table(title=f"{model} {precision} on {backend}, {len(samples)} pictures of {data} ({split})")
+    table = Table(
+        title=f"{request.model} {request.precision} on {backend}, {len(samples)} pictures of {data} ({split})"
+    )
     for heading in ("", "PSNR dB", "MSE", "fMSE", "fPSNR dB", "SSIM"):
         table.add_column(heading, justify="left" if not heading else "right")
-    rows = [("composite", result["composite"]), (model, result)]
+    rows = [("composite", result["composite"]), (request.model, result)]
     for part in result["by_foreground_ratio"]:
         label = f"foreground {100 * part['low']:.0f}-{100 * part['high']:.0f} % ({part['images']})"
-        rows += [(f"{label}, composite", part["composite"]), (f"{label}, {model}", part)]
+        rows += [(f"{label}, composite", part["composite"]), (f"{label}, {request.model}", part)]
     for label, row in rows:
         keys = (("psnr", 2), ("mse", 2), ("fmse", 2), ("fpsnr", 2), ("ssim", 4))
         table.add_row(label, *(number(row[key], digits) for key, digits in keys))

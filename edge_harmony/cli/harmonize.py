@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.artifact import make_folder, read_manifest
+from edge_harmony.artifact import make_folder
+from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -62,15 +63,13 @@ def harmonize(
     elif output.is_file():
         raise UsageError(f"{output} is a file", "name a folder for the results of a folder")
     options: dict[str, Any] = {"fit": fit_mask, "quality": quality}
-    if artifact is not None:
-        manifest = read_manifest(artifact)
-        model, precision = manifest.model, manifest.precision
-    load: dict[str, Any] = {"artifact": artifact, "weights": weights, "threads": threads, "device": device}
-    with Harmonizer.from_pretrained(model, backend=backend, precision=precision, **load) as harmonizer:
+    request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
+    with Harmonizer(get_backend(backend).load(request)) as harmonizer:
         if not folder:
             harmonizer.harmonize_file(composite, mask, output, preview=preview, **options)
             if json:
-                print_json({"output": str(output), "model": model, "backend": backend, "precision": precision})
+                made = {"model": request.model, "backend": backend, "precision": request.precision}
+                print_json({"output": str(output)} | made)
             return
         done, failed = _harmonize_folder(harmonizer, composite, mask, output, options)
     if json:

@@ -237,11 +237,13 @@ def test_export_then_compare(capsys, tmp_path):
     assert run(capsys, "export", "hdnet", "--target", "cpu-onnxruntime-fp32", "-o", tmp_path)[0] == 2
 
 
-def test_compare_needs_the_weights_it_was_made_from(capsys, tmp_path, edge_weights):
+def test_an_artifact_says_itself_what_it_is(capsys, tmp_path, edge_weights, mini_root):
     made = run_json(
         capsys, "export", "edge-n", "--target", "cpu-onnxruntime-fp32", "-o", tmp_path, "--weights", edge_weights
     )
     assert run_json(capsys, "compare", made["artifact"], "--weights", edge_weights)["images"] == 3
+    scores = run_json(capsys, "evaluate", "--data", mini_root, "--artifact", made["artifact"])
+    assert (scores["model"], scores["precision"]) == ("edge-n", "fp32")
     other = tmp_path / "other.safetensors"
     from edge_harmony.models.registry import build_model
     from edge_harmony.models.state import save_weights
