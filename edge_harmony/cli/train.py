@@ -26,6 +26,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of this process; 0: torch's choice.")] = 0,
+    memory: Annotated[float, typer.Option(min=0, help="GiB for decoded pictures; more are read as needed.")] = 8.0,
     json: JsonOption = False,
 ) -> None:
     """Train a network; stopped at any moment, it goes on with --resume to the same result.
@@ -49,7 +50,7 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     with join_world(device) as world, Bar(enabled=world.is_main) as bar:
-        summary = Trainer(parsed, folder, world, bar.show).run(resume=resume)
+        summary = Trainer(parsed, folder, world, bar.show, int(memory * 2**30)).run(resume=resume)
     if not world.is_main:
         return
     if json:

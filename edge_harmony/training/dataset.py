@@ -1,12 +1,11 @@
-"""Training pictures in memory: decoded once, square, 8 bits, ready to be gathered into batches."""
+"""Training pictures: square, 8 bits, gathered into batches from memory or, where they are too many, from files."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -21,26 +20,65 @@ from edge_harmony.images import read_mask, read_picture
 from edge_harmony.training.recipe import DataConfig
 
 Sample = Triplet | MaskedPhoto
+Pictures = tuple[Tensor, Tensor, Tensor | None]
 
 
-@dataclass(frozen=True)
-class PictureStore:
-    """Pictures as uint8 tensors: ``real`` and ``given`` ``(N, 3, S, S)``, ``mask`` ``(N, 1, S, S)`` (0..255)."""
-
-    real: Tensor
-    mask: Tensor
-    given: Tensor | None
+class PictureStore(Protocol):
+    """Pictures to draw batches from."""
 
     def __len__(self) -> int:
-        return len(self.real)
+        """How many there are."""
 
-    def gather(self, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Samples by index as float tensors in [0, 1] on ``device``: real, mask, given."""
+    def gather(self, index: Tensor, device: torch.device) -> Pictures:
+        """Samples by index ``(N,)`` as float tensors in [0, 1] on ``device``.
 
-        def pick(tensor: Tensor) -> Tensor:
-            return tensor[index.to(tensor.device)].to(device, non_blocking=True).float() / 255
+        Returns:
+            real ``(N, 3, S, S)``, mask ``(N, 1, S, S)``, and the given composites like real, or None.
+        """
 
-        return pick(self.real), pick(self.mask), None if self.given is None else pick(self.given)
+
+class MemoryStore:
+    """Samples decoded once and kept as 8-bit tensors.
+
+    Raises:
+        InputError: files are missing, broken or of sizes that differ; one error names them.
+    """
+
+    def __init__(self, samples: Sequence[Sample], side: int) -> None:
+        self._real, self._mask, self._given = _decode_all(samples, side)
+
+    def __len__(self) -> int:
+        return len(self._real)
+
+    def gather(self, index: Tensor, device: torch.device) -> Pictures:
+        """See :class:`PictureStore`."""
+        real, mask = _to_float(self._real[index], device), _to_float(self._mask[index], device)
+        return real, mask, None if self._given is None else _to_float(self._given[index], device)
+
+
+class FileStore:
+    """Samples decoded when a batch asks for them, in parallel: for sets that do not fit into memory."""
+
+    def __init__(self, samples: Sequence[Sample], side: int) -> None:
+        self._samples = samples
+        self._side = side
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def gather(self, index: Tensor, device: torch.device) -> Pictures:
+        """See :class:`PictureStore`."""
+        real, mask, given = _decode_all([self._samples[k] for k in index.tolist()], self._side)
+        return _to_float(real, device), _to_float(mask, device), None if given is None else _to_float(given, device)
+
+
+def open_store(samples: Sequence[Sample], side: int, memory: int) -> PictureStore:
+    """Keep squares of ``side`` pixels in memory if they take at most ``memory`` bytes, else read them as needed."""
+    return MemoryStore(samples, side) if len(samples) * 7 * side * side <= memory else FileStore(samples, side)
+
+
+def _to_float(levels: Tensor, device: torch.device) -> Tensor:
+    return levels.to(device, non_blocking=True).float() / 255
 
 
 def split_samples(config: DataConfig) -> tuple[list[Sample], list[Sample]]:
@@ -73,12 +111,8 @@ def _share(sample: Sample) -> float:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
 
 
-def load_store(samples: Sequence[Sample], side: int) -> PictureStore:
-    """Decode samples to squares of ``side`` pixels, in parallel.
-
-    Raises:
-        InputError: files are missing, broken or of sizes that differ; one error names the first of them.
-    """
+def _decode_all(samples: Sequence[Sample], side: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Real pictures, masks and given composites as 8-bit tensors, decoded in parallel."""
     with ThreadPoolExecutor() as pool:
         loaded = list(pool.map(lambda sample: _attempt(sample, side), samples))
     broken = [item for item in loaded if isinstance(item, str)]
@@ -86,7 +120,7 @@ def load_store(samples: Sequence[Sample], side: int) -> PictureStore:
         raise InputError(f"{len(broken)} samples cannot be read: {name_some(broken)}", "restore the files")
     items = [item for item in loaded if not isinstance(item, str)]
     given = None if items[0][2] is None else _stack([item[2] for item in items])
-    return PictureStore(_stack([item[0] for item in items]), _stack([item[1] for item in items]), given)
+    return _stack([item[0] for item in items]), _stack([item[1] for item in items]), given
 
 
 def _attempt(sample: Sample, side: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None] | str:

@@ -31,7 +31,7 @@ from edge_harmony.models.state import save_weights
 from edge_harmony.quantization.fake_quant import ActivationQuantizer
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.training.checkpoint import Position, read_checkpoint, save_checkpoint
-from edge_harmony.training.dataset import PictureStore, Sample, load_store, split_samples
+from edge_harmony.training.dataset import PictureStore, Sample, open_store, split_samples
 from edge_harmony.training.distributed import World
 from edge_harmony.training.losses import foreground_mse
 from edge_harmony.training.recipe import Recipe, StageConfig
@@ -39,6 +39,8 @@ from edge_harmony.training.validation import validate
 
 STORE_MARGIN = 9 / 8
 """Pictures are kept this much larger than the training size, so that crops keep their sharpness."""
+
+DEFAULT_MEMORY = 8 << 30
 
 _CALIBRATION_BATCHES = 8
 
@@ -62,6 +64,7 @@ class Trainer:
         recipe: what to do.
         output: folder for ``checkpoint.safetensors``, ``log.csv``, ``summary.json`` and the weights.
         world: this process's place; see :func:`edge_harmony.training.distributed.join_world`.
+        memory: bytes that decoded pictures may take; larger sets are decoded batch by batch.
         report: called about once a second in the main process with a :class:`Progress`.
     """
 
@@ -71,11 +74,13 @@ class Trainer:
         output: Path,
         world: World,
         report: Callable[[Progress], None] | None = None,
+        memory: int = DEFAULT_MEMORY,
     ) -> None:
         self.recipe = recipe
         self.output = make_folder(output)
         self.world = world
         self.report = report
+        self.memory = memory
         canonical = recipe.model_dump(mode="json")
         canonical["data"].pop("root")
         self.recipe_sha256 = hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
@@ -151,7 +156,7 @@ class Trainer:
     def _store(self, stage: StageConfig) -> PictureStore:
         side = math.ceil(stage.size * STORE_MARGIN)
         if side not in self._stores:
-            self._stores = {side: load_store(self.train_samples, side)}
+            self._stores = {side: open_store(self.train_samples, side, self.memory)}
         return self._stores[side]
 
     def _batch(self, stage: StageConfig, images: int) -> Batch:

@@ -12,7 +12,7 @@ from edge_harmony.data.iharmony4 import Triplet
 from edge_harmony.data.synthesis import SynthesisConfig, synthesize
 from edge_harmony.evaluation import evaluate
 from edge_harmony.models.layers.color_transform import apply_coarse
-from edge_harmony.training.dataset import Sample, load_store
+from edge_harmony.training.dataset import FileStore, Sample
 from edge_harmony.training.losses import foreground_mse
 from edge_harmony.training.recipe import Recipe
 
@@ -43,7 +43,7 @@ def _score_photos(
     model: nn.Module, samples: Sequence[Sample], recipe: Recipe, device: torch.device
 ) -> dict[str, float]:
     size = recipe.stages[-1].size
-    store = load_store(samples, size)
+    store = FileStore(samples, size)
     generator = torch.Generator(device).manual_seed(recipe.seed)
     config = SynthesisConfig(  # needs no other sample of the batch, so every picture is changed
         given=0, reinhard=0, covariance=0, histogram=0, identity=0, crop=(1.0, 1.0), flip=0, mask_noise=0

@@ -124,6 +124,25 @@ def test_training_learns(mini_root, tmp_path):
     assert losses[-1] < 0.9  # of the composite's own error
 
 
+def test_sets_larger_than_memory_give_the_same_weights(mini_root, tmp_path):
+    whole, lean = (Trainer(recipe(mini_root), tmp_path / str(size), WORLD, memory=size) for size in (1 << 30, 0))
+    assert whole.run()["validation"] == lean.run()["validation"]
+    ours, theirs = load_file(lean.weights), load_file(whole.weights)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_broken_training_files_are_named(mini_root, tmp_path):
+    import shutil
+
+    root = tmp_path / "root"
+    shutil.copytree(mini_root, root)
+    broken = next(iter((root / "HCOCO" / "real_images").iterdir()))
+    for path in (root / "HCOCO" / "real_images").iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(InputError, match=f"samples cannot be read: .*{broken.parent.name}"):
+        Trainer(recipe(root), tmp_path / "out", WORLD).run()
+
+
 def test_networks_that_paint_train_too(mini_root, tmp_path):
     base = recipe(mini_root)
     model = base.model.model_copy(update={"name": "hdnet-lite", "options": {"width": 2}})
