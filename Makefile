@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SAMPLE := edge_harmony/samples/pagoda-cold
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types images clean
 
 demo: .venv/base.stamp  ## harmonize a shipped sample with the INT8 network; no torch
 	mkdir -p out
@@ -20,6 +20,12 @@ lint: .venv/dev.stamp
 
 types: .venv/dev.stamp
 	$(BIN)/mypy
+
+images: .venv/base.stamp  ## the pictures of the README
+	mkdir -p out
+	for name in hopper-china pagoda-cold; do \
+	  $(BIN)/edge-harmony harmonize edge_harmony/samples/$$name.jpg edge_harmony/samples/$${name}_mask.png \
+	    -o out/$$name.png --before-after docs/images/$$name.jpg --quality 88 || exit 1; done
 
 .venv/base.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
