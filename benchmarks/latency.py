@@ -1,6 +1,6 @@
 """Latency of the network and of the whole pipeline, side by side in one run, as ratios with their spread.
 
-    python benchmarks/latency.py --threads 1 -o benchmarks/results/0.1.0/latency.json
+    OPENBLAS_NUM_THREADS=1 python benchmarks/latency.py --threads 1 -o benchmarks/results/0.1.0/latency.json
 
 Every round times every contender once, in a new order, so that what slows the machine slows all of them. Needs the
 extra [train].
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import random
 import tempfile
 import time
@@ -122,7 +121,6 @@ def main() -> None:
         "version": edge_harmony.__version__,
         "machine": examine()["machine"],
         "versions": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
-        "kernel": platform.release(),
         "threads": arguments.threads,
         "rounds": arguments.rounds,
         "network": network_rows(network),
