@@ -1,6 +1,6 @@
 """Latency of the network and of the whole pipeline, side by side in one run, as ratios with their spread.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/latency.py --threads 1 -o benchmarks/results/0.1.0/latency.json
+    OPENBLAS_NUM_THREADS=1 python benchmarks/latency.py --threads 1 -o benchmarks/results/0.1.0/latency--1-thread.json
 
 Every round times every contender once, in a new order, so that what slows the machine slows all of them. Needs the
 extra [train].
