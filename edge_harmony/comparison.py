@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.apply import apply_grid
 from edge_harmony.backends.base import Runner
 from edge_harmony.metrics import mse, psnr_of
-from edge_harmony.pipeline import harmonize_pixels, predict
+from edge_harmony.pipeline import predict
 
 Sample = tuple[str, NDArray[np.uint8], NDArray[np.float32]]
 """Name, composite ``(H, W, 3)`` and mask ``(H, W)`` in [0, 1]."""
@@ -33,14 +34,14 @@ def compare(
     rows: list[tuple[float, str]] = []
     levels, raw = 0, 0.0
     for name, composite, mask in samples:
-        ours, theirs = (harmonize_pixels(runner, composite, mask) for runner in (candidate, reference))
         inside = mask > 0
         if not inside.any():
             continue
+        outputs = [predict(runner, composite, mask) for runner in (candidate, reference)]
+        ours, theirs = (apply_grid(composite, mask, output) for output in outputs)
         error = mse(ours[inside], theirs[inside])
         rows.append((min(psnr_of(error), _IDENTICAL), name))
         levels = max(levels, int(np.abs(ours.astype(np.int16) - theirs.astype(np.int16)).max()))
-        outputs = [predict(runner, composite, mask) for runner in (candidate, reference)]
         raw = max(raw, float(np.abs(outputs[0] - outputs[1]).max()))
         if advance is not None:
             advance()

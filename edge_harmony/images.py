@@ -12,7 +12,7 @@ import os
 import struct
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,11 @@ class Picture:
         pixels: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA; uint8, uint16, or float32 in [0, 1].
         exif: EXIF block as stored, its orientation reset to upright; None if there was none.
         icc: ICC profile as stored, or None.
-        source: where it came from, for messages.
     """
 
     pixels: NDArray[Any]
     exif: bytes | None = None
     icc: bytes | None = None
-    source: str = field(default="", compare=False)
 
     def with_pixels(self, pixels: NDArray[Any]) -> Picture:
         """The same metadata around other pixels."""
@@ -99,9 +97,7 @@ def read_picture(path: Path | str) -> Picture:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
     else:
         raise InputError(f"{path.name} has {pixels.shape[2]} channels", "use a gray, RGB or RGBA picture")
-    if path.suffix.lower() not in (".tif", ".tiff"):  # OpenCV turns TIFF itself
-        pixels = _upright(pixels, orientation)
-    return Picture(pixels, reset_orientation(exif), embedded_icc or icc, str(path))
+    return Picture(_upright(pixels, orientation), reset_orientation(exif), embedded_icc or icc)
 
 
 def read_mask(path: Path | str) -> NDArray[np.float32]:
@@ -146,6 +142,15 @@ def check_float_range(pixels: NDArray[Any], name: str) -> None:
         )
 
 
+def to_eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Any samples (uint8, uint16, or floating point in [0, 1]) as uint8, rounded to the nearest level."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    peak = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    levels: NDArray[np.uint8] = np.rint(pixels.astype(np.float32) * np.float32(255 / peak)).astype(np.uint8)
+    return levels
+
+
 def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> None:
     """Write a picture; the file appears whole or not at all.
 
@@ -168,7 +173,7 @@ def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> N
         pixels = np.rint(pixels * np.float32(65535)).astype(np.uint16)
     if pixels.dtype == np.uint16 and suffix not in _DEEP:
         log.warning("%s holds 8 bits per sample; write .png or .tif to keep the depth", suffix)
-        pixels = np.rint(pixels / np.float32(257)).astype(np.uint8)
+        pixels = to_eight_bits(pixels)
     if pixels.shape[2] == 4 and suffix not in _ALPHA:
         log.warning("%s has no alpha channel; write .png to keep it", suffix)
         pixels = pixels[..., :3]
@@ -220,7 +225,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _inspect(path: Path, data: bytes) -> tuple[int, bytes | None]:
-    """Refuse by header: not a picture, too large, cut short. Returns the EXIF orientation and ICC profile."""
+    """Refuse by header: not a picture, too large, cut short. Returns the turn still to undo and the ICC profile."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size warning; the limit below is ours
@@ -241,7 +246,7 @@ def _inspect(path: Path, data: bytes) -> tuple[int, bytes | None]:
         raise _too_large(path, f"{width} x {height} pixels, the limit is {limit:,}")
     if (kind == "JPEG" and not jpeg_is_whole(data)) or (kind == "PNG" and not png_is_whole(data)):
         raise InputError(f"{path} is truncated or damaged", "export or download it again")
-    return orientation, icc
+    return 1 if kind == "TIFF" else orientation, icc  # OpenCV turns TIFF itself
 
 
 def _orientation(header: Image.Image) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.data.photos import MaskedPhoto, read_photos
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, name_some
-from edge_harmony.images import read_mask, read_picture
+from edge_harmony.images import read_mask, read_picture, to_eight_bits
 from edge_harmony.training.recipe import DataConfig
 
 Sample = Triplet | MaskedPhoto
@@ -131,17 +131,9 @@ def _attempt(sample: Sample, side: int) -> tuple[NDArray[Any], NDArray[Any], NDA
         picture, mask = read_picture(sample.photo).pixels[..., :3], read_mask(sample.mask)
         if picture.shape[:2] != mask.shape:
             raise InputError(f"{sample.mask.name} is not of the size of {sample.photo.name}")
-        return _square(_eight_bits(picture), side), _square_mask(mask, side), None
+        return _square(to_eight_bits(picture), side), _square_mask(mask, side), None
     except EdgeHarmonyError as error:
         return error.message
-
-
-def _eight_bits(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    if picture.dtype == np.uint8:
-        return picture
-    peak = 1.0 if picture.dtype == np.float32 else 65535.0
-    levels: NDArray[np.uint8] = np.rint(picture.astype(np.float32) * (255 / peak)).astype(np.uint8)
-    return levels
 
 
 def _square(picture: NDArray[Any], side: int) -> NDArray[Any]:

@@ -192,3 +192,13 @@ def test_the_limit_can_be_set(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGE_HARMONY_MAX_PIXELS", "many")
     with pytest.raises(UsageError, match="number of pixels"):
         read_picture(tmp_path / "a.png")
+
+
+def test_a_tiff_under_another_name_is_turned_once(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(smooth(40, 60)).save(tmp_path / "a.tif", exif=exif)
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.tif").read_bytes())
+    named, renamed = read_picture(tmp_path / "a.tif").pixels, read_picture(tmp_path / "a.jpg").pixels
+    assert named.shape == (60, 40, 3)
+    np.testing.assert_array_equal(renamed, named)

@@ -106,8 +106,7 @@ class _Graph:
 
     def set_zero_point(self, node: NodeProto, value: int) -> None:
         name = f"zero_point_u8_{value}"
-        if name not in self.constants:
-            self._add(name, np.array(value, np.uint8))
+        self._add(name, np.array(value, np.uint8))
         if len(node.input) > 2:
             node.input[2] = name
         else:
