@@ -36,6 +36,12 @@ class SynthesisConfig(BaseModel):
     identity: float = Field(0.05, ge=0, description="weight of composites that fit already")
     strength: tuple[float, float] = Field((0.4, 1.0), description="how far a transfer goes, drawn uniformly")
     spatial: float = Field(0.2, ge=0, le=1, description="probability of smooth light variation over the object")
+    relight: float = Field(
+        0.0, ge=0, le=1, description="probability of one change of light over real picture and given composite alike"
+    )
+    swap: float = Field(
+        0.0, ge=0, le=1, description="probability of another sample's mask; given composites keep theirs"
+    )
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
     crop: tuple[float, float] = Field((0.7, 1.0), description="side of the crop, drawn uniformly")
     mask_noise: float = Field(0.2, ge=0, le=1, description="probability of an eroded, dilated or feathered mask")
@@ -111,12 +117,15 @@ def synthesize(
     """
     dice = Dice(generator)
     stack = torch.cat([real, mask] if given is None else [real, mask, given], 1)
-    stack = crop_and_flip(stack, size, config, dice)
+    stack = relight(crop_and_flip(stack, size, config, dice), config, dice)
     real, mask = stack[:, :3], perturb_mask(stack[:, 3:4], config, dice)
     weights = [0.0 if kind == "given" and given is None else getattr(config, kind) for kind in KINDS]
     kinds = dice.choice(weights, len(real))
     changed = real.clone()
     others = torch.roll(torch.arange(len(real), device=real.device), dice.integer(1, max(1, len(real) - 1)))
+    if config.swap:
+        swapped = (dice.uniform(0, 1, len(real)) < config.swap) & (kinds != KINDS.index("given"))
+        mask = torch.where(swapped[:, None, None, None], mask.flip(0), mask)
     transfers = {
         "reinhard": color.reinhard_transfer,
         "covariance": color.covariance_transfer,
@@ -159,6 +168,29 @@ def crop_and_flip(stack: Tensor, size: int, config: SynthesisConfig, dice: Dice)
     theta[:, :, 2] = shift
     grid = F.affine_grid(theta, [count, stack.shape[1], size, size], align_corners=False)
     return F.grid_sample(stack, grid, mode="bilinear", padding_mode="border", align_corners=False).clamp(0, 1)
+
+
+def relight(stack: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
+    """Change exposure, white balance, gamma and saturation of whole samples: what fitted before still fits.
+
+    Args:
+        stack: ``(N, 4 or 7, H, W)``: real picture, mask and, where there is one, given composite.
+    """
+    chosen = (dice.uniform(0, 1, len(stack)) < config.relight).nonzero().flatten()
+    if not len(chosen):
+        return stack
+    column = (len(chosen), 1, 1, 1)
+    exposure, balance, gamma = (
+        dice.normal(0.4, *column),
+        dice.normal(0.1, len(chosen), 3, 1, 1),
+        dice.normal(0.15, *column),
+    )
+    saturation = torch.exp(dice.normal(0.25, *column))
+    stack = stack.clone()
+    for start in range(0, stack.shape[1], 4):
+        part = color.adjust_light(stack[chosen, start : start + 3], exposure, balance, gamma)
+        stack[chosen, start : start + 3] = color.adjust_saturation(part, saturation).clamp(0, 1)
+    return stack
 
 
 def perturb_mask(mask: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:

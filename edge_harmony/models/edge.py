@@ -3,28 +3,44 @@
 An HDNet-style encoder at 256 x 256 whose chains of convolution + ReLU run as integer kernels, a feature pyramid back
 up to 1/8, and 12 coefficients per cell: a 3x4 affine colour transform, predicted about the foreground's mean colour.
 Whatever applies it does so at the picture's own size, so resolution costs nothing in the network.
+
+The defaults are what the ablation in ``docs/decisions/0004-the-edge-family.md`` chose; the options are the
+alternatives it measured.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
+from typing import Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_harmony.models.layers.color_transform import AFFINE_CHANNELS, uncentre
-from edge_harmony.models.layers.conv_unit import ConvUnit, QuantPoint
-from edge_harmony.models.layers.masks import region_statistics
+from edge_harmony.models.layers.color_transform import AFFINE_CHANNELS, slice_bilateral, uncentre
+from edge_harmony.models.layers.conv_unit import ConvUnit, Norm, QuantPoint
+from edge_harmony.models.layers.feature_modulation import FeatureModulation
+from edge_harmony.models.layers.local_dynamics import LocalDynamics
+from edge_harmony.models.layers.mask_dynamics import MaskAwareGlobalDynamics
+from edge_harmony.models.layers.masks import region_mean, region_statistics
 from edge_harmony.models.layers.rain import RAIN
 from edge_harmony.models.layers.region_modulation import RegionModulation
+from edge_harmony.models.layers.style_fusion import StyleFusion
+from edge_harmony.models.layers.unet import check_size
 
 STRIDE = 32
 """Height and width of the input must be multiples of this."""
 
+Transform = Literal["affine", "difference", "bilateral"]
+Exchange = Literal[
+    "modulation", "means", "rain", "style-fusion", "feature-modulation", "local-dynamics", "mask-dynamics"
+]
+
 _COLOUR_STATISTICS = 12
 _RELATIVE_LIMIT = 2.0
+_BILATERAL_BINS = 8
+_BILATERAL_STRIDE = 4
+_EPS = 1e-3
 
 
 class EdgeNet(nn.Module):
@@ -38,41 +54,69 @@ class EdgeNet(nn.Module):
     Args:
         widths: channels at 1/2, 1/4, 1/8, 1/16 and 1/32.
         hidden: width of the modulation's fully connected layers.
-        rain: exchange statistics in the decoder by RAIN, as HDNet does, and modulate at 1/32 only.
+        transform: ``"affine"``; ``"difference"``, three channels to be added; ``"bilateral"``, an affine grid of 8
+            levels of lightness, sliced at 1/4 within the network.
+        stride: where the decoder ends: 2, 4, 8 or 16; 32 predicts one transform for the whole foreground.
+        bottleneck: layers at 1/32 by which foreground and background exchange information, in their order.
+        decoder: the layer that does so after every step of the decoder; empty for none.
+        norm: of the convolutions; ``"instance"`` cannot be quantized.
+        centred: predict offsets about the foreground's mean colour.
+        relative: give the composite relative to the background, besides the composite itself.
+        colour_statistics: give the modulation the raw colours' means and deviations.
     """
-
-    output = "affine"
 
     def __init__(
         self,
         widths: tuple[int, int, int, int, int] = (32, 32, 56, 96, 128),
         hidden: int = 128,
         *,
-        rain: bool = False,
+        transform: Transform = "affine",
+        stride: Literal[2, 4, 8, 16, 32] = 8,
+        bottleneck: tuple[Exchange, ...] = ("modulation",),
+        decoder: Exchange | Literal[""] = "modulation",
+        norm: Norm = "batch",
+        centred: bool = True,
+        relative: bool = True,
+        colour_statistics: bool = True,
     ) -> None:
         super().__init__()
         if len(widths) != 5:
             raise ValueError(f"widths must name five levels, got {len(widths)}")
+        if stride not in (2, 4, 8, 16, 32):
+            raise ValueError(f"stride must be 2, 4, 8, 16 or 32, got {stride}")
+        for value, kind in ((transform, Transform), (norm, Norm)):
+            if value not in get_args(kind):
+                raise ValueError(f"{value!r} is not one of {', '.join(get_args(kind))}")
+        self.output = "difference" if transform == "difference" else "affine"
+        self.transform = transform
+        self.centred = centred
+        self.relative = relative
+        self.colour_statistics = colour_statistics
+        context = _COLOUR_STATISTICS if colour_statistics else 0
         self.quantize_input = QuantPoint()
-        encoder: list[nn.Module] = [ConvUnit(7, widths[0], stride=2)]
-        encoder += [nn.Sequential(ConvUnit(i, o, stride=2), ConvUnit(o, o)) for i, o in pairwise(widths)]
+        inputs = 7 if relative else 4
+        encoder: list[nn.Module] = [ConvUnit(inputs, widths[0], stride=2, norm=norm)]
+        encoder += [
+            nn.Sequential(ConvUnit(i, o, stride=2, norm=norm), ConvUnit(o, o, norm=norm)) for i, o in pairwise(widths)
+        ]
         self.encoder = nn.ModuleList(encoder)
-        self.modulate = RegionModulation(widths[4], _COLOUR_STATISTICS, hidden)
-        self.quantize_modulated = QuantPoint()
+        self.bottleneck = nn.ModuleList(_exchange(kind, widths[4], context, hidden) for kind in bottleneck)
+        self.quantize_exchanged = nn.ModuleList(QuantPoint() for _ in bottleneck)
         self.lateral = nn.ModuleList()
         self.quantize_sum = nn.ModuleList()
         self.merge = nn.ModuleList()
         self.match = nn.ModuleList()
         self.quantize_matched = nn.ModuleList()
-        for coarse, fine in ((4, 3), (3, 2)):
-            self.lateral.append(ConvUnit(widths[coarse], widths[fine], kernel=1, relu=False))
+        finest = stride.bit_length() - 2  # index of the level that the decoder ends at
+        for coarse, fine in pairwise(range(4, finest - 1, -1)):
+            self.lateral.append(ConvUnit(widths[coarse], widths[fine], kernel=1, relu=False, norm=norm))
             self.quantize_sum.append(QuantPoint())
-            self.merge.append(ConvUnit(widths[fine], widths[fine]))
-            self.match.append(
-                RAIN(widths[fine], eps=1e-3) if rain else RegionModulation(widths[fine], _COLOUR_STATISTICS, hidden)
-            )
-            self.quantize_matched.append(QuantPoint())
-        self.head = nn.Conv2d(widths[2], AFFINE_CHANNELS, 3, 1, 1)
+            self.merge.append(ConvUnit(widths[fine], widths[fine], norm=norm))
+            if decoder:
+                self.match.append(_exchange(decoder, widths[fine], context, hidden))
+                self.quantize_matched.append(QuantPoint())
+        channels = {"affine": AFFINE_CHANNELS, "difference": 3, "bilateral": AFFINE_CHANNELS * _BILATERAL_BINS}
+        self.head = nn.Conv2d(widths[finest], channels[transform], 3, 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
@@ -85,27 +129,76 @@ class EdgeNet(nn.Module):
 
         Returns:
             ``(N, 12, H / 8, W / 8)``: per cell a row-major 3x3 matrix and an offset, as residuals of the identity,
-            for colours in [0, 1].
+            for colours in [0, 1]. With other options ``(N, 3, H / stride, W / stride)`` differences, or affine grids
+            of other sizes.
         """
-        if composite.shape[-2] % STRIDE or composite.shape[-1] % STRIDE:
-            raise ValueError(f"height and width must be multiples of {STRIDE}, got {tuple(composite.shape[-2:])}")
+        check_size(composite, STRIDE)
         mean_f, std_f = region_statistics(composite, mask, 1e-4)
         mean_b, std_b = region_statistics(composite, 1 - mask, 1e-4)
-        context = torch.cat([mean_f, std_f, mean_b, std_b], 1).flatten(1) * 4 - 1
-        relative = ((composite - mean_b) / (2 * std_b + 0.1)).clamp(-_RELATIVE_LIMIT, _RELATIVE_LIMIT)
-        x = self.quantize_input(torch.cat([composite * 2 - 1, relative, mask], 1))
+        context = torch.cat([mean_f, std_f, mean_b, std_b], 1).flatten(1) * 4 - 1 if self.colour_statistics else None
+        features = self._encode(composite, mask, mean_b, std_b)
+        x = features[-1]
+        for layer, point in zip(self.bottleneck, self.quantize_exchanged, strict=True):
+            x = point(_run(layer, x, mask, context, features[-1]))
+        for k, merge in enumerate(self.merge):
+            skip = features[-2 - k]
+            lateral = cast(ConvUnit, self.lateral[k])
+            x = F.interpolate(lateral(x), size=skip.shape[-2:], mode="bilinear", align_corners=False)
+            x = lateral.point(x)  # the range before upsampling holds after it: one scale, and the resize stays integer
+            x = merge(self.quantize_sum[k](x + skip))
+            if len(self.match):
+                x = self.quantize_matched[k](_run(self.match[k], x, mask, context, skip))
+        return self._transform(self.head(x), composite, mask, mean_f)
+
+    def style_features(self, picture: Tensor, mask: Tensor) -> list[Tensor]:
+        """The encoder's features of any picture ``(N, 3, H, W)`` in [0, 1] under ``mask``, finest first."""
+        return self._encode(picture, mask, *region_statistics(picture, 1 - mask, 1e-4))
+
+    def _encode(self, picture: Tensor, mask: Tensor, mean_b: Tensor, std_b: Tensor) -> list[Tensor]:
+        planes = [picture * 2 - 1]
+        if self.relative:
+            distance = (picture - mean_b) / (2 * std_b + 0.1)
+            planes.append(distance.clamp(-_RELATIVE_LIMIT, _RELATIVE_LIMIT))
+        x = self.quantize_input(torch.cat([*planes, mask], 1))
         features = []
         for stage in self.encoder:
             x = stage(x)
             features.append(x)
-        x = self.quantize_modulated(self.modulate(x, mask, context))
-        for k in range(2):
-            skip = features[3 - k]
-            lateral = cast(ConvUnit, self.lateral[k])
-            x = F.interpolate(lateral(x), size=skip.shape[-2:], mode="bilinear", align_corners=False)
-            x = lateral.point(x)  # the range before upsampling holds after it: one scale, and the resize stays integer
-            x = self.merge[k](self.quantize_sum[k](x + skip))
-            match = self.match[k]
-            x = match(x, mask) if isinstance(match, RAIN) else match(x, mask, context)
-            x = self.quantize_matched[k](x)
-        return uncentre(self.head(x), mean_f)
+        return features
+
+    def _transform(self, raw: Tensor, composite: Tensor, mask: Tensor, centre: Tensor) -> Tensor:
+        if not len(self.merge):  # one transform: the mean over the foreground's cells
+            weight = F.avg_pool2d(mask, STRIDE)
+            raw = region_mean(raw, weight + _EPS)
+        if self.transform == "difference":
+            return raw
+        if self.transform == "bilateral":
+            raw = slice_bilateral(raw, F.avg_pool2d(composite, _BILATERAL_STRIDE))
+        return uncentre(raw, centre) if self.centred else raw
+
+
+def _exchange(kind: Exchange, channels: int, context: int, hidden: int) -> nn.Module:
+    """One of the layers by which foreground and background exchange information."""
+    if kind in ("modulation", "means"):
+        return RegionModulation(channels, context, hidden, deviations=kind == "modulation")
+    if kind in ("rain", "style-fusion"):
+        return RAIN(channels, eps=_EPS) if kind == "rain" else StyleFusion(channels, eps=_EPS)
+    plain = {
+        "feature-modulation": FeatureModulation,
+        "local-dynamics": LocalDynamics,
+        "mask-dynamics": MaskAwareGlobalDynamics,
+    }
+    if kind not in plain:
+        raise ValueError(f"{kind!r} is not one of {', '.join(get_args(Exchange))}")
+    return plain[kind](channels)
+
+
+def _run(layer: nn.Module, x: Tensor, mask: Tensor, context: Tensor | None, encoded: Tensor) -> Tensor:
+    """Call an exchange layer with what it takes."""
+    if isinstance(layer, RegionModulation):
+        result: Tensor = layer(x, mask, context)
+    elif isinstance(layer, StyleFusion):
+        result = layer(x, mask, encoded)
+    else:
+        result = layer(x, mask)
+    return result

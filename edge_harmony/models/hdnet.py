@@ -11,11 +11,9 @@ from torch import Tensor, nn
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
 from edge_harmony.models.layers.mask_dynamics import MaskAwareGlobalDynamics
 from edge_harmony.models.layers.rain import RAIN
+from edge_harmony.models.layers.unet import STRIDE, check_size, decoder_channels, decoder_layers, encode, encoder_layers
 
 Variant = Literal["default", "official"]
-
-STRIDE = 8
-"""Height and width of the input must be multiples of this."""
 
 
 class HDNet(nn.Module):
@@ -40,20 +38,10 @@ class HDNet(nn.Module):
             raise ValueError(f"variant must be 'default' or 'official', got {variant!r}")
         official = variant == "official"
         n = width
-        encoder = [(3, n), (n, 2 * n), (2 * n, 4 * n), (4 * n, 8 * n)] + [(8 * n, 8 * n)] * 4
-        self.encoder = nn.ModuleList(
-            nn.Conv2d(i, o, 4, 2, 1, bias=False) if k in (1, 3, 5) else nn.Conv2d(i, o, 3, 1, 1, bias=False)
-            for k, (i, o) in enumerate(encoder)
-        )
+        self.encoder = encoder_layers(n)
         self.local_dynamics = LocalDynamics(8 * n, neighbours, official=official)
-        decoder = [(8 * n, 8 * n)] + [(16 * n, 8 * n)] * 3 + [(16 * n, 4 * n), (8 * n, 2 * n), (4 * n, n)]
-        self.decoder = nn.ModuleList(
-            nn.ConvTranspose2d(i, o, 4, 2, 1, bias=False)
-            if k in (2, 4, 6)
-            else nn.ConvTranspose2d(i, o, 3, 1, 1, bias=False)
-            for k, (i, o) in enumerate(decoder)
-        )
-        self.norms = nn.ModuleList(RAIN(o, official=official) for _, o in decoder)
+        self.decoder = decoder_layers(n)
+        self.norms = nn.ModuleList(RAIN(o, official=official) for _, o in decoder_channels(n))
         self.mask_dynamics = nn.ModuleList(MaskAwareGlobalDynamics(c, official=official) for c in (8 * n, 4 * n, 2 * n))
         self.head = nn.ConvTranspose2d(2 * n, 3, 3, 1, 1)
 
@@ -67,16 +55,8 @@ class HDNet(nn.Module):
         Returns:
             ``(N, 3, H, W)`` RGB in [0, 1]; meaningful in the foreground only.
         """
-        if composite.shape[-2] % STRIDE or composite.shape[-1] % STRIDE:
-            raise ValueError(f"height and width must be multiples of {STRIDE}, got {tuple(composite.shape[-2:])}")
-        x = self.encoder[0](composite * 2 - 1)
-        skips = []
-        for k, convolution in enumerate(self.encoder[1:], start=1):
-            x = F.leaky_relu(x, 0.2)
-            skips.append(x)
-            x = convolution(x)
-            if k < len(self.encoder) - 1:
-                x = F.instance_norm(x)
+        check_size(composite, STRIDE)
+        *skips, x = encode(self.encoder, composite)
         x = self.local_dynamics(x, mask)
         for k, (deconvolution, norm) in enumerate(zip(self.decoder, self.norms, strict=True)):
             x = norm(deconvolution(F.relu(x)), mask)

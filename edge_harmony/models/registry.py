@@ -105,6 +105,24 @@ _ENTRIES = (
         "HDNet-lite of the paper (ACM MM 2023)",
         {"width": 8},
     ),
+    ModelEntry(
+        "fmm",
+        "edge_harmony.models.fmmnet:FMMNet",
+        "rgb",
+        11_066_948,
+        74_885_103_616,
+        "attention-based feature modulation (BMVC 2020)",
+        {"width": 64},
+    ),
+    ModelEntry(
+        "rcl",
+        "edge_harmony.models.rclnet:RCLNet",
+        "rgb",
+        9_764_259,
+        50_671_386_624,
+        "external style fusion, region-wise contrast (2022)",
+        {"width": 32},
+    ),
 )
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
 

@@ -26,6 +26,8 @@ def prepare_qat(model: nn.Module) -> nn.Module:
             f"{type(model).__name__} marks no quantization points", "use fp32, or a network of the edge family"
         )
     for module in list(model.modules()):
+        if isinstance(module, ConvUnit) and isinstance(module.norm, nn.InstanceNorm2d):
+            raise CapabilityError("instance norms cannot be folded, so not quantized", 'use norm = "batch"')
         if isinstance(module, ConvUnit) and not isinstance(module.norm, nn.Identity):
             raise ValueError("fold the norms before preparing for quantization")
         for name, child in list(module.named_children()):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from edge_harmony.models.layers.masks import region_statistics, resize_mask
 
 
 def foreground_mse(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
@@ -24,3 +30,53 @@ def foreground_mse(prediction: Tensor, real: Tensor, mask: Tensor, floor: float)
     area = mask.sum((1, 2, 3)).clamp_min(max(floor * pixels, 1.0))
     error = (prediction - real).square().sum((1, 2, 3)) / (prediction.shape[1] * area)
     return error.mean()
+
+
+def region_contrast(anchor: Tensor, positive: Tensor, negatives: Tensor, temperature: float = 0.07) -> Tensor:
+    """Region-wise contrastive loss: InfoNCE between the styles of regions, mean over the anchors.
+
+    Liang & Pun, "Image Harmonization with Region-wise Contrastive Learning" (arXiv 2205.14058), maximize the mutual
+    information between foreground and background style. Their abstract leaves the sampling open. Our reading, and the
+    default of ``[contrastive]`` in a recipe: the anchor is the foreground of the network's output, the positive the
+    background of the real picture, negatives are the foreground of the composite and both regions of the other
+    pictures of the batch; with ``q, p, n_k`` of length 1 and the temperature of van den Oord et al. and MoCo (0.07)::
+
+        -log [ exp(q p / tau) / (exp(q p / tau) + sum_k exp(q n_k / tau)) ]
+
+    Args:
+        anchor: ``(N, D)`` style vectors, see :func:`region_style`.
+        positive: ``(N, D)``.
+        negatives: ``(N, K, D)``.
+        temperature: tau, above 0.
+
+    Returns:
+        A scalar; 0 for no anchors.
+    """
+    if not len(anchor):
+        return anchor.sum()
+    towards = (anchor * positive).sum(1, keepdim=True)
+    away = (negatives @ anchor[:, :, None])[..., 0]
+    logits = torch.cat([towards, away], 1) / temperature
+    return F.cross_entropy(logits, torch.zeros(len(anchor), dtype=torch.long, device=anchor.device))
+
+
+def region_style(features: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """The style of a region: masked mean and deviation of every channel of every feature map.
+
+    Args:
+        features: maps ``(N, C, h, w)`` of any sizes.
+        mask: ``(N, 1, H, W)`` in [0, 1], 1 in the region.
+
+    Returns:
+        ``(N, D)`` of length 1; every map weighs the same.
+    """
+    styles = []
+    for part in features:
+        mean, deviation = region_statistics(part.float(), resize_mask(mask, part.shape[-2:]))
+        styles.append(F.normalize(torch.cat([mean, deviation], 1).flatten(1), dim=1))
+    return torch.cat(styles, 1) / len(styles) ** 0.5
+
+
+def colour_pyramid(picture: Tensor) -> list[Tensor]:
+    """A picture ``(N, 3, H, W)`` at full, half and quarter size: style features that need no network."""
+    return [picture, F.avg_pool2d(picture, 2), F.avg_pool2d(picture, 4)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,6 +72,26 @@ class OptimizerConfig(BaseModel):
     clip_norm: float = Field(1.0, gt=0, description="largest global gradient norm")
 
 
+Region = Literal["output_foreground", "composite_foreground", "real_foreground", "real_background"]
+
+
+class ContrastiveConfig(BaseModel):
+    """The region-wise contrastive loss of RCL, see :func:`~edge_harmony.training.losses.region_contrast`."""
+
+    model_config = _STRICT
+
+    weight: float = Field(0.0, ge=0, description="of the loss; 0 turns it off")
+    temperature: float = Field(0.07, gt=0)
+    features: Literal["encoder", "colour"] = Field("encoder", description="what styles are taken from")
+    anchor: Region = "output_foreground"
+    positive: Region = "real_background"
+    negatives: tuple[Region | Literal["other_foregrounds", "other_backgrounds"], ...] = Field(
+        ("composite_foreground", "other_foregrounds", "other_backgrounds"),
+        min_length=1,
+        description="others are the other real pictures of the batch",
+    )
+
+
 class Recipe(BaseModel):
     """A whole training run."""
 
@@ -82,6 +104,7 @@ class Recipe(BaseModel):
     optimizer: OptimizerConfig = OptimizerConfig()
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
     loss: Literal["foreground_mse"] = "foreground_mse"
+    contrastive: ContrastiveConfig = ContrastiveConfig()
     foreground_floor: float = Field(
         100 / 256**2, ge=0, description="smallest foreground share the loss divides by (HDNet: 100 pixels of 256x256)"
     )
@@ -99,3 +122,13 @@ class Recipe(BaseModel):
         if quantized != sorted(quantized):
             raise ValueError("a stage without quantization cannot follow one with it")
         return self
+
+    def sha256(self) -> str:
+        """Identity of the recipe: a hash of what it sets, without ``data.root``.
+
+        Defaults do not enter, so that a new field leaves the hash of older recipes as it was; in return the default
+        of a released field never changes.
+        """
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        content.get("data", {}).pop("root", None)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import math
 import time
 from collections.abc import Callable
@@ -31,9 +30,10 @@ from edge_harmony.models.state import save_weights
 from edge_harmony.quantization.fake_quant import ActivationQuantizer
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.training.checkpoint import Position, read_checkpoint, save_checkpoint
+from edge_harmony.training.contrast import sampled_contrast
 from edge_harmony.training.dataset import PictureStore, Sample, open_store, split_samples
 from edge_harmony.training.distributed import World
-from edge_harmony.training.losses import foreground_mse
+from edge_harmony.training.losses import colour_pyramid, foreground_mse
 from edge_harmony.training.recipe import Recipe, StageConfig
 from edge_harmony.training.validation import validate
 
@@ -81,9 +81,7 @@ class Trainer:
         self.world = world
         self.report = report
         self.memory = memory
-        canonical = recipe.model_dump(mode="json")
-        canonical["data"].pop("root")
-        self.recipe_sha256 = hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
+        self.recipe_sha256 = recipe.sha256()
         for stage in recipe.stages:
             if stage.batch % world.size:
                 raise TrainingError(
@@ -92,7 +90,8 @@ class Trainer:
                 )
         self.train_samples, self.held_samples = split_samples(recipe.data)
         torch.manual_seed(recipe.seed)
-        self.model = build_model(recipe.model.name, **recipe.model.options).to(world.device)
+        self.model = build_model(recipe.model.name, **recipe.model.options)
+        self.model.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.position = Position()
         self.average: dict[str, Tensor] = {}
         self._stores: dict[int, PictureStore] = {}
@@ -193,7 +192,7 @@ class Trainer:
                 output = parallel(batch.composite, batch.mask)
             loss, identity = self._losses(output.float(), batch, stage, str(model.output))
             optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
+            torch.autograd.backward(loss + self._contrast(output.float(), batch))
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
             if not bool(torch.isfinite(norm)):
                 raise TrainingError(
@@ -232,6 +231,23 @@ class Trainer:
         result = apply_coarse(composite, mask, output, kind)
         floor = self.recipe.foreground_floor
         return foreground_mse(result, real, mask, floor), foreground_mse(composite, real, mask, floor)
+
+    def _contrast(self, output: Tensor, batch: Batch) -> Tensor:
+        """The weighted region-wise contrastive loss; 0 where it is off."""
+        config = self.recipe.contrastive
+        if not config.weight:
+            return output.new_zeros(())
+        result = apply_coarse(batch.composite, batch.mask, output, str(self.model.output))
+        pictures = {"output": result, "composite": batch.composite, "real": batch.real}
+
+        def features(picture: str) -> list[Tensor]:
+            image = pictures[picture]
+            if config.features == "colour":
+                return colour_pyramid(image)
+            encoded: list[Tensor] = self.model.style_features(image, batch.mask)  # type: ignore[operator]
+            return encoded
+
+        return config.weight * sampled_contrast(features, batch.mask, config)
 
     @torch.no_grad()
     def _update_average(self, model: nn.Module, steps: int) -> None:

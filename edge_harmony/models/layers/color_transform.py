@@ -52,3 +52,22 @@ def apply_coarse(composite: Tensor, mask: Tensor, output: Tensor, kind: str) -> 
         raise ValueError(f"kind must be 'rgb', 'difference' or 'affine', got {kind!r}")
     matrix = torch.unflatten(field[:, :9], 1, (3, 3))
     return composite + mask * ((matrix * composite[:, None]).sum(2) + field[:, 9:])
+
+
+def slice_bilateral(grid: Tensor, guide: Tensor) -> Tensor:
+    """Read an affine grid at the lightness of every pixel (Gharbi et al., "HDRnet", SIGGRAPH 2017, eq. 2-3).
+
+    Args:
+        grid: ``(N, 12 B, h, w)``: B levels of lightness, the level changing slowest.
+        guide: ``(N, 3, H, W)`` RGB in [0, 1]; its lightness is the mean of the channels.
+
+    Returns:
+        ``(N, 12, H, W)``: linear between levels, bilinear between cells.
+    """
+    bins = grid.shape[1] // AFFINE_CHANNELS
+    position = guide.mean(1, keepdim=True) * (bins - 1)
+    result = guide.new_zeros(guide.shape[0], AFFINE_CHANNELS, *guide.shape[-2:])
+    for level, part in enumerate(grid.chunk(bins, 1)):
+        near = (1 - (position - level).abs()).clamp_min(0)
+        result = result + near * F.interpolate(part, size=guide.shape[-2:], mode="bilinear", align_corners=False)
+    return result

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Norm = Literal["batch", "instance", "none"]
 
 
 class QuantPoint(nn.Identity):
@@ -24,12 +28,21 @@ class ConvUnit(nn.Module):
         kernel: odd side of the kernel; the padding keeps the size.
         stride: 1 or 2.
         relu: whether the activation is there.
+        norm: ``"batch"``, which folds; ``"instance"``, which does not, and cannot be quantized; or ``"none"``.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True, norm: Norm = "batch"
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(outputs, momentum=0.05)
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=norm == "none")
+        self.norm: nn.Module = nn.Identity()
+        if norm == "batch":
+            self.norm = nn.BatchNorm2d(outputs, momentum=0.05)
+        elif norm == "instance":
+            self.norm = nn.InstanceNorm2d(outputs, affine=True)
+        else:
+            nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         self.relu = relu
         self.point = QuantPoint()
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_harmony.models.layers.masks import resize_mask
+from edge_harmony.models.layers.masks import pooled_background, resize_mask
 
 _EXCLUDED = -1e4
 """Similarity given to keys that must not be chosen; finite, and within the range of half precision."""
@@ -49,23 +47,13 @@ class LocalDynamics(nn.Module):
         foreground = resize_mask(mask, x.shape[-2:], nearest=self.official)
         if self.official:
             return self._official(x, foreground)
-        keys, is_background = self._background_keys(x, foreground)
+        keys, is_background = pooled_background(x, foreground, self.max_keys)
         queries = x.flatten(2)
         portions = [self._attend(part, keys, is_background) for part in torch.split(queries, self.max_keys, dim=2)]
         fused = portions[0] if len(portions) == 1 else torch.cat(portions, 2)
         mixed: Tensor = self.linear(torch.cat([fused, queries], 1)).view_as(x)
         weight = foreground * is_background.amax((1, 2)).view(-1, 1, 1, 1)  # nothing to take from: pass unchanged
         return mixed * weight + x * (1 - weight)
-
-    def _background_keys(self, x: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys ``(N, C, L)`` and a 0/1 float ``(N, 1, L)`` that says which of them are background."""
-        background = 1 - foreground
-        block = math.ceil(math.sqrt(x.shape[2] * x.shape[3] / self.max_keys))
-        if block > 1:
-            weighted = F.avg_pool2d(x * background, block, ceil_mode=True)
-            background = F.avg_pool2d(background, block, ceil_mode=True)
-            x = weighted / background.clamp_min(1e-6)
-        return x.flatten(2), (background.flatten(2) > 0.5).to(x.dtype)
 
     def _attend(self, queries: Tensor, keys: Tensor, is_background: Tensor) -> Tensor:
         similarity = F.normalize(queries, dim=1).transpose(1, 2) @ F.normalize(keys, dim=1)  # (N, Q, L)

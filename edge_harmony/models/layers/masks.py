@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -44,8 +45,32 @@ def region_statistics(features: Tensor, weight: Tensor, eps: float = 1e-5) -> tu
     Returns:
         Mean and deviation, each ``(N, C, 1, 1)``.
     """
-    total = weight.sum((2, 3), keepdim=True) + eps
-    mean = (features * weight).sum((2, 3), keepdim=True) / total
+    mean = region_mean(features, weight, eps)
     centred = features - mean
-    variance = (centred * centred * weight).sum((2, 3), keepdim=True) / total
+    variance = region_mean(centred * centred, weight, eps)
     return mean, torch.sqrt(variance + eps)
+
+
+def region_mean(features: Tensor, weight: Tensor, eps: float = 1e-5) -> Tensor:
+    """Weighted mean per channel ``(N, C, 1, 1)``; arguments as in :func:`region_statistics`."""
+    return (features * weight).sum((2, 3), keepdim=True) / (weight.sum((2, 3), keepdim=True) + eps)
+
+
+def pooled_background(features: Tensor, foreground: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """Background positions for an attention to choose from, at most about ``limit`` of them.
+
+    Args:
+        features: ``(N, C, H, W)``.
+        foreground: ``(N, 1, H, W)`` in [0, 1].
+        limit: above this many positions, features are averaged over square blocks of background.
+
+    Returns:
+        Features ``(N, C, L)`` and a 0/1 float ``(N, 1, L)`` that says which of them are background.
+    """
+    background = 1 - foreground
+    block = math.ceil(math.sqrt(features.shape[2] * features.shape[3] / limit))
+    if block > 1:
+        weighted = F.avg_pool2d(features * background, block, ceil_mode=True)
+        background = F.avg_pool2d(background, block, ceil_mode=True)
+        features = weighted / background.clamp_min(1e-6)
+    return features.flatten(2), (background.flatten(2) > 0.5).to(features.dtype)

@@ -8,13 +8,8 @@ from torch import Tensor, nn
 from edge_harmony.models.layers.masks import region_statistics, resize_mask
 
 
-class RAIN(nn.Module):
-    """Give the foreground the background's feature statistics; normalize the background by its own.
-
-    With masked means ``mu`` and deviations ``s`` of foreground (f) and background (b)::
-
-        foreground: [(x - mu_f) / s_f * s_b + mu_b] (1 + gamma_f) + beta_f
-        background:  (x - mu_b) / s_b               (1 + gamma_b) + beta_b
+class RegionNorm(nn.Module):
+    """Normalize both regions by their own statistics and give the foreground those of a reference's background.
 
     Args:
         channels: C of the feature map.
@@ -33,26 +28,43 @@ class RAIN(nn.Module):
         self.background_gamma = nn.Parameter(torch.zeros(channels))
         self.background_beta = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Normalize ``x`` ``(N, C, H, W)`` under ``mask`` ``(N, 1, H', W')`` in [0, 1]; same shape as ``x``."""
+    def restyle(self, x: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
+        """Normalize ``x`` ``(N, C, H, W)``; its foreground takes the background style of ``reference``, like ``x``."""
         foreground = resize_mask(mask, x.shape[-2:], nearest=self.official)
         background = 1 - foreground
         mean_f, std_f = region_statistics(x, foreground, self.eps)
         mean_b, std_b = region_statistics(x, background, self.eps)
+        mean_r, std_r = (mean_b, std_b) if reference is x else region_statistics(reference, background, self.eps)
         if not self.official:
             has_f = foreground.sum((2, 3), keepdim=True) > 1e-3
             has_b = background.sum((2, 3), keepdim=True) > 1e-3
-            mean_f, std_f, mean_b, std_b = (
+            mean_f, std_f, mean_b, std_b, mean_r, std_r = (
                 torch.where(has_f, mean_f, mean_b),
                 torch.where(has_f, std_f, std_b),
                 torch.where(has_b, mean_b, mean_f),
                 torch.where(has_b, std_b, std_f),
+                torch.where(has_b, mean_r, mean_f),
+                torch.where(has_b, std_r, std_f),
             )
-        restyled = (x - mean_f) / std_f * std_b + mean_b
+        restyled = (x - mean_f) / std_f * std_r + mean_r
         restyled = restyled * (1 + _per_channel(self.foreground_gamma)) + _per_channel(self.foreground_beta)
         normalized = (x - mean_b) / std_b
         normalized = normalized * (1 + _per_channel(self.background_gamma)) + _per_channel(self.background_beta)
         return restyled * foreground + normalized * background
+
+
+class RAIN(RegionNorm):
+    """Give the foreground the background's feature statistics; normalize the background by its own.
+
+    With masked means ``mu`` and deviations ``s`` of foreground (f) and background (b)::
+
+        foreground: [(x - mu_f) / s_f * s_b + mu_b] (1 + gamma_f) + beta_f
+        background:  (x - mu_b) / s_b               (1 + gamma_b) + beta_b
+    """
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Normalize ``x`` ``(N, C, H, W)`` under ``mask`` ``(N, 1, H', W')`` in [0, 1]; same shape as ``x``."""
+        return self.restyle(x, mask, x)
 
 
 def _per_channel(parameter: Tensor) -> Tensor:

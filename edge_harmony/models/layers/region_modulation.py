@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_harmony.models.layers.masks import region_statistics, resize_mask
+from edge_harmony.models.layers.masks import region_mean, region_statistics, resize_mask
 
 _EPS = 1e-3
 
@@ -23,11 +23,14 @@ class RegionModulation(nn.Module):
         channels: C of the feature map.
         context: length of a vector of further statistics (raw colours, say) that is appended.
         hidden: width of the fully connected network.
+        deviations: look at deviations too; masked means alone are global average pooling of ``x * mask``, which every
+            integer target has.
     """
 
-    def __init__(self, channels: int, context: int = 0, hidden: int = 128) -> None:
+    def __init__(self, channels: int, context: int = 0, hidden: int = 128, *, deviations: bool = True) -> None:
         super().__init__()
-        self.reduce = nn.Linear(4 * channels + context, hidden)
+        self.deviations = deviations
+        self.reduce = nn.Linear((4 if deviations else 2) * channels + context, hidden)
         self.expand = nn.Linear(hidden, 2 * channels)
         nn.init.zeros_(self.expand.weight)
         nn.init.zeros_(self.expand.bias)
@@ -35,12 +38,13 @@ class RegionModulation(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
         """Modulate ``x`` ``(N, C, H, W)`` under ``mask`` ``(N, 1, H', W')``, with ``context`` ``(N, context)``."""
         foreground = resize_mask(mask, x.shape[-2:])
-        statistics = [
-            *region_statistics(x, foreground, _EPS),
-            *region_statistics(x, 1 - foreground, _EPS),
-        ]
+        regions = (foreground, 1 - foreground)
+        statistics = [part for region in regions for part in self._statistics(x, region)]
         vector = torch.cat(statistics, 1).flatten(1)
         if context is not None:
             vector = torch.cat([vector, context], 1)
         scale, shift = self.expand(F.relu(self.reduce(vector)))[:, :, None, None].chunk(2, 1)
         return x * (1 + scale) + shift
+
+    def _statistics(self, x: Tensor, region: Tensor) -> tuple[Tensor, ...]:
+        return region_statistics(x, region, _EPS) if self.deviations else (region_mean(x, region, _EPS),)

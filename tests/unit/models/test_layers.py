@@ -5,13 +5,16 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from edge_harmony.models.layers.color_transform import apply_coarse, uncentre
+from edge_harmony.backends.onnx.export import trace
+from edge_harmony.models.layers.color_transform import apply_coarse, slice_bilateral, uncentre
 from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
+from edge_harmony.models.layers.feature_modulation import FeatureModulation
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
 from edge_harmony.models.layers.mask_dynamics import MaskAwareGlobalDynamics
-from edge_harmony.models.layers.masks import region_statistics, resize_mask
+from edge_harmony.models.layers.masks import pooled_background, region_statistics, resize_mask
 from edge_harmony.models.layers.rain import RAIN
 from edge_harmony.models.layers.region_modulation import RegionModulation
+from edge_harmony.models.layers.style_fusion import StyleFusion
 
 
 def randomize(module):
@@ -202,3 +205,170 @@ def test_folded_units_compute_the_same(relu):
     assert_allclose(unit(x).detach(), before.detach(), rtol=1e-4, atol=1e-5)
     fold_norms(unit)  # folding twice changes nothing
     assert_allclose(unit(x).detach(), before.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_style_fusion_takes_the_style_from_the_reference():
+    layer, mask = randomize(StyleFusion(4)), half_mask(2, 10, 12)
+    x, reference = torch.randn(2, 4, 10, 12), torch.randn(2, 4, 10, 12) * 3 + 1
+    result = layer(x, mask, reference).detach().numpy()
+    gamma_f, beta_f = layer.foreground_gamma.detach().numpy(), layer.foreground_beta.detach().numpy()
+    gamma_b, beta_b = layer.background_gamma.detach().numpy(), layer.background_beta.detach().numpy()
+    for n in range(2):
+        picture, m = x[n].numpy().astype(np.float64), mask[n, 0].numpy().astype(np.float64)
+        mean_f, std_f = numpy_statistics(picture, m)
+        mean_b, std_b = numpy_statistics(picture, 1 - m)
+        mean_e, std_e = numpy_statistics(reference[n].numpy().astype(np.float64), 1 - m)
+        for c in range(4):
+            restyled = (picture[c] - mean_f[c]) / std_f[c] * std_e[c] + mean_e[c]
+            foreground = restyled * (1 + gamma_f[c]) + beta_f[c]
+            background = (picture[c] - mean_b[c]) / std_b[c] * (1 + gamma_b[c]) + beta_b[c]
+            assert_allclose(result[n, c], np.where(m > 0, foreground, background), rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_style_fusion_without_one_region_keeps_the_other_alive(value):
+    x, reference = torch.randn(1, 3, 16, 16), torch.randn(1, 3, 16, 16)
+    result = StyleFusion(3)(x, torch.full((1, 1, 16, 16), value), reference)
+    assert torch.isfinite(result).all()
+    assert result.std() > 0.5
+
+
+def numpy_attention(layer, features, queries, keys):
+    """Background values mixed for every query, ``(C, Q)``."""
+    q, k, v = (
+        (part.weight.detach().numpy()[:, :, 0], part.bias.detach().numpy()[:, None])
+        for part in (layer.query, layer.key, layer.value)
+    )
+    similarity = (q[0] @ queries + q[1]).T @ (k[0] @ keys + k[1])
+    weights = np.exp(similarity - similarity.max(1, keepdims=True))
+    weights /= weights.sum(1, keepdims=True)
+    return (v[0] @ keys + v[1]) @ weights.T
+
+
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("mode", ["full", "self-attention", "no-attention"])
+def test_feature_modulation_matches_its_equation(mode, published):
+    layer, mask = randomize(FeatureModulation(8, mode, published=published)), half_mask(2, 6, 7)
+    x = torch.randn(2, 8, 6, 7)
+    result = layer(x, mask).detach().numpy()
+    for n in range(2):
+        features, m = x[n].numpy().reshape(8, -1), mask[n, 0].numpy().reshape(-1)
+        inside, outside = m == 1, m == 0
+
+        def deviation(values, weight):
+            mean = (values * weight).sum(1) / weight.sum()
+            return np.sqrt((np.square(values - mean[:, None]) * weight).sum(1) / weight.sum() + 1e-3)[:, None]
+
+        if mode == "no-attention":
+            picked, where = (features * outside, np.ones_like(m)) if published else (features, 1.0 - m)
+        elif published:  # foreground keys are zeros that still take part, and every position is a query
+            picked, where = numpy_attention(layer, features, features * inside, features * outside), np.ones_like(m)
+        else:
+            picked, where = numpy_attention(layer, features, features, features[:, outside]), m
+        own = deviation(features * inside, np.ones_like(m) if published else m)
+        change = picked if mode == "self-attention" else features * deviation(picked, where) / own
+        expected = np.where(inside, features + layer.gamma.item() * change, features)
+        assert_allclose(result[n].reshape(8, -1), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_feature_modulation_starts_as_identity_and_needs_a_background():
+    x = torch.randn(1, 8, 6, 6)
+    assert torch.equal(FeatureModulation(8)(x, half_mask(1, 6, 6)), x)
+    layer = randomize(FeatureModulation(8))
+    assert torch.equal(layer(x, torch.ones(1, 1, 6, 6)), x)
+    assert torch.equal(layer(x, torch.zeros(1, 1, 6, 6)), x)
+    with pytest.raises(ValueError, match="mode"):
+        FeatureModulation(8, "other")
+
+
+def test_feature_modulation_in_portions_is_the_same_for_queries():
+    layer, x = randomize(FeatureModulation(8)), torch.randn(1, 8, 8, 8)
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    whole = layer(x, mask)
+    keys = pooled_background(x, mask, 4096)
+    layer.max_keys = 16
+    portions = layer._attend(x, mask, *keys)  # the same keys, queries by sixteens
+    layer.max_keys = 4096
+    torch.testing.assert_close(portions, layer._attend(x, mask, *keys))
+    assert torch.isfinite(whole).all()
+
+
+def test_pooled_background_averages_what_is_background():
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[..., 0] = 1
+    features, is_background = pooled_background(x, mask, 4)
+    assert_allclose(features[0, 0], [3.0, 4.5, 11.0, 12.5])
+    assert_allclose(is_background[0, 0], [0, 1, 0, 1])
+
+
+def test_modulation_by_means_alone_is_global_average_pooling():
+    layer, mask, x = (
+        randomize(RegionModulation(3, hidden=8, deviations=False)),
+        half_mask(1, 8, 8),
+        torch.randn(1, 3, 8, 8),
+    )
+    m = mask[0, 0].numpy()
+    picture = x[0].numpy()
+    means = [(picture * r).mean((1, 2)) / (r.mean() + 1e-3 / 64) for r in (m, 1 - m)]
+    hidden = np.maximum(
+        layer.reduce.weight.detach().numpy() @ np.concatenate(means) + layer.reduce.bias.detach().numpy(), 0
+    )
+    scale, shift = np.split(layer.expand.weight.detach().numpy() @ hidden + layer.expand.bias.detach().numpy(), 2)
+    expected = picture * (1 + scale[:, None, None]) + shift[:, None, None]
+    assert_allclose(layer(x, mask)[0].detach(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_bilateral_grids_are_read_at_the_lightness_of_the_pixel():
+    grid, guide = torch.randn(1, 12 * 5, 1, 1), torch.rand(1, 3, 6, 6)
+    levels = grid.view(5, 12).numpy()
+    result = slice_bilateral(grid, guide)
+    for row, column in np.ndindex(6, 6):
+        position = guide[0, :, row, column].mean().item() * 4
+        expected = [np.interp(position, np.arange(5), levels[:, c]) for c in range(12)]
+        assert_allclose(result[0, :, row, column], expected, rtol=1e-4, atol=1e-5)
+
+
+class _Alone(torch.nn.Module):
+    """A layer as a network, with features made from the picture."""
+
+    output = "difference"
+
+    def __init__(self, layer, channels=8):
+        super().__init__()
+        torch.manual_seed(1)
+        self.lift = torch.nn.Conv2d(3, channels, 3, 2, 1)
+        self.layer = layer
+
+    def forward(self, composite, mask):
+        x = self.lift(composite)
+        return self.layer(x, mask, x * 2 + 1) if isinstance(self.layer, StyleFusion) else self.layer(x, mask)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        RAIN(8),
+        LocalDynamics(8, 3),
+        MaskAwareGlobalDynamics(8),
+        RegionModulation(8),
+        RegionModulation(8, deviations=False),
+        StyleFusion(8),
+        FeatureModulation(8),
+        FeatureModulation(8, published=True),
+        FeatureModulation(8, "self-attention"),
+        FeatureModulation(8, "no-attention"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_export_and_agree_with_onnx_runtime(layer):
+    import onnxruntime as ort
+
+    model = _Alone(randomize(layer)).eval()
+    proto = trace(model, (32, 32), opset=18, dynamic_batch=True)
+    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    composite, mask = torch.rand(3, 3, 32, 32), half_mask(3, 32, 32)
+    result = session.run(None, {"composite": composite.numpy(), "mask": mask.numpy()})[0]
+    with torch.no_grad():
+        assert_allclose(result, model(composite, mask), rtol=1e-3, atol=1e-3)

@@ -1,0 +1,195 @@
+"""Train variants of a network on the same images and tabulate quality, FLOPs and INT8 latency.
+
+    python benchmarks/ablation.py benchmarks/ablations/edge-family.toml --data ROOT --runs runs/ablation \
+        -o benchmarks/results/0.1.0/ablation--edge-family.json
+
+Variants that are trained already are not trained again, so a stopped run goes on. Latency is taken at the end, all
+variants interleaved. Needs the extra [train]. ``--only GROUP`` trains some, and leaves the table to a later call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from measuring import interleave, quartiles
+from pydantic import BaseModel, ConfigDict
+from torch.utils.flop_counter import FlopCounterMode
+
+import edge_harmony
+from edge_harmony.artifact import write_json
+from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.config import read_toml
+from edge_harmony.doctor import examine
+from edge_harmony.errors import CapabilityError
+from edge_harmony.models.layers.conv_unit import fold_norms
+from edge_harmony.models.state import read_weights, restore, save_weights
+from edge_harmony.quantization.prepare import observe_with, prepare_qat
+from edge_harmony.samples import sample_pictures
+from edge_harmony.training.distributed import join_world
+from edge_harmony.training.recipe import ContrastiveConfig, Recipe, StageConfig
+from edge_harmony.training.trainer import Progress, Trainer
+
+
+class Variant(BaseModel):
+    """One row: what differs from the recipe."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    group: str
+    model: str | None = None
+    options: dict[str, Any] = {}
+    stage: dict[str, Any] = {}
+    synthesis: dict[str, Any] = {}
+    contrastive: ContrastiveConfig | None = None
+
+    @property
+    def folder(self) -> str:
+        """Name of the run's folder."""
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.group} {self.name}".lower()).strip("-")
+
+
+class Ablation(BaseModel):
+    """The file: a recipe and its variants."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: Recipe
+    variants: list[Variant]
+
+    def recipe_of(self, variant: Variant, data: Path) -> Recipe:
+        """The recipe with a variant's changes."""
+        content = self.recipe.model_dump(mode="json", exclude_defaults=True)
+        content["data"] = content.get("data", {}) | {"root": str(data)}
+        content["model"] = {"name": variant.model or self.recipe.model.name, "options": variant.options}
+        content["synthesis"] = content.get("synthesis", {}) | variant.synthesis
+        content["stages"] = [
+            StageConfig.model_validate(stage | variant.stage).model_dump() for stage in content["stages"]
+        ]
+        if variant.contrastive:
+            content["contrastive"] = variant.contrastive.model_dump()
+        return Recipe.model_validate(content)
+
+
+def train(ablation: Ablation, variant: Variant, data: Path, runs: Path) -> None:
+    """Train a variant, or go on where it was stopped."""
+    folder = runs / variant.folder
+    if (folder / "summary.json").exists():
+        return
+
+    def report(progress: Progress) -> None:
+        print(f"{variant.name}: {progress.images}/{progress.total}, {progress.rate:.0f}/s", end="\r", flush=True)
+
+    with join_world("cpu") as world:
+        trainer = Trainer(ablation.recipe_of(variant, data), folder, world, report)
+        summary = trainer.run(resume=trainer.checkpoint.exists())
+    print(f"{variant.name}: {summary['validation']}", flush=True)
+
+
+def tabulate(ablation: Ablation, runs: Path, rounds: int) -> list[dict[str, Any]]:
+    """Quality, size and latency of every trained variant."""
+    rows: list[dict[str, Any]] = []
+    calls: dict[str, Callable[[], object]] = {}
+    rng = np.random.default_rng(0)
+    composite = rng.random((1, 3, 256, 256), dtype=np.float32)
+    mask = np.zeros((1, 1, 256, 256), np.float32)
+    mask[..., 64:192, 64:192] = 1
+    with tempfile.TemporaryDirectory() as temporary:
+        for variant in ablation.variants:
+            summary = json.loads((runs / variant.folder / "summary.json").read_text())
+            weights = runs / variant.folder / f"{summary['model']}.safetensors"
+            model = restore(summary["model"], read_weights(weights))
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                model(torch.from_numpy(composite), torch.from_numpy(mask))
+            rows.append(
+                {
+                    "name": variant.name,
+                    "group": variant.group,
+                    "images": summary["images"],
+                    **summary["validation"],
+                    "parameters": sum(p.numel() for p in model.parameters()),
+                    "flops": counter.get_total_flops(),
+                }
+            )
+            for precision in ("fp32", "int8"):
+                folder = Path(temporary) / variant.folder / precision
+                path = weights if precision == "fp32" else calibrated(model, weights, summary["model"], folder)
+                if path is None:
+                    continue
+                backend = get_backend("onnxruntime")
+                artifact = backend.build(path, folder, model=summary["model"], precision=precision)
+                runner = backend.load(LoadRequest(summary["model"], precision, artifact=artifact, threads=1))
+                calls[f"{variant.folder} {precision}"] = lambda r=runner: r.infer(composite, mask)
+        samples = interleave(calls, rounds)
+    reference = samples[f"{ablation.variants[0].folder} int8"]
+    for variant, row in zip(ablation.variants, rows, strict=True):
+        for precision in ("fp32", "int8"):
+            times = samples.get(f"{variant.folder} {precision}")
+            row[f"{precision}_ms"] = None if times is None else round(float(np.median(times)), 3)
+            row |= {} if times is None else quartiles(f"{precision}_of_reference", times, reference)
+    return rows
+
+
+def calibrated(model: torch.nn.Module, weights: Path, name: str, folder: Path) -> Path | None:
+    """Weights with activation ranges from the sample pictures: enough to time the INT8 graph; None if it has none."""
+    batches = [
+        (torch.from_numpy(_square(pixels)).permute(2, 0, 1)[None] / 255, torch.from_numpy(_square(mask))[None, None])
+        for _, pixels, mask in sample_pictures()
+    ]
+    try:
+        prepared = prepare_qat(fold_norms(model))
+    except CapabilityError:
+        return None
+    observe_with(prepared, batches)
+    folder.mkdir(parents=True)
+    path = folder / weights.name
+    save_weights(path, prepared, name=name, options=read_weights(weights).options)
+    return path
+
+
+def _square(image: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    rows = np.linspace(0, image.shape[0] - 1, 256).astype(int)
+    columns = np.linspace(0, image.shape[1] - 1, 256).astype(int)
+    return image[rows][:, columns].astype(np.float32)
+
+
+def main() -> None:
+    """Train what is missing, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("ablation", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="root of the iHarmony4 layout")
+    parser.add_argument("--runs", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--only", help="train this group only, and write no table")
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    ablation = read_toml(arguments.ablation, Ablation)
+    for variant in ablation.variants:
+        if arguments.only in (None, variant.group):
+            train(ablation, variant, arguments.data, arguments.runs)
+    if arguments.only:
+        return
+    result = {
+        "version": edge_harmony.__version__,
+        "machine": examine()["machine"],
+        "versions": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
+        "threads": 1,
+        "rounds": arguments.rounds,
+        "recipe": ablation.recipe.model_dump(mode="json", exclude_defaults=True),
+        "rows": tabulate(ablation, arguments.runs, arguments.rounds),
+    }
+    write_json(arguments.output, result)
+
+
+if __name__ == "__main__":
+    main()

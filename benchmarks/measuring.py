@@ -1,0 +1,29 @@
+"""Timing side by side: every round times every contender once, in a new order."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+
+def interleave(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds per call and round, after two rounds of warm-up."""
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    order, shuffler = list(calls), random.Random(0)
+    for turn in range(rounds + 2):
+        shuffler.shuffle(order)
+        for name in order:
+            start = time.perf_counter()
+            calls[name]()
+            if turn >= 2:
+                samples[name].append(1e3 * (time.perf_counter() - start))
+    return samples
+
+
+def quartiles(name: str, numerator: list[float], denominator: list[float]) -> dict[str, float]:
+    """Median and quartiles of the rounds' ratios, under ``name``, ``name_q25`` and ``name_q75``."""
+    values = np.percentile(np.array(numerator) / np.array(denominator), (50, 25, 75))
+    return {key: round(float(v), 2) for key, v in zip((name, f"{name}_q25", f"{name}_q75"), values, strict=True)}

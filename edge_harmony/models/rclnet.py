@@ -1,0 +1,54 @@
+"""RCL's network (Liang & Pun, "Image Harmonization with Region-wise Contrastive Learning", arXiv 2205.14058)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edge_harmony.models.layers.style_fusion import StyleFusion
+from edge_harmony.models.layers.unet import STRIDE, check_size, decoder_channels, decoder_layers, encode, encoder_layers
+
+
+class RCLNet(nn.Module):
+    """A U-Net whose decoder is restyled, at every scale, by the encoder's background: external style fusion.
+
+    The paper's abstract names the fusion and the loss and leaves the U-Net open; this one is HDNet's (8 convolutions
+    to 1/8, 7 deconvolutions back), so that the two methods compare layer for layer: style fusion stands where HDNet has
+    RAIN, and there is neither LD nor MGD. The other half of the method, the region-wise contrastive loss, belongs to
+    training: ``[contrastive]`` in a recipe, see :func:`edge_harmony.training.losses.region_contrast`.
+
+    Args:
+        width: channels of the first layer, n; the others have 2n, 4n and 8n.
+    """
+
+    output = "rgb"
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.encoder = encoder_layers(width)
+        self.decoder = decoder_layers(width)
+        self.fusion = nn.ModuleList(StyleFusion(o) for _, o in decoder_channels(width))
+        self.head = nn.ConvTranspose2d(2 * width, 3, 3, 1, 1)
+
+    def style_features(self, picture: Tensor, mask: Tensor) -> list[Tensor]:
+        """The encoder's features of a picture ``(N, 3, H, W)`` in [0, 1], finest first; the mask plays no part."""
+        del mask
+        return encode(self.encoder, picture)
+
+    def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
+        """Predict the harmonized picture.
+
+        Args:
+            composite: ``(N, 3, H, W)`` RGB in [0, 1]; H and W multiples of 8.
+            mask: ``(N, 1, H, W)`` in [0, 1], 1 in the foreground.
+
+        Returns:
+            ``(N, 3, H, W)`` RGB in [0, 1]; meaningful in the foreground only.
+        """
+        check_size(composite, STRIDE)
+        *skips, x = self.style_features(composite, mask)
+        for deconvolution, fusion in zip(self.decoder, self.fusion, strict=True):
+            skip = skips.pop()
+            x = torch.cat([skip, fusion(deconvolution(F.relu(x)), mask, skip)], 1)
+        return (torch.tanh(self.head(F.relu(x))) + 1) / 2
