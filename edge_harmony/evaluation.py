@@ -1,63 +1,131 @@
-"""Scoring a network on a data set of the iHarmony4 layout, at each picture's native size."""
+"""Scoring a network on a data set of the iHarmony4 layout, under a named protocol."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_harmony.backends.base import Runner
 from edge_harmony.data.iharmony4 import Triplet
 from edge_harmony.errors import EdgeHarmonyError, InputError, name_some
-from edge_harmony.metrics import FOREGROUND_BINS, Scores, score
+from edge_harmony.images import Picture, to_eight_bits
+from edge_harmony.metrics import FOREGROUND_BINS, Scores
 from edge_harmony.pipeline import harmonize_pixels
+from edge_harmony.preview import contact_sheet, error_map
+from edge_harmony.protocols import NATIVE, Protocol
 
-_KEYS = ("psnr", "mse", "fmse", "fpsnr", "ssim")
+_KEYS = tuple(field.name for field in fields(Scores))
 
 
-def evaluate(runner: Runner, samples: Sequence[Triplet], advance: Callable[[], None] | None = None) -> dict[str, Any]:
-    """Score a network and the unharmonized composite side by side.
+@dataclass(frozen=True)
+class Row:
+    """One scored picture: its sample, the foreground's share, the result's scores and the composite's."""
+
+    sample: Triplet
+    share: float
+    ours: Scores
+    composite: Scores
+
+
+def evaluate(
+    runner: Runner,
+    samples: Sequence[Triplet],
+    advance: Callable[[], None] | None = None,
+    protocol: Protocol = NATIVE,
+) -> dict[str, Any]:
+    """Score a network and the unharmonized composite side by side: :func:`score_samples`, then :func:`summarize`."""
+    return summarize(score_samples(runner, samples, advance, protocol))
+
+
+def score_samples(
+    runner: Runner,
+    samples: Sequence[Triplet],
+    advance: Callable[[], None] | None = None,
+    protocol: Protocol = NATIVE,
+) -> list[Row]:
+    """Score every picture.
 
     Args:
         runner: a loaded network.
         samples: what to score.
         advance: called after each picture, for a progress bar.
-
-    Returns:
-        ``psnr mse fmse fpsnr ssim images`` (means over pictures), ``composite`` with the same keys for the input, and
-        ``by_foreground_ratio``: a list with ``low high`` (shares of the picture, low excluded), ``images`` and the
-        keys of both.
+        protocol: how pictures are prepared and errors taken.
 
     Raises:
         InputError: files are damaged or of different sizes; one error names them, after all were tried.
     """
-    rows: list[tuple[float, Scores, Scores]] = []
+    rows: list[Row] = []
     broken: list[str] = []
     for sample in samples:
         try:
-            composite, mask, real = sample.load()
+            loaded = sample.load()
         except EdgeHarmonyError as error:
             broken.append(error.message)
             continue
-        binary = (mask > 0.5).astype(np.float32)
+        composite, mask, real, weight = protocol.prepare(*loaded)
         result = harmonize_pixels(runner, composite, mask)
-        rows.append((float(binary.mean()), score(result, real, binary), score(composite, real, binary)))
+        scores = (protocol.score(picture, real, weight) for picture in (result, composite))
+        rows.append(Row(sample, float(weight.mean()), *scores))
         if advance is not None:
             advance()
     if broken:
         raise InputError(f"{len(broken)} samples cannot be read: {name_some(broken)}", "restore the files")
-    summary: dict[str, Any] = _means([ours for _, ours, _ in rows])
-    summary["composite"] = _means([theirs for _, _, theirs in rows])
-    summary["by_foreground_ratio"] = [
-        {"low": low, "high": high}
-        | _means([ours for share, ours, _ in rows if low < share <= high])
-        | {"composite": _means([theirs for share, _, theirs in rows if low < share <= high])}
-        for low, high in FOREGROUND_BINS
+    return rows
+
+
+def summarize(rows: Sequence[Row]) -> dict[str, Any]:
+    """Means over pictures.
+
+    Returns:
+        ``psnr mse fmse fpsnr ssim fssim images``, ``composite`` with the same keys for the input, and
+        ``by_foreground_ratio``: a list with ``low high`` (shares of the picture, low excluded) and all of these.
+    """
+    parts = [
+        {"low": low, "high": high} | _both([r for r in rows if low < r.share <= high]) for low, high in FOREGROUND_BINS
     ]
-    return summary
+    return _both(rows) | {"by_foreground_ratio": parts}
+
+
+def as_csv(rows: Sequence[Row]) -> bytes:
+    """One line per picture: name, share of the foreground, its scores and, with a prefix, the composite's."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "foreground_ratio", *_KEYS, *(f"composite_{key}" for key in _KEYS)])
+    for row in rows:
+        values = [*asdict(row.ours).values(), *asdict(row.composite).values()]
+        writer.writerow([row.sample.name, f"{row.share:.5f}", *(f"{value:.4f}" for value in values)])
+    return text.getvalue().encode()
+
+
+def worst_sheet(runner: Runner, rows: Sequence[Row], count: int, protocol: Protocol = NATIVE) -> Picture:
+    """The pictures with the largest foreground error, worst first.
+
+    One line each: composite, mask, result, real picture and the result's absolute error (0 dark blue, 64 levels and
+    more yellow).
+    """
+    lines = []
+    for row in sorted(rows, key=_badness)[:count]:
+        composite, mask, real, _ = protocol.prepare(*row.sample.load())
+        panels: list[NDArray[Any]] = [composite, np.dstack([mask] * 3), harmonize_pixels(runner, composite, mask), real]
+        shown = [to_eight_bits(panel) for panel in panels]
+        label = f"{row.sample.name}  fMSE {row.composite.fmse:.0f} -> {row.ours.fmse:.0f}"
+        lines.append((label, [*shown, error_map(shown[2], shown[3])]))
+    return contact_sheet(lines)
+
+
+def _badness(row: Row) -> float:
+    return -row.ours.fmse if math.isfinite(row.ours.fmse) else 0.0
+
+
+def _both(rows: Sequence[Row]) -> dict[str, Any]:
+    return _means([row.ours for row in rows]) | {"composite": _means([row.composite for row in rows])}
 
 
 def _means(scores: Sequence[Scores]) -> dict[str, Any]:

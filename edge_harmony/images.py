@@ -11,7 +11,7 @@ import logging
 import os
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -198,10 +198,10 @@ def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> N
     atomic_write(path, encoded)
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
     """Refuse an output path before any work is done on it."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"cannot write {path.name}: unknown suffix", f"use one of {' '.join(SUFFIXES)}")
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"cannot write {path.name}: unknown suffix", f"use one of {' '.join(suffixes)}")
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "name the output file")
     if not path.parent.is_dir():

@@ -18,21 +18,27 @@ PEAK = 255.0
 FOREGROUND_BINS = ((0.0, 0.05), (0.05, 0.15), (0.15, 1.0))
 """Bins of the foreground's share of the picture that the literature reports, lower bound excluded."""
 
+_WINDOW = 11
+_HALF = _WINDOW // 2
+
 
 @dataclass(frozen=True)
 class Scores:
-    """Quality of one picture: ``psnr`` and ``fpsnr`` in dB, ``mse`` and ``fmse`` in squared levels."""
+    """Quality of one picture: PSNR in dB, MSE in squared levels, SSIM up to 1; ``f``: of the foreground."""
 
     psnr: float
     mse: float
     fmse: float
     fpsnr: float
     ssim: float
+    fssim: float
 
 
-def psnr_of(mse: float) -> float:
-    """Peak signal-to-noise ratio in dB for a peak of 255; infinite for identical pictures."""
-    return math.inf if mse <= 0 else 10 * math.log10(PEAK * PEAK / mse)
+def psnr_of(mse: float, peak: float = PEAK) -> float:
+    """Peak signal-to-noise ratio in dB; infinite for identical pictures, NaN where the error is."""
+    if mse <= 0:
+        return math.inf
+    return 10 * math.log10(peak * peak / mse) if peak > 0 else -math.inf
 
 
 def mse(result: NDArray[Any], real: NDArray[Any]) -> float:
@@ -63,30 +69,30 @@ def ssim(result: NDArray[Any], real: NDArray[Any]) -> float:
     half a window left out; the same as scikit-image's ``structural_similarity(gaussian_weights=True,
     sigma=1.5, use_sample_covariance=False, data_range=255)``. NaN for pictures smaller than the window.
     """
-    if min(result.shape[:2]) < 11:
+    return float(_ssim_map(result, real).mean()) if min(result.shape[:2]) >= _WINDOW else math.nan
+
+
+def foreground_ssim(result: NDArray[Any], real: NDArray[Any], mask: NDArray[np.floating[Any]]) -> float:
+    """fSSIM: the mean of :func:`ssim`'s map over the foreground; NaN where nothing of it is left."""
+    if min(result.shape[:2]) < _WINDOW:
         return math.nan
+    weight = mask[_HALF:-_HALF, _HALF:-_HALF].astype(np.float64)
+    total = float(weight.sum())
+    return float((_ssim_map(result, real).mean(2) * weight).sum() / total) if total else math.nan
+
+
+def _ssim_map(result: NDArray[Any], real: NDArray[Any]) -> NDArray[np.float64]:
+    """``(H - 10, W - 10, 3)``."""
     a, b = result.astype(np.float64), real.astype(np.float64)
 
     def blur(image: NDArray[np.float64]) -> Any:
-        return cv2.GaussianBlur(image, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT)
+        return cv2.GaussianBlur(image, (_WINDOW, _WINDOW), 1.5, borderType=cv2.BORDER_REFLECT)
 
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     mean_a, mean_b = blur(a), blur(b)
     variance_a, variance_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
     covariance = blur(a * b) - mean_a * mean_b
-    value = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
+    value: NDArray[np.float64] = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
         (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
     )
-    return float(value[5:-5, 5:-5].mean())
-
-
-def score(result: NDArray[Any], real: NDArray[Any], mask: NDArray[np.floating[Any]]) -> Scores:
-    """All metrics of one picture; arguments as in :func:`foreground_mse`."""
-    error, foreground = mse(result, real), foreground_mse(result, real, mask)
-    return Scores(
-        psnr=psnr_of(error),
-        mse=error,
-        fmse=foreground,
-        fpsnr=math.nan if math.isnan(foreground) else psnr_of(foreground),
-        ssim=ssim(result, real),
-    )
+    return value[_HALF:-_HALF, _HALF:-_HALF]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
+from edge_harmony.artifact import atomic_write
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.console import (
     ArtifactOption,
@@ -25,9 +26,11 @@ from edge_harmony.cli.console import (
     progress_bar,
 )
 from edge_harmony.data.iharmony4 import read_split
-from edge_harmony.evaluation import evaluate as evaluate_runner
+from edge_harmony.evaluation import as_csv, score_samples, summarize, worst_sheet
 from edge_harmony.harmonizer import DEFAULT_BACKEND, DEFAULT_PRECISION
+from edge_harmony.images import check_writable, write_picture
 from edge_harmony.models.registry import DEFAULT_MODEL
+from edge_harmony.protocols import NATIVE, PROTOCOLS, find_protocol
 
 
 def evaluate(
@@ -40,33 +43,50 @@ def evaluate(
     weights: WeightsOption = None,
     threads: ThreadsOption = 0,
     device: DeviceOption = "auto",
+    protocol: Annotated[str, typer.Option("--protocol", help=f"One of: {', '.join(PROTOCOLS)}.")] = NATIVE.name,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write one line per picture to this file.")] = None,
+    worst: Annotated[
+        Path | None, typer.Option("--worst", help="Write a sheet of the worst pictures to this file.")
+    ] = None,
+    worst_count: Annotated[int, typer.Option("--worst-count", min=1, max=200, help="How many are on it.")] = 12,
     limit: LimitOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Score a network beside the unharmonized composite, at native size."""
+    """Score a network beside the unharmonized composite."""
+    rules = find_protocol(protocol)
+    if csv is not None:
+        check_writable(csv, (".csv",))
+    if worst is not None:
+        check_writable(worst)
     samples = read_split(data, split)
     samples = samples[:limit] if limit else samples
     request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
     runner = get_backend(backend).load(request)
     try:
         with progress_bar("evaluating", len(samples)) as advance:
-            result = evaluate_runner(runner, samples, advance)
+            rows = score_samples(runner, samples, advance, rules)
+        if csv is not None:
+            atomic_write(csv, as_csv(rows))
+        if worst is not None:
+            write_picture(worst, worst_sheet(runner, rows, worst_count, rules))
     finally:
         runner.close()
+    result = summarize(rows) | {"protocol": rules.name}
     result |= {"model": request.model, "backend": backend, "precision": request.precision, "sha256": runner.sha256}
     if json:
         print_json(result)
         return
     table = Table(
-        title=f"{request.model} {request.precision} on {backend}, {len(samples)} pictures of {data} ({split})"
+        title=f"{request.model} {request.precision} on {backend}, {len(samples)} pictures of {data} ({split}), "
+        f"protocol {rules.name}: {rules.summary}"
     )
-    for heading in ("", "PSNR dB", "MSE", "fMSE", "fPSNR dB", "SSIM"):
+    for heading in ("", "PSNR dB", "MSE", "fMSE", "fPSNR dB", "SSIM", "fSSIM"):
         table.add_column(heading, justify="left" if not heading else "right")
-    rows = [("composite", result["composite"]), (request.model, result)]
+    lines = [("composite", result["composite"]), (request.model, result)]
     for part in result["by_foreground_ratio"]:
         label = f"foreground {100 * part['low']:.0f}-{100 * part['high']:.0f} % ({part['images']})"
-        rows += [(f"{label}, composite", part["composite"]), (f"{label}, {request.model}", part)]
-    for label, row in rows:
-        keys = (("psnr", 2), ("mse", 2), ("fmse", 2), ("fpsnr", 2), ("ssim", 4))
+        lines += [(f"{label}, composite", part["composite"]), (f"{label}, {request.model}", part)]
+    for label, row in lines:
+        keys = (("psnr", 2), ("mse", 2), ("fmse", 2), ("fpsnr", 2), ("ssim", 4), ("fssim", 4))
         table.add_row(label, *(number(row[key], digits) for key, digits in keys))
     out.print(table)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError
-from edge_harmony.models.layers.conv_unit import ConvUnit, QuantPoint
+from edge_harmony.models.layers.conv_unit import ConvUnit, FloatIsland, QuantPoint
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d
 
 
@@ -25,7 +25,7 @@ def prepare_qat(model: nn.Module) -> nn.Module:
         raise CapabilityError(
             f"{type(model).__name__} marks no quantization points", "use fp32, or a network of the edge family"
         )
-    for module in list(model.modules()):
+    for module in list(_quantizable(model)):
         if isinstance(module, ConvUnit) and isinstance(module.norm, nn.InstanceNorm2d):
             raise CapabilityError("instance norms cannot be folded, so not quantized", 'use norm = "batch"')
         if isinstance(module, ConvUnit) and not isinstance(module.norm, nn.Identity):
@@ -36,6 +36,15 @@ def prepare_qat(model: nn.Module) -> nn.Module:
             elif type(child) is nn.Conv2d:
                 setattr(module, name, _quantized(child))
     return model
+
+
+def _quantizable(module: nn.Module) -> Iterator[nn.Module]:
+    """The module and what it holds, but for float islands."""
+    if isinstance(module, FloatIsland):
+        return
+    yield module
+    for child in module.children():
+        yield from _quantizable(child)
 
 
 def _quantized(conv: nn.Conv2d) -> QuantizedConv2d:

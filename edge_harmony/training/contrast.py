@@ -41,8 +41,9 @@ def sampled_contrast(features: Callable[[str], list[Tensor]], mask: Tensor, conf
     for kind in config.negatives:
         if kind.startswith("other_"):
             of_all = style("real_" + kind.removeprefix("other_").removesuffix("s"))
-            others = torch.arange(count, device=mask.device)[:, None] + torch.arange(1, count, device=mask.device)
-            negatives.append(of_all[others % max(count, 1)])
+            steps = torch.arange(1, max(count, 1), device=mask.device)
+            others = (torch.arange(count, device=mask.device)[:, None] + steps) % max(count, 1)
+            negatives.append(of_all[others])
         else:
             negatives.append(style(kind)[:, None])
     return region_contrast(anchor, positive, torch.cat(negatives, 1), config.temperature)

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from edge_harmony.artifact import atomic_write, make_folder, write_json
 from edge_harmony.data.synthesis import Batch, synthesize
-from edge_harmony.errors import TrainingError
+from edge_harmony.errors import CapabilityError, TrainingError
 from edge_harmony.models.layers.color_transform import apply_coarse
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
@@ -92,6 +92,9 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.model = build_model(recipe.model.name, **recipe.model.options)
         self.model.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        contrast = recipe.contrastive
+        if contrast.weight and contrast.features == "encoder" and not hasattr(self.model, "style_features"):
+            raise CapabilityError(f"{recipe.model.name} has no style features", 'set contrastive.features = "colour"')
         self.position = Position()
         self.average: dict[str, Tensor] = {}
         self._stores: dict[int, PictureStore] = {}

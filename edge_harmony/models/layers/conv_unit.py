@@ -19,6 +19,13 @@ class QuantPoint(nn.Identity):
     """
 
 
+class FloatIsland(nn.Module):
+    """A layer that is computed in float whatever the precision of the network: masked statistics, softmax, division.
+
+    Nothing within it is quantized. Networks put it where the resolution is low, and a point after it.
+    """
+
+
 class ConvUnit(nn.Module):
     """``relu(norm(conv(x)))``; :meth:`fold` turns it into ``relu(conv(x))`` with the same result.
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_harmony.models.layers.conv_unit import FloatIsland
 from edge_harmony.models.layers.masks import pooled_background, region_statistics, resize_mask
 
 Mode = Literal["full", "self-attention", "no-attention"]
@@ -16,7 +17,7 @@ _EXCLUDED = -1e4
 _EPS = 1e-3
 
 
-class FeatureModulation(nn.Module):
+class FeatureModulation(FloatIsland):
     """Scale the foreground's features until they deviate as the background features do that attention picks for them.
 
     With foreground features ``h_f``, and ``h_b^a`` the attention's mixture of background values for every foreground

@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_harmony.models.layers.conv_unit import FloatIsland
 from edge_harmony.models.layers.masks import pooled_background, resize_mask
 
 _EXCLUDED = -1e4
 """Similarity given to keys that must not be chosen; finite, and within the range of half precision."""
 
 
-class LocalDynamics(nn.Module):
+class LocalDynamics(FloatIsland):
     """Replace every foreground feature by a mixture of itself and its K most similar background features.
 
     For a foreground feature ``q`` with its K nearest background keys ``k_j`` by cosine similarity ``s_j``::

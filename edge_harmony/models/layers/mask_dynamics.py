@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from edge_harmony.models.layers.conv_unit import FloatIsland
 from edge_harmony.models.layers.masks import resize_mask
 
 
-class MaskAwareGlobalDynamics(nn.Module):
+class MaskAwareGlobalDynamics(FloatIsland):
     """Predict one 1x1 convolution for the foreground and one for the background, and apply them.
 
     The kernels come from the image itself: global average pooling, a 1x1 convolution to 4 channels, a sigmoid

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edge_harmony.models.layers.conv_unit import FloatIsland
 from edge_harmony.models.layers.masks import region_statistics, resize_mask
 
 
-class RegionNorm(nn.Module):
+class RegionNorm(FloatIsland):
     """Normalize both regions by their own statistics and give the foreground those of a reference's background.
 
     Args:

@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_harmony.models.layers.conv_unit import FloatIsland
 from edge_harmony.models.layers.masks import region_mean, region_statistics, resize_mask
 
 _EPS = 1e-3
 
 
-class RegionModulation(nn.Module):
+class RegionModulation(FloatIsland):
     """``x (1 + s) + b`` with ``(s, b)`` from the statistics of both regions.
 
     Args:

@@ -1,5 +1,6 @@
 """The command line: results, the table of wrong inputs, folders, JSON."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -202,7 +203,7 @@ def test_masks_are_found_by_name(tmp_path):
 
 def test_evaluate_prints_the_contract(capsys, mini_root):
     result = run_json(capsys, "evaluate", "--data", mini_root, "--split", "test")
-    keys = {"psnr", "mse", "fmse", "fpsnr", "ssim", "images"}
+    keys = {"psnr", "mse", "fmse", "fpsnr", "ssim", "fssim", "images"}
     assert keys | {"composite", "by_foreground_ratio"} <= set(result)
     assert keys == set(result["composite"])
     assert result["images"] == 6
@@ -212,6 +213,38 @@ def test_evaluate_prints_the_contract(capsys, mini_root):
     status, _, err = run(capsys, "evaluate", "--data", mini_root / "absent")
     assert status == 2
     assert len(err.strip().splitlines()) == 1
+
+
+def test_evaluate_lists_every_picture_and_shows_the_worst(capsys, mini_root, tmp_path):
+    arguments = ("--csv", tmp_path / "rows.csv", "--worst", tmp_path / "worst.png", "--worst-count", 2)
+    result = run_json(capsys, "evaluate", "--data", mini_root, *arguments)
+    with (tmp_path / "rows.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    for key in ("psnr", "fmse", "fssim", "composite_ssim"):
+        means = result["composite"] if key.startswith("composite_") else result
+        assert np.mean([float(r[key]) for r in rows]) == pytest.approx(means[key.removeprefix("composite_")], rel=1e-3)
+    sheet = cv2.imread(str(tmp_path / "worst.png"))
+    assert sheet.shape == (2 * 270, 5 * 248, 3)
+    status, _, err = run(capsys, "evaluate", "--data", mini_root, "--csv", mini_root / "absent" / "rows.csv")
+    assert status != 0
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("protocol", ["hdnet", "issam", "dovenet", "pctnet-fullres"])
+def test_evaluate_under_the_protocols_of_papers(capsys, mini_root, protocol):
+    result = run_json(capsys, "evaluate", "--data", mini_root, "--protocol", protocol, "--limit", 3)
+    assert result["protocol"] == protocol
+    native = run_json(capsys, "evaluate", "--data", mini_root, "--limit", 3)
+    assert native["protocol"] == "native"
+    assert abs(result["composite"]["psnr"] - native["composite"]["psnr"]) < 6
+    assert result["composite"]["mse"] != native["composite"]["mse"]
+
+
+def test_unknown_protocols_are_refused(capsys, mini_root):
+    status, _, err = run(capsys, "evaluate", "--data", mini_root, "--protocol", "other")
+    assert status == 2
+    assert "hdnet" in err
 
 
 def test_evaluate_agrees_between_backends(capsys, mini_root):

@@ -93,6 +93,38 @@ def test_flips_and_crops_move_all_channels_together():
     assert (batch.composite[:, 0][inside] > 0.4).all()
 
 
+def test_relighting_changes_real_and_given_alike():
+    real, mask = pictures()
+    config = only("given", mask_noise=0.0, relight=1.0, crop=(1, 1), flip=0)
+    batch = synthesize(real, mask, real, 64, config, torch.Generator().manual_seed(3))
+    plain = synthesize(
+        real, mask, real, 64, config.model_copy(update={"relight": 0.0}), torch.Generator().manual_seed(3)
+    )
+    assert (batch.composite - batch.real).abs().max() < 1 / 254  # what fitted before still fits
+    assert ((batch.real - plain.real).abs().mean((1, 2, 3)) > 0.005).all()
+    assert torch.equal(batch.mask, plain.mask)
+    none_given = synthesize(real, mask, None, 64, config.model_copy(update={"given": 0, "identity": 1}), dice(3))
+    assert torch.isfinite(none_given.real).all()
+
+
+def test_swapped_masks_are_those_of_other_samples_and_spare_given_composites():
+    real, mask = pictures()
+    config = only("photometric", mask_noise=0.0, swap=1.0, crop=(1, 1), flip=0)
+    batch = synthesize(real, mask, None, 64, config, dice(0))
+    plain = synthesize(real, mask, None, 64, config.model_copy(update={"swap": 0.0}), dice(0))
+    assert torch.equal(batch.mask, plain.mask.flip(0))
+    outside = (batch.mask == 0).expand_as(batch.real)
+    assert torch.equal(batch.composite[outside], batch.real[outside])
+    given = synthesize(
+        real, mask, real * 0.5, 64, only("given", mask_noise=0.0, swap=1.0, crop=(1, 1), flip=0), dice(0)
+    )
+    assert torch.equal(given.mask, plain.mask)
+
+
+def dice(seed):
+    return torch.Generator().manual_seed(seed)
+
+
 def region(seed, shift):
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(2, 3, 32, 32, generator=generator) * 0.4 + shift

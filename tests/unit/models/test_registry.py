@@ -1,16 +1,21 @@
 """The registry's figures are those of the networks; weights on disk."""
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_harmony.errors import ArtifactError, UsageError
-from edge_harmony.models.edge import EdgeNet
+from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.onnx.export import export_onnx
+from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
+from edge_harmony.models.edge import EdgeNet, Exchange
+from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import MODELS, build_model, find_model
 from edge_harmony.models.state import load_model, read_weights, restore, save_weights
+from edge_harmony.quantization.prepare import observe_with, prepare_qat
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -35,16 +40,110 @@ def test_misspelt_names_are_not_guessed():
         build_model("edge-s", depth=4)
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0])
-@pytest.mark.parametrize("rain", [False, True])
-def test_edge_gives_finite_transforms_for_any_mask(value, rain):
-    model = EdgeNet((8, 8, 16, 16, 24), 16, rain=rain).eval()
+EXCHANGES = get_args(Exchange)
+OPTIONS = [
+    {},
+    *({"decoder": kind} for kind in ("", *EXCHANGES)),
+    *({"bottleneck": (kind,)} for kind in EXCHANGES),
+    {"bottleneck": ()},
+    {"bottleneck": ("modulation", "local-dynamics", "mask-dynamics")},
+    *({"stride": stride} for stride in (2, 4, 16, 32)),
+    {"transform": "difference", "stride": 2},
+    {"transform": "difference", "stride": 32},
+    {"transform": "bilateral", "stride": 16},
+    {"norm": "instance"},
+    {"norm": "none"},
+    {"centred": False, "relative": False, "colour_statistics": False},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_edge_gives_finite_transforms_for_any_mask(options):
+    model = EdgeNet((8, 8, 16, 16, 24), 16, **options).eval()
     torch.nn.init.normal_(model.head.weight)
-    result = model(torch.rand(2, 3, 64, 96), torch.full((2, 1, 64, 96), value))
-    assert result.shape == (2, 12, 8, 12)
-    assert torch.isfinite(result).all()
+    stride = 4 if options.get("transform") == "bilateral" else options.get("stride", 8)
+    size = (1, 1) if stride == 32 else (64 // stride, 96 // stride)
+    for mask in (torch.zeros(2, 1, 64, 96), torch.ones(2, 1, 64, 96), torch.rand(2, 1, 64, 96)):
+        result = model(torch.rand(2, 3, 64, 96), mask)
+        assert result.shape == (2, 3 if model.output == "difference" else 12, *size)
+        assert torch.isfinite(result).all()
     with pytest.raises(ValueError, match="multiples of 32"):
         model(torch.rand(1, 3, 60, 64), torch.rand(1, 1, 60, 64))
+
+
+@pytest.mark.parametrize("wrong", [{"stride": 3}, {"transform": "rgb"}, {"decoder": "other"}, {"norm": "layer"}])
+def test_edge_options_are_checked(wrong):
+    with pytest.raises(UsageError, match="does not take the options"):
+        build_model("edge-n", **wrong)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"decoder": kind} for kind in ("rain", "style-fusion", "feature-modulation")),
+        {"bottleneck": ("modulation", "local-dynamics", "mask-dynamics"), "decoder": "", "stride": 32},
+        {"transform": "bilateral", "stride": 16},
+    ],
+    ids=str,
+)
+def test_edge_networks_of_other_options_can_be_quantized_and_exported(tmp_path, options):
+    torch.manual_seed(0)
+    options = {"widths": [8, 8, 16, 16, 24], "hidden": 16} | options
+    model = build_model("edge-n", **options).eval()
+    torch.nn.init.normal_(model.head.weight, std=0.02)
+    composite, mask = torch.rand(1, 3, 64, 64), (torch.rand(1, 1, 64, 64) > 0.5).float()
+    prepared = prepare_qat(fold_norms(model))
+    observe_with(prepared, [(composite, mask)])
+    save_weights(tmp_path / "net.safetensors", prepared, name="edge-n", options=options)
+    path = export_onnx("edge-n", tmp_path / "net.safetensors", tmp_path, precision="int8", size=(64, 64))
+    runner = get_backend("onnxruntime").load(LoadRequest("edge-n", "int8", artifact=path))
+    result = runner.infer(composite.numpy(), mask.numpy())
+    with torch.no_grad():
+        reference = prepared(composite, mask).numpy()
+    assert np.abs(result - reference).mean() < 0.1 * np.abs(reference).max()
+
+
+def test_instance_norm_cannot_be_quantized():
+    with pytest.raises(CapabilityError, match="norm"):
+        prepare_qat(fold_norms(build_model("edge-n", norm="instance")))
+
+
+@pytest.mark.parametrize("mode", ["baseline", "self-attention", "no-attention", "full"])
+@pytest.mark.parametrize("variant", ["default", "published"])
+def test_fmm_with_its_ablations(mode, variant):
+    torch.manual_seed(0)
+    model = build_model("fmm", width=4, mode=mode, variant=variant).eval()
+    if mode != "baseline":
+        torch.nn.init.constant_(model.modulate.gamma, 0.5)
+    composite = torch.rand(2, 3, 32, 40)
+    for mask in (torch.zeros(2, 1, 32, 40), torch.ones(2, 1, 32, 40), torch.rand(2, 1, 32, 40)):
+        result = model(composite, mask)
+        assert result.shape == composite.shape
+        assert (result - composite).abs().max() <= 0.5  # a residual through tanh
+        alone = torch.cat([model(composite[k : k + 1], mask[k : k + 1]) for k in range(2)])
+        torch.testing.assert_close(result, alone, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="multiples of 8"):
+        model(torch.rand(1, 3, 30, 32), torch.rand(1, 1, 30, 32))
+    with pytest.raises(UsageError, match="does not take the options"):
+        build_model("fmm", mode="other")
+
+
+def test_rcl_restyles_with_the_encoders_background():
+    torch.manual_seed(0)
+    model = build_model("rcl", width=4).eval()
+    composite = torch.rand(2, 3, 32, 40)
+    for mask in (torch.zeros(2, 1, 32, 40), torch.ones(2, 1, 32, 40), torch.rand(2, 1, 32, 40)):
+        result = model(composite, mask)
+        assert result.shape == composite.shape
+        assert torch.isfinite(result).all()
+        assert ((result >= 0) & (result <= 1)).all()
+    references = []
+    for layer in model.fusion:
+        layer.register_forward_hook(lambda _, inputs, __: references.append(inputs[2]))
+    model(composite, mask)
+    features = model.style_features(composite, mask)
+    assert len(features) == 8
+    assert all(torch.equal(a, b) for a, b in zip(references, reversed(features[:-1]), strict=True))
 
 
 def test_edge_starts_as_the_identity_and_does_not_mix_samples():

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -226,17 +225,6 @@ def test_devices_that_are_not_there():
             pass
 
 
-def test_loss_is_the_papers():
-    rng = np.random.default_rng(0)
-    prediction, real = rng.random((2, 3, 20, 20)), rng.random((2, 3, 20, 20))
-    mask = np.zeros((2, 1, 20, 20))
-    mask[0, 0, :10] = 1  # 200 pixels
-    mask[1, 0, 0, :2] = 1  # 2 pixels: below the floor of 40
-    expected = np.mean([np.square(prediction[k] - real[k]).sum() / (3 * max(mask[k].sum(), 40)) for k in range(2)])
-    result = foreground_mse(*(torch.from_numpy(a) for a in (prediction, real, mask)), floor=0.1)
-    assert result.item() == pytest.approx(expected)
-
-
 def test_schedules():
     base = recipe("x").stages[0].model_copy(update={"images": 1200, "warmup": 0, "batch": 1, "learning_rate": 1.0})
     assert learning_rate(base, 0) == 1
@@ -247,6 +235,13 @@ def test_schedules():
     assert learning_rate(constant, 0) == pytest.approx(0.01)
     assert learning_rate(constant, 49) == pytest.approx(0.5)
     assert all(math.isclose(learning_rate(constant, k), 1) for k in (99, 1199))
+
+
+def test_a_recipes_hash_is_of_what_it_sets(tmp_path):
+    base = recipe(tmp_path)
+    assert base.sha256() == recipe(tmp_path / "elsewhere").sha256()
+    assert base.sha256() == recipe(tmp_path, ema=Recipe.model_fields["ema"].default).sha256()
+    assert base.sha256() != recipe(tmp_path, seed=6).sha256()
 
 
 @pytest.mark.parametrize("name", resource_names("recipes"))
