@@ -78,10 +78,33 @@ def _matrix_roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 def histogram_transfer(x: Tensor, mask: Tensor, reference: Tensor, reference_mask: Tensor) -> Tensor:
     """Match the region's histogram to a reference region's, channel by channel (64 bins, interpolated)."""
-    levels = torch.linspace(0, 1, _BINS, dtype=x.dtype, device=x.device)
     source, target = _cumulative(x, mask), _cumulative(reference, reference_mask)
-    index = torch.searchsorted(target, source).clamp_max(_BINS - 1)
-    return apply_curve(x, levels[index])
+    above = torch.searchsorted(target, source).clamp(1, _BINS - 1)
+    low, high = target.gather(2, above - 1), target.gather(2, above)
+    share = ((source - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
+    return apply_curve(x, (above - 1 + share) / (_BINS - 1))
+
+
+def idt_transfer(x: Tensor, mask: Tensor, reference: Tensor, reference_mask: Tensor, rotations: Tensor) -> Tensor:
+    """Give the region the colour distribution of a reference region, by iterated transfer along rotated axes.
+
+    IDT of Pitie et al., "Automated colour grading using colour distribution transfer", CVIU 2007: project on the axes
+    of a rotation, match the three histograms, rotate back, again with the next rotation.
+
+    Args:
+        x: pictures.
+        mask: ``(N, 1, H, W)``.
+        reference: pictures.
+        reference_mask: like ``mask``.
+        rotations: ``(K, 3, 3)`` orthogonal matrices.
+    """
+    for rotation in rotations:
+        source, target = (
+            (torch.einsum("ij,njhw->nihw", rotation, part - 0.5) / 3**0.5 + 0.5) for part in (x, reference)
+        )
+        matched = histogram_transfer(source, mask, target, reference_mask)
+        x = torch.einsum("ji,njhw->nihw", rotation, (matched - 0.5) * 3**0.5) + 0.5
+    return x
 
 
 def _cumulative(x: Tensor, mask: Tensor) -> Tensor:

@@ -17,10 +17,11 @@ from torch import Tensor
 from edge_harmony.data import color
 from edge_harmony.data.jpeg import jpeg_noise
 
-KINDS = ("given", "reinhard", "covariance", "histogram", "photometric", "identity")
+KINDS = ("given", "reinhard", "covariance", "histogram", "idt", "photometric", "identity")
 """The kinds of change, in the order of the columns of the internal choice."""
 
 _MIN_FOREGROUND = 1e-3
+_ROTATIONS = 8
 
 
 class SynthesisConfig(BaseModel):
@@ -32,6 +33,7 @@ class SynthesisConfig(BaseModel):
     reinhard: float = Field(0.15, ge=0, description="weight of mean/deviation transfer from another sample")
     covariance: float = Field(0.15, ge=0, description="weight of covariance transfer from another sample")
     histogram: float = Field(0.10, ge=0, description="weight of histogram transfer from another sample")
+    idt: float = Field(0.0, ge=0, description="weight of iterated distribution transfer from another sample")
     photometric: float = Field(0.20, ge=0, description="weight of light, curve, saturation and contrast changes")
     identity: float = Field(0.05, ge=0, description="weight of composites that fit already")
     strength: tuple[float, float] = Field((0.4, 1.0), description="how far a transfer goes, drawn uniformly")
@@ -90,6 +92,10 @@ class Dice:
         """One integer in [low, high]."""
         return int(torch.randint(low, high + 1, (1,), generator=self.generator, device=self.generator.device).item())
 
+    def rotations(self, count: int) -> Tensor:
+        """Random orthogonal matrices ``(count, 3, 3)``."""
+        return torch.linalg.qr(self.normal(1.0, count, 3, 3))[0]
+
     def choice(self, weights: list[float], count: int) -> Tensor:
         """``count`` indices drawn with the given weights."""
         table = torch.tensor(weights, device=self.generator.device)
@@ -126,11 +132,6 @@ def synthesize(
     if config.swap:
         swapped = (dice.uniform(0, 1, len(real)) < config.swap) & (kinds != KINDS.index("given"))
         mask = torch.where(swapped[:, None, None, None], mask.flip(0), mask)
-    transfers = {
-        "reinhard": color.reinhard_transfer,
-        "covariance": color.covariance_transfer,
-        "histogram": color.histogram_transfer,
-    }
     for number, kind in enumerate(KINDS):
         chosen = (kinds == number).nonzero().flatten()
         if not len(chosen) or kind == "identity":
@@ -142,7 +143,7 @@ def synthesize(
             changed[chosen] = photometric(source, region, config, dice)
         else:
             other = others[chosen]
-            moved = transfers[kind](source, region, real[other], mask[other])
+            moved = transfer(kind, source, region, real[other], mask[other], dice)
             strength = dice.uniform(*config.strength, len(chosen), 1, 1, 1)
             usable = mask[other].mean((1, 2, 3), keepdim=True) > _MIN_FOREGROUND
             changed[chosen] = source + torch.where(usable, strength, torch.zeros_like(strength)) * (moved - source)
@@ -150,6 +151,17 @@ def synthesize(
     changed = (changed.clamp(0, 1) * 255).round() / 255
     composite = torch.where(mask > 0, mask * changed + (1 - mask) * real, real)
     return Batch(compress(composite, config, dice), real, mask)
+
+
+def transfer(kind: str, x: Tensor, mask: Tensor, reference: Tensor, reference_mask: Tensor, dice: Dice) -> Tensor:
+    """Recolour regions after reference regions, see :mod:`edge_harmony.data.color`."""
+    if kind == "reinhard":
+        return color.reinhard_transfer(x, mask, reference, reference_mask)
+    if kind == "covariance":
+        return color.covariance_transfer(x, mask, reference, reference_mask)
+    if kind == "histogram":
+        return color.histogram_transfer(x, mask, reference, reference_mask)
+    return color.idt_transfer(x, mask, reference, reference_mask, dice.rotations(_ROTATIONS))
 
 
 def crop_and_flip(stack: Tensor, size: int, config: SynthesisConfig, dice: Dice) -> Tensor:

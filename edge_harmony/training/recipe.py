@@ -92,6 +92,16 @@ class ContrastiveConfig(BaseModel):
     )
 
 
+class DistillationConfig(BaseModel):
+    """Learning from a trained network besides the real pictures (Hinton et al., 2015, for regression)."""
+
+    model_config = _STRICT
+
+    teacher: str = Field(description="network of the registry")
+    weights: Path | None = Field(None, description="the teacher's; by default the shipped ones")
+    share: float = Field(0.5, gt=0, le=1, description="of the loss that is taken against the teacher's result")
+
+
 class Recipe(BaseModel):
     """A whole training run."""
 
@@ -105,6 +115,7 @@ class Recipe(BaseModel):
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
     loss: Literal["foreground_mse"] = "foreground_mse"
     contrastive: ContrastiveConfig = ContrastiveConfig()
+    distillation: DistillationConfig | None = None
     foreground_floor: float = Field(
         100 / 256**2, ge=0, description="smallest foreground share the loss divides by (HDNet: 100 pixels of 256x256)"
     )

@@ -26,7 +26,7 @@ from edge_harmony.errors import CapabilityError, TrainingError
 from edge_harmony.models.layers.color_transform import apply_coarse
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import save_weights
+from edge_harmony.models.state import load_model, save_weights
 from edge_harmony.quantization.fake_quant import ActivationQuantizer
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.training.checkpoint import Position, read_checkpoint, save_checkpoint
@@ -95,6 +95,7 @@ class Trainer:
         contrast = recipe.contrastive
         if contrast.weight and contrast.features == "encoder" and not hasattr(self.model, "style_features"):
             raise CapabilityError(f"{recipe.model.name} has no style features", 'set contrastive.features = "colour"')
+        self.teacher = self._load_teacher()
         self.position = Position()
         self.average: dict[str, Tensor] = {}
         self._stores: dict[int, PictureStore] = {}
@@ -135,6 +136,14 @@ class Trainer:
             self._run_stage(stage, optimizer)
             self.model.load_state_dict(self.average)
         return self._finish()
+
+    def _load_teacher(self) -> nn.Module | None:
+        config = self.recipe.distillation
+        if config is None:
+            return None
+        teacher = load_model(config.teacher, config.weights).to(self.world.device)
+        teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return teacher.requires_grad_(requires_grad=False)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         settings = self.recipe.optimizer
@@ -233,7 +242,13 @@ class Trainer:
             composite, real, mask = (nn.functional.avg_pool2d(x, stage.loss_stride) for x in (composite, real, mask))
         result = apply_coarse(composite, mask, output, kind)
         floor = self.recipe.foreground_floor
-        return foreground_mse(result, real, mask, floor), foreground_mse(composite, real, mask, floor)
+        loss, identity = (foreground_mse(x, real, mask, floor) for x in (result, composite))
+        if self.teacher is not None and self.recipe.distillation is not None:
+            with torch.no_grad():
+                taught = self.teacher(batch.composite, batch.mask)
+                target = apply_coarse(composite, mask, taught, str(self.teacher.output))
+            loss = torch.lerp(loss, foreground_mse(result, target, mask, floor), self.recipe.distillation.share)
+        return loss, identity
 
     def _contrast(self, output: Tensor, batch: Batch) -> Tensor:
         """The weighted region-wise contrastive loss; 0 where it is off."""

@@ -166,6 +166,25 @@ def test_histogram_transfer_reaches_the_references_quantiles():
     assert_allclose(ours, theirs, atol=0.03)
 
 
+def test_idt_reaches_the_references_distribution_along_any_axis():
+    (x, mask), (reference, other) = region(0, 0.1), region(1, 0.4)
+    reference = reference * torch.tensor([1.0, 0.5, 0.8]).view(1, 3, 1, 1)
+    reference = torch.stack([reference[:, 0], reference[:, 1] + 0.4 * reference[:, 0], reference[:, 2]], 1)
+    rotations = torch.linalg.qr(torch.randn(12, 3, 3, generator=dice(0)))[0]
+    result = color.idt_transfer(x, mask, reference, other, rotations)
+    inside = mask[0, 0] > 0
+    shares = torch.tensor([0.1, 0.5, 0.9])
+    for axis in torch.nn.functional.normalize(torch.randn(4, 3, generator=dice(1)), dim=1):
+        ours, theirs = (
+            torch.quantile(torch.einsum("c,nchw->nhw", axis, p)[:, inside], shares, dim=1) for p in (result, reference)
+        )
+        assert_allclose(ours, theirs, atol=0.04)
+    mean, covariance = moments(result, mask)
+    want_mean, want_covariance = moments(reference, other)
+    assert_allclose(mean, want_mean, atol=0.02)
+    assert_allclose(covariance, want_covariance, atol=6e-3)
+
+
 def test_light_curves_and_colour_have_neutral_settings():
     x, mask = region(0, 0.2)
     zero = torch.zeros(2, 1, 1, 1)

@@ -18,7 +18,7 @@ from edge_harmony.resources import find_resource, resource_names
 from edge_harmony.training.checkpoint import read_checkpoint
 from edge_harmony.training.distributed import World, join_world
 from edge_harmony.training.losses import foreground_mse
-from edge_harmony.training.recipe import Recipe
+from edge_harmony.training.recipe import DistillationConfig, Recipe
 from edge_harmony.training.trainer import Trainer, learning_rate
 
 WORLD = World(0, 1, torch.device("cpu"))
@@ -146,6 +146,27 @@ def test_networks_that_paint_train_too(mini_root, tmp_path):
     summary = Trainer(recipe(mini_root, model=model, stages=(stage,)), tmp_path, WORLD).run()
     assert summary["validation"]["psnr"] > 5
     assert not read_weights(tmp_path / "hdnet-lite.safetensors").ranges
+
+
+def test_a_student_learns_from_its_teacher(mini_root, tmp_path):
+    """All of the loss against a teacher that changes nothing: whatever the pictures, the student must stay at it."""
+    from edge_harmony.models.registry import build_model
+    from edge_harmony.models.state import save_weights
+
+    options = {"widths": [8, 8, 16, 16, 24], "hidden": 16}
+    save_weights(tmp_path / "teacher.safetensors", build_model("edge-s", **options), name="edge-s", options=options)
+    base = recipe(mini_root)
+    short = (base.stages[0].model_copy(update={"images": 32}),)
+    losses = {}
+    for share in (0.5, 1.0):
+        taught = DistillationConfig(teacher="edge-s", weights=tmp_path / "teacher.safetensors", share=share)
+        trainer = Trainer(recipe(mini_root, stages=short, distillation=taught), tmp_path / str(share), WORLD)
+        trainer.run()
+        losses[share] = trainer.position.history[-1]["loss"]
+    assert losses[1.0] < 1e-6
+    assert losses[0.5] > 0.1
+    with pytest.raises(UsageError, match="no weights of fmm"):
+        Trainer(recipe(mini_root, distillation=DistillationConfig(teacher="fmm")), tmp_path / "none", WORLD)
 
 
 def test_two_processes_train_one_network(mini_root, tmp_path):
