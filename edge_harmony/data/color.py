@@ -14,6 +14,7 @@ from torch import Tensor
 # ITU-R BT.601 luma and two colour differences.
 _TO_OPPONENT = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))
 _BINS = 64
+_LEVELS = 1024
 
 
 def to_linear(x: Tensor) -> Tensor:
@@ -117,13 +118,23 @@ def _cumulative(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def apply_curve(x: Tensor, curve: Tensor) -> Tensor:
-    """Map values through piecewise linear curves ``(N, 3, knots)`` over [0, 1], one per channel."""
-    position = x.clamp(0, 1) * (curve.shape[2] - 1)
-    low = position.long().clamp_max(curve.shape[2] - 2)
-    flat = low.flatten(2)
-    below = curve.gather(2, flat).view_as(x)
-    above = curve.gather(2, flat + 1).view_as(x)
-    return below + (position - low) * (above - below)
+    """Map values through piecewise linear curves ``(N, 3, knots)`` over [0, 1], one per channel.
+
+    By a table of 1024 levels: off by half a level of 1024 at most, and several times faster than interpolating.
+    """
+    return look_up(x, F.interpolate(curve, size=_LEVELS, mode="linear", align_corners=True))
+
+
+def look_up(x: Tensor, table: Tensor) -> Tensor:
+    """Map values by the nearest entry of tables ``(N, 3, levels)`` over [0, 1], one per channel."""
+    index = (x.clamp(0, 1) * (table.shape[2] - 1) + 0.5).long()
+    return table.gather(2, index.flatten(2)).view_as(x)
+
+
+def levels(like: Tensor) -> Tensor:
+    """The values that the entries of a table stand for, as pictures ``(N, 3, 1, 1024)`` for the functions here."""
+    ramp = torch.linspace(0, 1, _LEVELS, dtype=like.dtype, device=like.device)
+    return ramp.expand(len(like), 3, 1, _LEVELS)
 
 
 def adjust_light(x: Tensor, exposure: Tensor, white_balance: Tensor, gamma: Tensor) -> Tensor:

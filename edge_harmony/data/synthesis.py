@@ -198,9 +198,10 @@ def relight(stack: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
         dice.normal(0.15, *column),
     )
     saturation = torch.exp(dice.normal(0.25, *column))
+    table = color.adjust_light(color.levels(exposure), exposure, balance, gamma)[:, :, 0]
     stack = stack.clone()
     for start in range(0, stack.shape[1], 4):
-        part = color.adjust_light(stack[chosen, start : start + 3], exposure, balance, gamma)
+        part = color.look_up(stack[chosen, start : start + 3], table)
         stack[chosen, start : start + 3] = color.adjust_saturation(part, saturation).clamp(0, 1)
     return stack
 
