@@ -1,0 +1,69 @@
+"""Draw ``docs/images/pareto.png`` from the committed ablation: quality against work and against INT8 latency.
+
+python docs/plot_pareto.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "0.1.0" / "ablation--edge-family.json"
+PICTURE = ROOT / "docs" / "images" / "pareto.png"
+NAMED = {"edge-n", "edge-s", "edge-m", "hdnet-lite", "global affine", "affine 1/4", "difference 1/4", "difference 1/2"}
+COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8d6a9f", "#d9a404", "#3a3a3a", "#17a2a2", "#b5838d", "#6c757d")
+
+
+def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other beats in both cost and error, by cost."""
+    kept: list[tuple[float, float]] = []
+    for cost, error in sorted(points):
+        if not kept or error < kept[-1][1]:
+            kept.append((cost, error))
+    return kept
+
+
+def panel(axes: Any, rows: list[dict[str, Any]], cost: str, scale: float, label: str, colours: dict[str, str]) -> None:
+    """One scatter plot with its front."""
+    shown = [row for row in rows if row[cost] is not None]
+    for group, colour in colours.items():
+        part = [row for row in shown if row["group"] == group]
+        axes.scatter(
+            [r[cost] * scale for r in part], [r["fmse"] for r in part], s=34, color=colour, label=group, zorder=3
+        )
+    line = front([(row[cost] * scale, row["fmse"]) for row in shown])
+    axes.step(*zip(*line, strict=True), where="post", color="#999999", linewidth=1, zorder=2)
+    for row in shown:
+        if row["name"] in NAMED:
+            at = (row[cost] * scale, row["fmse"])
+            axes.annotate(row["name"], at, xytext=(5, 4), textcoords="offset points", fontsize=8)
+    axes.axhline(rows[0]["composite_fmse"], color="#999999", linestyle=":", linewidth=1)
+    axes.annotate("composite", (axes.get_xlim()[1], rows[0]["composite_fmse"]), ha="right", va="bottom", fontsize=8)
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
+    axes.grid(alpha=0.25, which="both", linewidth=0.5)
+
+
+def main() -> None:
+    """Read, draw, write."""
+    result = json.loads(RESULT.read_text())
+    rows = result["rows"]
+    groups = dict.fromkeys(row["group"] for row in rows)
+    colours = dict(zip(groups, COLOURS, strict=False))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True, constrained_layout=True)
+    panel(left, rows, "flops", 1e-9, "GFLOP at 256 x 256", colours)
+    panel(right, rows, "int8_ms", 1.0, "INT8 in ONNX Runtime, one thread: ms", colours)
+    left.set_ylabel(f"fMSE on held-out pictures after {rows[0]['images']:,} images")
+    left.legend(fontsize=8, loc="lower left")
+    figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()
