@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_harmony.models.layers.conv_unit import QuantPoint
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
 from edge_harmony.models.layers.mask_dynamics import MaskAwareGlobalDynamics
 from edge_harmony.models.layers.rain import RAIN
@@ -19,8 +20,11 @@ Variant = Literal["default", "official"]
 class HDNet(nn.Module):
     """The paper's U-Net: 8 encoder convolutions to 1/8, LD, 7 decoder deconvolutions with RAIN and MGD.
 
-    The mask enters through LD, RAIN and MGD only. As in the public code, activations come before the
-    convolutions, and a skip connection carries the *activated* encoder feature (its activation is in place).
+    The mask enters through LD, RAIN and MGD only. As in the public code, activations come before the convolutions, and
+    a skip connection carries the *activated* encoder feature (its activation is in place).
+
+    Quantized, its convolutions take 8 bits and give float: instance norms, RAIN, LD and MGD stay float islands, so it
+    gains less than a network made for it (``edge.py``).
 
     Args:
         width: channels of the first layer, n; the others have 2n, 4n and 8n. 32 is HDNet (10.41 M parameters),
@@ -39,10 +43,13 @@ class HDNet(nn.Module):
         official = variant == "official"
         n = width
         self.encoder = encoder_layers(n)
+        self.quantize_encoder = nn.ModuleList(QuantPoint() for _ in self.encoder)
         self.local_dynamics = LocalDynamics(8 * n, neighbours, official=official)
         self.decoder = decoder_layers(n)
+        self.quantize_decoder = nn.ModuleList(QuantPoint() for _ in self.decoder)
         self.norms = nn.ModuleList(RAIN(o, official=official) for _, o in decoder_channels(n))
         self.mask_dynamics = nn.ModuleList(MaskAwareGlobalDynamics(c, official=official) for c in (8 * n, 4 * n, 2 * n))
+        self.quantize_head = QuantPoint()
         self.head = nn.ConvTranspose2d(2 * n, 3, 3, 1, 1)
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
@@ -56,11 +63,11 @@ class HDNet(nn.Module):
             ``(N, 3, H, W)`` RGB in [0, 1]; meaningful in the foreground only.
         """
         check_size(composite, STRIDE)
-        *skips, x = encode(self.encoder, composite)
+        *skips, x = encode(self.encoder, self.quantize_encoder, composite)
         x = self.local_dynamics(x, mask)
         for k, (deconvolution, norm) in enumerate(zip(self.decoder, self.norms, strict=True)):
-            x = norm(deconvolution(F.relu(x)), mask)
+            x = norm(deconvolution(self.quantize_decoder[k](F.relu(x))), mask)
             x = torch.cat([skips.pop(), x], 1)
             if k >= 4:
                 x = self.mask_dynamics[k - 4](x, mask)
-        return (torch.tanh(self.head(F.relu(x))) + 1) / 2
+        return (torch.tanh(self.head(self.quantize_head(F.relu(x)))) + 1) / 2

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_harmony.models.layers.conv_unit import QuantPoint
 from edge_harmony.models.layers.style_fusion import StyleFusion
 from edge_harmony.models.layers.unet import STRIDE, check_size, decoder_channels, decoder_layers, encode, encoder_layers
 
@@ -27,14 +28,17 @@ class RCLNet(nn.Module):
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         self.encoder = encoder_layers(width)
+        self.quantize_encoder = nn.ModuleList(QuantPoint() for _ in self.encoder)
         self.decoder = decoder_layers(width)
+        self.quantize_decoder = nn.ModuleList(QuantPoint() for _ in self.decoder)
         self.fusion = nn.ModuleList(StyleFusion(o) for _, o in decoder_channels(width))
+        self.quantize_head = QuantPoint()
         self.head = nn.ConvTranspose2d(2 * width, 3, 3, 1, 1)
 
     def style_features(self, picture: Tensor, mask: Tensor) -> list[Tensor]:
         """The encoder's features of a picture ``(N, 3, H, W)`` in [0, 1], finest first; the mask plays no part."""
         del mask
-        return encode(self.encoder, picture)
+        return encode(self.encoder, self.quantize_encoder, picture)
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """Predict the harmonized picture.
@@ -48,7 +52,7 @@ class RCLNet(nn.Module):
         """
         check_size(composite, STRIDE)
         *skips, x = self.style_features(composite, mask)
-        for deconvolution, fusion in zip(self.decoder, self.fusion, strict=True):
+        for deconvolution, point, fusion in zip(self.decoder, self.quantize_decoder, self.fusion, strict=True):
             skip = skips.pop()
-            x = torch.cat([skip, fusion(deconvolution(F.relu(x)), mask, skip)], 1)
-        return (torch.tanh(self.head(F.relu(x))) + 1) / 2
+            x = torch.cat([skip, fusion(deconvolution(point(F.relu(x))), mask, skip)], 1)
+        return (torch.tanh(self.head(self.quantize_head(F.relu(x)))) + 1) / 2

@@ -87,10 +87,57 @@ class QuantizedConv2d(nn.Conv2d):
     @torch.no_grad()
     def freeze_for_export(self) -> None:
         """Store the weights as 8-bit levels, from which the exported graph dequantizes."""
-        low, high = WEIGHT_RANGE
         scale = self.weight_scale()
-        levels = torch.clamp(torch.round(self.weight / scale.view(-1, 1, 1, 1)), low, high)
-        self.register_buffer("weight_levels", levels.to(torch.int8), persistent=False)
+        self.register_buffer("weight_levels", _levels(self.weight, scale.view(-1, 1, 1, 1)), persistent=False)
         self.register_buffer("export_scales", scale, persistent=False)
         self.register_buffer("export_zeros", torch.zeros_like(scale, dtype=torch.int64), persistent=False)
         self.exporting = True
+
+
+class QuantizedConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution whose weights are rounded to 8 bits with one scale for all.
+
+    Per tensor, because TensorRT takes per-channel scales of transposed convolutions along one axis only, and not that
+    of the output for every shape; ONNX Runtime computes them in float.
+    """
+
+    enabled = True
+    exporting = False
+
+    def weight_scale(self) -> Tensor:
+        """Step, a scalar, from the largest magnitude of the weights."""
+        return (self.weight.detach().abs().amax() / WEIGHT_RANGE[1]).clamp_min(_SMALLEST_SCALE)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """As :class:`torch.nn.ConvTranspose2d`, without ``output_size``."""
+        if output_size is not None:
+            raise ValueError("output_size is not supported")
+        padding = self.padding  # always numbers: transposed convolutions take no padding by name
+        assert not isinstance(padding, str)
+        return torch.nn.functional.conv_transpose2d(
+            x, self._rounded_weight(), self.bias, self.stride, padding, self.output_padding, self.groups
+        )
+
+    def _rounded_weight(self) -> Tensor:
+        if not self.enabled:
+            return self.weight
+        low, high = WEIGHT_RANGE
+        if self.exporting:
+            result: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(
+                self.weight_levels, self.export_scale, 0, low, high, torch.int8
+            )
+            return result
+        zero = torch.zeros((), dtype=torch.int32, device=self.weight.device)
+        return torch.fake_quantize_per_tensor_affine(self.weight, self.weight_scale(), zero, low, high)
+
+    @torch.no_grad()
+    def freeze_for_export(self) -> None:
+        """Store the weights as 8-bit levels, from which the exported graph dequantizes."""
+        scale = self.weight_scale()
+        self.register_buffer("weight_levels", _levels(self.weight, scale), persistent=False)
+        self.export_scale = float(scale)
+        self.exporting = True
+
+
+def _levels(weight: Tensor, scale: Tensor) -> Tensor:
+    return torch.clamp(torch.round(weight / scale), *WEIGHT_RANGE).to(torch.int8)

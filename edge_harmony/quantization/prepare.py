@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError
 from edge_harmony.models.layers.conv_unit import ConvUnit, FloatIsland, QuantPoint
-from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d
+from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
 
 
 def prepare_qat(model: nn.Module) -> nn.Module:
@@ -33,7 +33,7 @@ def prepare_qat(model: nn.Module) -> nn.Module:
         for name, child in list(module.named_children()):
             if type(child) is QuantPoint:
                 setattr(module, name, ActivationQuantizer())
-            elif type(child) is nn.Conv2d:
+            elif type(child) is nn.Conv2d or type(child) is nn.ConvTranspose2d:
                 setattr(module, name, _quantized(child))
     return model
 
@@ -47,19 +47,22 @@ def _quantizable(module: nn.Module) -> Iterator[nn.Module]:
         yield from _quantizable(child)
 
 
-def _quantized(conv: nn.Conv2d) -> QuantizedConv2d:
-    twin = QuantizedConv2d(
-        conv.in_channels,
-        conv.out_channels,
-        conv.kernel_size,  # type: ignore[arg-type]
-        conv.stride,  # type: ignore[arg-type]
-        conv.padding,  # type: ignore[arg-type]
-        bias=conv.bias is not None,
+def _quantized(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
+    """The twin with the same parameters."""
+    twin = QuantizedConv2d if isinstance(layer, nn.Conv2d) else QuantizedConvTranspose2d
+    result = twin(
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,  # type: ignore[arg-type]
+        layer.stride,  # type: ignore[arg-type]
+        layer.padding,  # type: ignore[arg-type]
+        groups=layer.groups,
+        bias=layer.bias is not None,
     )
-    twin.weight = nn.Parameter(conv.weight.detach().clone())
-    if conv.bias is not None:
-        twin.bias = nn.Parameter(conv.bias.detach().clone())
-    return twin
+    result.weight = nn.Parameter(layer.weight.detach().clone())
+    if layer.bias is not None:
+        result.bias = nn.Parameter(layer.bias.detach().clone())
+    return result
 
 
 @torch.no_grad()
@@ -103,7 +106,7 @@ def _observer(seen: Callable[[], int]) -> Callable[[ActivationQuantizer, tuple[T
 def set_quantization(model: nn.Module, *, enabled: bool) -> None:
     """Switch fake quantization on or off: off, a prepared network is the float reference with the same weights."""
     for module in model.modules():
-        if isinstance(module, ActivationQuantizer | QuantizedConv2d):
+        if isinstance(module, ActivationQuantizer | QuantizedConv2d | QuantizedConvTranspose2d):
             module.enabled = enabled
 
 

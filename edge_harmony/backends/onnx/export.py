@@ -22,7 +22,7 @@ from edge_harmony.backends.onnx.flavour import to_unsigned, unshare_zero_points
 from edge_harmony.errors import ArtifactError, CapabilityError
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.state import Weights, read_weights, restore
-from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d
+from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
 from edge_harmony.quantization.prepare import load_ranges, prepare_qat
 
 Flavour = Literal["signed", "unsigned"]
@@ -112,7 +112,7 @@ def exportable(name: str, weights: Weights, precision: str) -> nn.Module:
     for module in model.modules():
         if isinstance(module, ActivationQuantizer):
             module.export_scale = float(module.scale)
-        elif isinstance(module, QuantizedConv2d):
+        elif isinstance(module, QuantizedConv2d | QuantizedConvTranspose2d):
             module.freeze_for_export()
     return model
 

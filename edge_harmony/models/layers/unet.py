@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -37,21 +35,20 @@ def decoder_layers(width: int) -> nn.ModuleList:
     )
 
 
-def encode(layers: Iterable[nn.Module], picture: Tensor) -> list[Tensor]:
-    """Run the encoder on ``(N, 3, H, W)`` in [0, 1].
+def encode(layers: nn.ModuleList, points: nn.ModuleList, picture: Tensor) -> list[Tensor]:
+    """Run the encoder on ``(N, 3, H, W)`` in [0, 1]; ``points`` quantize what enters each layer.
 
     Returns:
         The eight features, finest first. As in the public code activations come before the convolutions and the
         skips carry *activated* features: all but the last are activated, and the last is not normalized.
     """
-    first, *others = layers
-    x = first(picture * 2 - 1)
+    x = layers[0](points[0](picture * 2 - 1))
     features = []
-    for k, convolution in enumerate(others, start=1):
-        x = F.leaky_relu(x, 0.2)
+    for k in range(1, len(layers)):
+        x = points[k](F.leaky_relu(x, 0.2))
         features.append(x)
-        x = convolution(x)
-        if k < len(others):
+        x = layers[k](x)
+        if k < len(layers) - 1:
             x = F.instance_norm(x)
     return [*features, x]
 

@@ -154,10 +154,10 @@ def test_hdnet_exports_and_agrees(tmp_path, opset, variant):
 
 
 def test_what_cannot_be_exported(tmp_path, edge_weights):
-    path = tmp_path / "lite.safetensors"
-    save_weights(path, build_model("hdnet-lite"), name="hdnet-lite")
-    with pytest.raises(CapabilityError, match="no quantization points"):
-        export_onnx("hdnet-lite", path, tmp_path, precision="int8")
+    path = tmp_path / "instance.safetensors"
+    save_weights(path, build_model("edge-n", norm="instance"), name="edge-n", options={"norm": "instance"})
+    with pytest.raises(CapabilityError, match="instance norms cannot be folded"):
+        export_onnx("edge-n", path, tmp_path, precision="int8")
     plain = tmp_path / "plain.safetensors"
     save_weights(plain, build_model("edge-n"), name="edge-n")
     with pytest.raises(ArtifactError, match="no activation ranges"):

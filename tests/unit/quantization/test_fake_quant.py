@@ -5,11 +5,13 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.onnx.export import export_onnx
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError
-from edge_harmony.models.layers.conv_unit import fold_norms
+from edge_harmony.models.layers.conv_unit import FloatIsland, fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import activation_ranges, read_weights, restore
-from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d
+from edge_harmony.models.state import activation_ranges, read_weights, restore, save_weights
+from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
 from edge_harmony.quantization.prepare import load_ranges, observe_with, prepare_qat, set_quantization
 
 
@@ -113,7 +115,46 @@ def test_calibration_data_that_cannot_be_used():
 
 
 def test_networks_without_points_and_unfolded_norms():
-    with pytest.raises(CapabilityError, match="HDNet marks no quantization points"):
-        prepare_qat(build_model("hdnet-lite"))
+    with pytest.raises(CapabilityError, match="Sequential marks no quantization points"):
+        prepare_qat(torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1)))
     with pytest.raises(ValueError, match="fold"):
         prepare_qat(build_model("edge-n"))
+
+
+@pytest.mark.parametrize("name", ["hdnet-lite", "fmm", "rcl"])
+def test_networks_of_papers_are_quantized_with_their_float_islands(tmp_path, name):
+    torch.manual_seed(0)
+    model = build_model(name, width=4).eval()
+    with torch.no_grad():
+        reference = model(*(inputs := batches(1)[0]))
+    islands = {m for m in model.modules() if isinstance(m, FloatIsland)}
+    assert islands
+    model = prepare_qat(fold_norms(model))
+    assert not any(isinstance(m, QuantizedConv2d) for island in islands for m in island.modules())
+    kinds = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
+    outside = [m for m in model.modules() if isinstance(m, kinds) and not any(m in i.modules() for i in islands)]
+    assert all(isinstance(m, QuantizedConv2d | QuantizedConvTranspose2d) for m in outside)
+    observe_with(model, [inputs, *batches(2)])
+    with torch.no_grad():
+        result = model(*inputs)
+    assert 0 < (result - reference).abs().mean() < 0.03
+    save_weights(tmp_path / "net.safetensors", model, name=name, options={"width": 4})
+    path = export_onnx(name, tmp_path / "net.safetensors", tmp_path, precision="int8", size=(64, 64))
+    runner = get_backend("onnxruntime").load(LoadRequest(name, "int8", artifact=path))
+    exported = runner.infer(*(x.numpy() for x in inputs))
+    assert np.abs(exported - result.numpy()).mean() < 0.02
+
+
+def test_transposed_convolutions_are_rounded_per_tensor():
+    layer = QuantizedConvTranspose2d(3, 4, 4, 2, 1)
+    weight = layer.weight.detach().numpy()
+    scale = np.abs(weight).max() / np.float32(127)
+    rounded = (np.clip(np.rint(weight / scale), -127, 127) * scale).astype(np.float32)
+    x = torch.randn(1, 3, 8, 8)
+    expected = torch.nn.functional.conv_transpose2d(x, torch.from_numpy(rounded), layer.bias, 2, 1)
+    assert_allclose(layer(x).detach(), expected.detach(), rtol=1e-5, atol=1e-6)
+    layer.enabled = False
+    plain = torch.nn.functional.conv_transpose2d(x, layer.weight, layer.bias, 2, 1)
+    assert_allclose(layer(x).detach(), plain.detach())
+    with pytest.raises(ValueError, match="output_size"):
+        layer(x, output_size=[16, 16])
