@@ -40,23 +40,32 @@ def infer(path_or_weights, precision, arrays, backend="onnxruntime"):
         runner.close()
 
 
-def test_float_parity_at_any_batch(exported, edge_weights):
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_float_parity_at_any_batch(exported, edge_weights, backend):
     for batch in (1, 2, 3):
         arrays = inputs(batch)
         reference = infer(edge_weights, "fp32", arrays, "pytorch")
-        assert np.abs(infer(exported["fp32"], "fp32", arrays) - reference).max() < 1e-5 * max(
-            1, np.abs(reference).max()
-        )
+        result = infer(exported["fp32"], "fp32", arrays, backend)
+        assert np.abs(result - reference).max() < 1e-5 * max(1, np.abs(reference).max())
 
 
-@pytest.mark.parametrize("flavour", ["int8", "signed"])
-def test_integer_parity_with_fake_quantization(exported, edge_weights, flavour):
+@pytest.mark.parametrize(
+    ("flavour", "backend", "least"),
+    [
+        ("int8", "onnxruntime", 25),
+        ("signed", "onnxruntime", 25),
+        ("int8", "openvino", 8),  # without VNNI its 16-bit sums saturate, which an untrained network provokes
+    ],
+)
+def test_integer_parity_with_fake_quantization(exported, edge_weights, flavour, backend, least):
     arrays = inputs()
     reference = infer(edge_weights, "int8", arrays, "pytorch")
-    result = infer(exported[flavour], "int8", arrays)
+    result = infer(exported[flavour], "int8", arrays, backend)
     error = np.square(result - reference).mean()
-    assert 10 * np.log10(np.square(reference).mean() / error) > 25  # a level of an early layer moves the untrained net
-    assert np.abs(result - reference).mean() < 0.02 * np.abs(reference).max()
+    assert (
+        10 * np.log10(np.square(reference).mean() / error) > least
+    )  # a level of an early layer moves the untrained net
+    assert np.abs(result - reference).mean() < (0.02 if least > 8 else 0.1) * np.abs(reference).max()
 
 
 def test_exporting_twice_gives_the_same_bytes(exported, edge_weights, tmp_path):
@@ -167,8 +176,9 @@ def test_what_cannot_be_exported(tmp_path, edge_weights):
     assert list(tmp_path.glob("*.onnx")) == []
 
 
-def test_runner_errors(exported, tmp_path, edge_weights):
-    backend = get_backend("onnxruntime")
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_runner_errors(exported, tmp_path, edge_weights, name):
+    backend = get_backend(name)
     runner = backend.load(LoadRequest("edge-n", "int8", artifact=exported["int8"]))
     with pytest.raises(InputError, match="takes 256x256"):
         runner.infer(np.zeros((1, 3, 64, 64), np.float32), np.zeros((1, 1, 64, 64), np.float32))
@@ -193,8 +203,8 @@ def test_runner_errors(exported, tmp_path, edge_weights):
 
 
 def test_backends_are_found_by_entry_point():
-    assert {"onnxruntime", "pytorch"} <= set(backend_names())
-    for name in ("onnxruntime", "pytorch"):
+    assert {"onnxruntime", "openvino", "pytorch"} <= set(backend_names())
+    for name in ("onnxruntime", "openvino", "pytorch"):
         probe = get_backend(name).probe()
         assert probe.available
         assert "int8" in probe.precisions

@@ -255,9 +255,9 @@ def test_evaluate_agrees_between_backends(capsys, mini_root):
 
 
 def test_export_then_compare(capsys, tmp_path):
-    for precision in ("fp32", "int8"):
-        made = run_json(capsys, "export", "edge-s", "--target", f"cpu-onnxruntime-{precision}", "-o", tmp_path)
-        result = run_json(capsys, "compare", made["artifact"])
+    for runtime, precision in (("openvino", "int8"), ("onnxruntime", "fp32"), ("onnxruntime", "int8")):
+        made = run_json(capsys, "export", "edge-s", "--target", f"cpu-{runtime}-{precision}", "-o", tmp_path)
+        result = run_json(capsys, "compare", made["artifact"], "--backend", runtime)
         assert result["images"] == 3
         assert result["psnr_min"] > (60 if precision == "fp32" else 34)
         assert result["sha256"]

@@ -1,0 +1,39 @@
+"""The OpenVINO backend: the same ONNX files as ONNX Runtime's, compiled by OpenVINO for the CPU."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.backends.base import LoadRequest, Probe, Runner
+from edge_harmony.backends.onnx.artifacts import PRECISIONS, build_unsigned, find_artifact
+from edge_harmony.errors import CapabilityError
+
+_FIX = "pip install 'edge-harmony[openvino]'"
+
+
+class OpenVinoBackend:
+    """ONNX files on the CPU through OpenVINO."""
+
+    name = "openvino"
+
+    def probe(self) -> Probe:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        if find_spec("openvino") is None:
+            return Probe(False, "openvino is not installed", _FIX)
+        import openvino
+
+        return Probe(True, f"openvino {openvino.__version__.split('-')[0]} on cpu", precisions=PRECISIONS)
+
+    def build(self, source: Path, output: Path, **options: Any) -> Path:
+        """See :func:`~edge_harmony.backends.onnx.artifacts.build_unsigned`."""
+        return build_unsigned(source, output, **options)
+
+    def load(self, request: LoadRequest) -> Runner:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        if find_spec("openvino") is None:
+            raise CapabilityError("the openvino backend needs openvino, which is not installed", _FIX)
+        from edge_harmony.backends.openvino.runner import OpenVinoRunner
+
+        return OpenVinoRunner(*find_artifact(request, self.name), request.threads)
