@@ -14,6 +14,7 @@ from PIL import Image
 from edge_harmony.cli.harmonize import find_mask
 from edge_harmony.cli.main import main
 from edge_harmony.errors import InputError
+from edge_harmony.models.registry import MODELS
 from edge_harmony.models.state import read_weights
 from edge_harmony.samples import sample_files
 from tests.unit.test_images import BROKEN, ICC
@@ -305,7 +306,7 @@ def test_import_writes_weights(capsys, tmp_path):
 
 def test_models_and_doctor(capsys):
     rows = run_json(capsys, "models")
-    assert [row["name"] for row in rows] == ["edge-n", "edge-s", "edge-m", "hdnet", "hdnet-lite"]
+    assert [row["name"] for row in rows] == list(MODELS)
     assert all({"name", "parameters", "flops"} <= set(row) for row in rows)
     assert next(row for row in rows if row["name"] == "edge-s")["shipped"] == ["int8", "weights"]
     report = run_json(capsys, "doctor")
