@@ -73,14 +73,27 @@ def predict(runner: Runner, composite: NDArray[Any], mask: NDArray[np.float32]) 
         that paints a picture is turned into the difference it makes.
     """
     spec = runner.io_spec
-    size = (spec.width, spec.height)
-    small = _to_unit(_resize(composite, size))
-    small_mask = np.clip(_resize(mask, size), 0, 1)
-    planes = np.ascontiguousarray(small.transpose(2, 0, 1)[None])
-    output = runner.infer(planes, np.ascontiguousarray(small_mask[None, None]))[0]
+    planes, small_mask = to_working_size(composite, mask, (spec.height, spec.width))
+    output = runner.infer(planes, small_mask)[0]
     if not np.isfinite(output).all():
         raise InputError("the network returned values that are not finite", "report this picture, or use another model")
-    return _spread(output - planes[0], small_mask) if spec.output == "rgb" else output
+    return _spread(output - planes[0], small_mask[0, 0]) if spec.output == "rgb" else output
+
+
+def to_working_size(
+    composite: NDArray[Any], mask: NDArray[np.float32], size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What a network takes: ``(1, 3, H, W)`` and ``(1, 1, H, W)`` float32 in [0, 1], contiguous.
+
+    Args:
+        composite: as :func:`predict` takes it.
+        mask: likewise.
+        size: (height, width) that the network works at.
+    """
+    height, width = size
+    small = _to_unit(_resize(composite, (width, height)))
+    small_mask = np.clip(_resize(mask, (width, height)), 0, 1)
+    return np.ascontiguousarray(small.transpose(2, 0, 1)[None]), np.ascontiguousarray(small_mask[None, None])
 
 
 def check_composite(composite: NDArray[Any]) -> None:

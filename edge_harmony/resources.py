@@ -11,13 +11,24 @@ from edge_harmony.errors import UsageError
 _PACKAGE = Path(__file__).parent
 _WHEEL = _PACKAGE / "shipped"
 _INSIDE = {"recipes": _PACKAGE / "training" / "recipes"}
-_CHECKOUT = {"targets": _PACKAGE.parent / "export" / "targets"}
+_CHECKOUT = {
+    "targets": _PACKAGE.parent / "export" / "targets",
+    "sets": _PACKAGE.parent / "calibration" / "sets",
+}
 
 
 def user_folder() -> Path:
     """The user's own configuration: ``$EDGE_HARMONY_HOME``, else ``~/.config/edge-harmony``."""
     own = os.environ.get("EDGE_HARMONY_HOME")
     return Path(own) if own else Path.home() / ".config" / "edge-harmony"
+
+
+def cache_folder() -> Path:
+    """What can be computed again: ``$EDGE_HARMONY_HOME/cache``, else below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    own, cache = os.environ.get("EDGE_HARMONY_HOME"), os.environ.get("XDG_CACHE_HOME")
+    if own:
+        return Path(own) / "cache"
+    return (Path(cache) if cache else Path.home() / ".cache") / "edge-harmony"
 
 
 def resource_folders(kind: str) -> list[Path]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 import edge_harmony
+from edge_harmony.cli.calibrate import calibrate
 from edge_harmony.cli.compare import compare
 from edge_harmony.cli.console import err, log_to_stderr
 from edge_harmony.cli.doctor import doctor
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(harmonize)
 app.command()(evaluate)
 app.command()(train)
+app.command()(calibrate)
 app.command()(export)
 app.command()(compare)
 app.command("import")(import_checkpoint)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_harmony.models.layers.color_transform import AFFINE_CHANNELS, slice_bilateral, uncentre
+from edge_harmony.models.layers.color_transform import AFFINE_CHANNELS, gains_to_affine, slice_bilateral, uncentre
 from edge_harmony.models.layers.conv_unit import ConvUnit, Norm, QuantPoint
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
@@ -31,7 +31,7 @@ from edge_harmony.models.layers.unet import check_size
 STRIDE = 32
 """Height and width of the input must be multiples of this."""
 
-Transform = Literal["affine", "difference", "bilateral"]
+Transform = Literal["affine", "gain", "difference", "bilateral"]
 Exchange = Literal[
     "modulation", "means", "rain", "style-fusion", "feature-modulation", "local-dynamics", "mask-dynamics"
 ]
@@ -54,8 +54,8 @@ class EdgeNet(nn.Module):
     Args:
         widths: channels at 1/2, 1/4, 1/8, 1/16 and 1/32.
         hidden: width of the modulation's fully connected layers.
-        transform: ``"affine"``; ``"difference"``, three channels to be added; ``"bilateral"``, an affine grid of 8
-            levels of lightness, sliced at 1/4 within the network.
+        transform: ``"affine"``; ``"gain"``, a gain and an offset per channel; ``"difference"``, an offset only;
+            ``"bilateral"``, an affine grid of 8 levels of lightness, sliced at 1/4 within the network.
         stride: where the decoder ends: 2, 4, 8 or 16; 32 predicts one transform for the whole foreground.
         bottleneck: layers at 1/32 by which foreground and background exchange information, in their order.
         decoder: the layer that does so after every step of the decoder; empty for none.
@@ -115,7 +115,12 @@ class EdgeNet(nn.Module):
             if decoder:
                 self.match.append(_exchange(decoder, widths[fine], context, hidden))
                 self.quantize_matched.append(QuantPoint())
-        channels = {"affine": AFFINE_CHANNELS, "difference": 3, "bilateral": AFFINE_CHANNELS * _BILATERAL_BINS}
+        channels = {
+            "affine": AFFINE_CHANNELS,
+            "gain": 6,
+            "difference": 3,
+            "bilateral": AFFINE_CHANNELS * _BILATERAL_BINS,
+        }
         self.head = nn.Conv2d(widths[finest], channels[transform], 3, 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -172,7 +177,9 @@ class EdgeNet(nn.Module):
             raw = region_mean(raw, weight + _EPS)
         if self.transform == "difference":
             return raw
-        if self.transform == "bilateral":
+        if self.transform == "gain":
+            raw = gains_to_affine(raw)
+        elif self.transform == "bilateral":
             raw = slice_bilateral(raw, F.avg_pool2d(composite, _BILATERAL_STRIDE))
         return uncentre(raw, centre) if self.centred else raw
 

@@ -54,6 +54,13 @@ def apply_coarse(composite: Tensor, mask: Tensor, output: Tensor, kind: str) -> 
     return composite + mask * ((matrix * composite[:, None]).sum(2) + field[:, 9:])
 
 
+def gains_to_affine(raw: Tensor) -> Tensor:
+    """Gains and offsets per channel ``(N, 6, h, w)`` as affine coefficients ``(N, 12, h, w)``."""
+    zero = torch.zeros_like(raw[:, :1])
+    red, green, blue, offset = raw[:, :1], raw[:, 1:2], raw[:, 2:3], raw[:, 3:]
+    return torch.cat([red, zero, zero, zero, green, zero, zero, zero, blue, offset], 1)
+
+
 def slice_bilateral(grid: Tensor, guide: Tensor) -> Tensor:
     """Read an affine grid at the lightness of every pixel (Gharbi et al., "HDRnet", SIGGRAPH 2017, eq. 2-3).
 

@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from edge_harmony.backends.onnx.export import trace
-from edge_harmony.models.layers.color_transform import apply_coarse, slice_bilateral, uncentre
+from edge_harmony.models.layers.color_transform import apply_coarse, gains_to_affine, slice_bilateral, uncentre
 from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
@@ -318,6 +318,13 @@ def test_modulation_by_means_alone_is_global_average_pooling():
     scale, shift = np.split(layer.expand.weight.detach().numpy() @ hidden + layer.expand.bias.detach().numpy(), 2)
     expected = picture * (1 + scale[:, None, None]) + shift[:, None, None]
     assert_allclose(layer(x, mask)[0].detach(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gains_are_diagonal_matrices():
+    raw, x = torch.randn(1, 6, 1, 1), torch.rand(1, 3, 4, 4)
+    result = apply_coarse(x, torch.ones(1, 1, 4, 4), gains_to_affine(raw), "affine")
+    expected = x + x * raw[:, :3] + raw[:, 3:]
+    assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_bilateral_grids_are_read_at_the_lightness_of_the_pixel():

@@ -49,6 +49,7 @@ OPTIONS = [
     {"bottleneck": ("modulation", "local-dynamics", "mask-dynamics")},
     *({"stride": stride} for stride in (2, 4, 16, 32)),
     {"transform": "difference", "stride": 2},
+    {"transform": "gain", "stride": 4},
     {"transform": "difference", "stride": 32},
     {"transform": "bilateral", "stride": 16},
     {"norm": "instance"},
