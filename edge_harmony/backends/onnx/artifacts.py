@@ -11,7 +11,7 @@ from edge_harmony.backends.base import LoadRequest
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.models.registry import find_model, require_torch, weights_folder
 
-PRECISIONS = ("fp32", "int8")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def build_unsigned(source: Path, output: Path, **options: Any) -> Path:
@@ -56,7 +56,9 @@ def find_artifact(request: LoadRequest, backend: str) -> tuple[Path, Manifest]:
 def _shipped(request: LoadRequest, backend: str) -> Path:
     find_model(request.model)
     if request.precision not in PRECISIONS:
-        raise CapabilityError(f"the {backend} backend does not run {request.precision}", "use fp32 or int8")
+        raise CapabilityError(
+            f"the {backend} backend does not run {request.precision}", f"use one of {', '.join(PRECISIONS)}"
+        )
     path = weights_folder() / artifact_name(request.model, 256, 256, request.precision, ".onnx")
     if not path.is_file():
         raise UsageError(

@@ -19,6 +19,7 @@ from torch import nn
 
 from edge_harmony.artifact import IOSpec, Manifest, artifact_name, atomic_write, make_folder, sha256_of, write_manifest
 from edge_harmony.backends.onnx.flavour import to_unsigned, unshare_zero_points
+from edge_harmony.backends.onnx.half import to_half
 from edge_harmony.errors import ArtifactError, CapabilityError
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.state import Weights, read_weights, restore
@@ -38,7 +39,7 @@ def export_onnx(
     weights_path: Path,
     folder: Path,
     *,
-    precision: Literal["fp32", "int8"] = "fp32",
+    precision: Literal["fp32", "fp16", "int8"] = "fp32",
     flavour: Flavour = "unsigned",
     size: tuple[int, int] = (256, 256),
     opset: int = DEFAULT_OPSET,
@@ -50,8 +51,9 @@ def export_onnx(
         name: of the network in the registry.
         weights_path: its weights.
         folder: where to; created if need be.
-        precision: ``int8`` needs weights with activation ranges.
-        flavour: of the Q/DQ pairs; without effect for ``fp32``.
+        precision: ``fp16`` keeps masked statistics in 32 bits (:mod:`~edge_harmony.backends.onnx.half`); ``int8`` needs
+            weights with activation ranges.
+        flavour: of the Q/DQ pairs of ``int8``.
         size: working size (height, width).
         opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
         dynamic_batch: leave the batch size open.
@@ -66,7 +68,9 @@ def export_onnx(
     weights = read_weights(weights_path)
     model = exportable(name, weights, precision)
     proto = trace(model, size, opset=opset, dynamic_batch=dynamic_batch)
-    if precision == "int8":
+    if precision == "fp16":
+        proto = to_half(proto)
+    elif precision == "int8":
         proto = unshare_zero_points(proto)
         if flavour == "unsigned":
             proto = to_unsigned(proto)
@@ -99,10 +103,10 @@ def export_onnx(
 def exportable(name: str, weights: Weights, precision: str) -> nn.Module:
     """A network ready to be traced: float, or with its weights as levels and decomposed Q/DQ operators."""
     model = restore(name, weights)
-    if precision == "fp32":
+    if precision in ("fp32", "fp16"):
         return model
     if precision != "int8":
-        raise CapabilityError(f"ONNX export does not write {precision}", "use fp32 or int8")
+        raise CapabilityError(f"ONNX export does not write {precision}", "use fp32, fp16 or int8")
     if not weights.ranges:
         prepare_qat(fold_norms(model))  # names the real reason where the network cannot be quantized at all
         raise ArtifactError(

@@ -20,7 +20,7 @@ from edge_harmony.models.state import save_weights
 @pytest.fixture(scope="module")
 def exported(edge_weights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("onnx")
-    files = {p: export_onnx("edge-n", edge_weights, folder, precision=p) for p in ("fp32", "int8")}
+    files = {p: export_onnx("edge-n", edge_weights, folder, precision=p) for p in ("fp32", "fp16", "int8")}
     files["signed"] = export_onnx("edge-n", edge_weights, folder / "signed", precision="int8", flavour="signed")
     return files
 
@@ -68,14 +68,42 @@ def test_integer_parity_with_fake_quantization(exported, edge_weights, flavour, 
     assert np.abs(result - reference).mean() < (0.02 if least > 8 else 0.1) * np.abs(reference).max()
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_half_precision_parity(exported, edge_weights, backend):
+    arrays = inputs(1)
+    reference = infer(edge_weights, "fp32", arrays, "pytorch")
+    result = infer(exported["fp16"], "fp16", arrays, backend)
+    assert result.dtype == np.float32
+    assert np.abs(result - reference).max() < 0.01 * np.abs(reference).max()
+
+
+def test_half_precision_is_typed_and_keeps_statistics_in_float(exported):
+    model = onnx.shape_inference.infer_shapes(onnx.load(exported["fp16"]), strict_mode=True)
+    values = [*model.graph.value_info, *model.graph.input, *model.graph.output]
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    seen = {"Conv": 0, "ReduceSum": 0}
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "Relu"):
+            assert {types[name] for name in (*node.input, *node.output)} == {half}
+        elif node.op_type in ("ReduceSum", "Sqrt", "Div", "Gemm"):
+            assert {types[node.input[0]], types[node.output[0]]} == {single}
+        seen[node.op_type] = seen.get(node.op_type, 0) + 1
+    assert seen["Conv"] == sum(node.op_type == "Conv" for node in onnx.load(exported["fp32"]).graph.node)
+    assert seen["ReduceSum"] > 0
+    assert all(types[value.name] == single for value in (*model.graph.input, *model.graph.output))
+    assert exported["fp16"].stat().st_size < 0.75 * exported["fp32"].stat().st_size
+
+
 def test_exporting_twice_gives_the_same_bytes(exported, edge_weights, tmp_path):
-    for precision in ("fp32", "int8"):
+    for precision in ("fp32", "fp16", "int8"):
         again = export_onnx("edge-n", edge_weights, tmp_path, precision=precision)
         assert sha256_of(again) == sha256_of(exported[precision])
 
 
 def test_files_carry_what_they_are(exported, edge_weights):
-    for precision in ("fp32", "int8"):
+    for precision in ("fp32", "fp16", "int8"):
         model = onnx.load(exported[precision])
         onnx.checker.check_model(model, full_check=True)
         facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY])
@@ -171,8 +199,14 @@ def test_what_cannot_be_exported(tmp_path, edge_weights):
     save_weights(plain, build_model("edge-n"), name="edge-n")
     with pytest.raises(ArtifactError, match="no activation ranges"):
         export_onnx("edge-n", plain, tmp_path, precision="int8")
-    with pytest.raises(CapabilityError, match="fp16"):
-        export_onnx("edge-n", edge_weights, tmp_path, precision="fp16")
+    with pytest.raises(CapabilityError, match="int4"):
+        export_onnx("edge-n", edge_weights, tmp_path, precision="int4")
+    large = tmp_path / "large.safetensors"
+    model = build_model("edge-n")
+    torch.nn.init.constant_(model.head.bias, 1e5)
+    save_weights(large, model, name="edge-n")
+    with pytest.raises(CapabilityError, match="range of half precision"):
+        export_onnx("edge-n", large, tmp_path, precision="fp16", size=(64, 64))
     assert list(tmp_path.glob("*.onnx")) == []
 
 
@@ -198,8 +232,8 @@ def test_runner_errors(exported, tmp_path, edge_weights, name):
         backend.load(LoadRequest("edge-n", "int8", weights=edge_weights))
     with pytest.raises(UsageError, match="shipped"):
         backend.load(LoadRequest("hdnet", "fp32"))
-    with pytest.raises(CapabilityError, match="fp16"):
-        backend.load(LoadRequest("edge-s", "fp16"))
+    with pytest.raises(CapabilityError, match="int4"):
+        backend.load(LoadRequest("edge-s", "int4"))
 
 
 def test_backends_are_found_by_entry_point():
