@@ -33,12 +33,13 @@ def apply_grid(pixels: NDArray[Any], mask: Floats, grid: Floats) -> NDArray[Any]
     as ``align_corners=False``)::
 
         3 channels:  y = x + m g
+        6 channels:  y = x + m (a x + t), gains a in the first three, offsets t in the others
         12 channels: y = x + m (A x + t),  row k of [A | t] in the channels 3k, 3k+1, 3k+2 and 9+k of g
 
     Args:
         pixels: ``(H, W, 3)`` RGB; uint8, uint16 or float32 in [0, 1].
         mask: ``(H, W)`` float32 in [0, 1].
-        grid: ``(3, h, w)`` or ``(12, h, w)`` float32.
+        grid: ``(3, h, w)``, ``(6, h, w)`` or ``(12, h, w)`` float32.
 
     Returns:
         A new array like ``pixels``, equal to it bit for bit where the mask is 0.
@@ -85,10 +86,15 @@ def _interpolation(cells: int, size: int, start: int, stop: int) -> Floats:
 
 
 def _change(x: Floats, field: Floats, peak: np.float32) -> Floats:
-    """What a strip ``x`` ``(h, w, 3)`` gains, in its own units, under the upsampled field ``(3 or 12, h, w)``."""
+    """What a strip ``x`` ``(h, w, 3)`` gains, in its own units, under the upsampled field ``(3, 6 or 12, h, w)``."""
     change = np.empty_like(x)
     if len(field) == 3:
         np.multiply(field.transpose(1, 2, 0), peak, out=change)
+        return change
+    if len(field) == 6:
+        for channel in range(3):
+            np.multiply(field[channel], x[..., channel], out=change[..., channel])
+            change[..., channel] += field[3 + channel] * peak
         return change
     for channel in range(3):
         total = field[9 + channel] * peak

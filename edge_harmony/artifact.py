@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_harmony.errors import ArtifactError, UsageError
 
-Output = Literal["rgb", "difference", "affine"]
-"""What a network returns: a picture, a colour difference, or 3x4 affine colour transforms (as residuals)."""
+Output = Literal["rgb", "difference", "gain", "affine"]
+"""What a network returns: a picture, or per cell a difference, gains and offsets, or a 3x4 transform (residuals)."""
 
 Precision = Literal["fp32", "fp16", "int8"]
 

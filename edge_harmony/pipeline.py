@@ -69,8 +69,8 @@ def predict(runner: Runner, composite: NDArray[Any], mask: NDArray[np.float32]) 
         mask: ``(H, W)`` float32 in [0, 1].
 
     Returns:
-        A grid for :func:`~edge_harmony.apply.apply_grid`: ``(12, h, w)`` affine or ``(3, h, w)`` difference. A network
-        that paints a picture is turned into the difference it makes.
+        A grid for :func:`~edge_harmony.apply.apply_grid`: ``(12, h, w)`` affine, ``(6, h, w)`` gains and offsets, or
+        ``(3, h, w)`` difference. A network that paints a picture is turned into the difference it makes.
     """
     spec = runner.io_spec
     planes, small_mask = to_working_size(composite, mask, (spec.height, spec.width))

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_harmony.models.layers.color_transform import AFFINE_CHANNELS, gains_to_affine, slice_bilateral, uncentre
+from edge_harmony.models.layers.color_transform import AFFINE_CHANNELS, GAIN_CHANNELS, slice_bilateral, uncentre
 from edge_harmony.models.layers.conv_unit import ConvUnit, Norm, QuantPoint
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
@@ -87,7 +87,7 @@ class EdgeNet(nn.Module):
         for value, kind in ((transform, Transform), (norm, Norm)):
             if value not in get_args(kind):
                 raise ValueError(f"{value!r} is not one of {', '.join(get_args(kind))}")
-        self.output = "difference" if transform == "difference" else "affine"
+        self.output = "affine" if transform == "bilateral" else transform
         self.transform = transform
         self.centred = centred
         self.relative = relative
@@ -117,7 +117,7 @@ class EdgeNet(nn.Module):
                 self.quantize_matched.append(QuantPoint())
         channels = {
             "affine": AFFINE_CHANNELS,
-            "gain": 6,
+            "gain": GAIN_CHANNELS,
             "difference": 3,
             "bilateral": AFFINE_CHANNELS * _BILATERAL_BINS,
         }
@@ -134,8 +134,8 @@ class EdgeNet(nn.Module):
 
         Returns:
             ``(N, 12, H / 8, W / 8)``: per cell a row-major 3x3 matrix and an offset, as residuals of the identity,
-            for colours in [0, 1]. With other options ``(N, 3, H / stride, W / stride)`` differences, or affine grids
-            of other sizes.
+            for colours in [0, 1]. With other options gains and offsets (6 channels) or differences (3), or grids of
+            other sizes.
         """
         check_size(composite, STRIDE)
         mean_f, std_f = region_statistics(composite, mask, 1e-4)
@@ -177,9 +177,7 @@ class EdgeNet(nn.Module):
             raw = region_mean(raw, weight + _EPS)
         if self.transform == "difference":
             return raw
-        if self.transform == "gain":
-            raw = gains_to_affine(raw)
-        elif self.transform == "bilateral":
+        if self.transform == "bilateral":
             raw = slice_bilateral(raw, F.avg_pool2d(composite, _BILATERAL_STRIDE))
         return uncentre(raw, centre) if self.centred else raw
 

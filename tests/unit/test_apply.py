@@ -24,13 +24,13 @@ def inputs(height, width, channels=12, cells=(7, 9), soft=True):
 def reference(pixels, mask, grid, peak):
     """In float64, by torch's own bilinear interpolation."""
     x = torch.from_numpy(pixels.astype(np.float64) / peak).permute(2, 0, 1)[None]
-    kind = "affine" if grid.shape[0] == 12 else "difference"
+    kind = {3: "difference", 6: "gain", 12: "affine"}[grid.shape[0]]
     m = torch.from_numpy(mask.astype(np.float64))[None, None]
     y = apply_coarse(x, m, torch.from_numpy(grid.astype(np.float64))[None], kind)
     return y[0].permute(1, 2, 0).numpy().clip(0, 1) * peak
 
 
-@pytest.mark.parametrize("channels", [3, 12])
+@pytest.mark.parametrize("channels", [3, 6, 12])
 @pytest.mark.parametrize(
     ("dtype", "peak", "tolerance"), [(np.uint8, 255, 0.51), (np.uint16, 65535, 0.6), (np.float32, 1, 2e-6)]
 )

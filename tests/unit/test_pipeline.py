@@ -28,8 +28,8 @@ class FakeRunner:
             return composite + np.float32(self.value)
         if self.io_spec.output == "difference":
             return np.full((1, 3, 32, 32), self.value, np.float32)
-        grid = np.zeros((1, 12, 32, 32), np.float32)
-        grid[:, 9:] = self.value
+        grid = np.zeros((1, 6 if self.io_spec.output == "gain" else 12, 32, 32), np.float32)
+        grid[:, -3:] = self.value
         return grid
 
     def synchronize(self):
@@ -45,7 +45,7 @@ def picture(height, width, channels=3, dtype=np.uint8):
     return RNG.integers(0, np.iinfo(dtype).max, (height, width, channels), dtype, endpoint=True)
 
 
-@pytest.mark.parametrize("output", ["affine", "difference", "rgb"])
+@pytest.mark.parametrize("output", ["affine", "gain", "difference", "rgb"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_known_change_for_every_type(output, dtype, channels):

@@ -29,7 +29,7 @@ from edge_harmony.quantization.prepare import load_ranges, prepare_qat
 Flavour = Literal["signed", "unsigned"]
 """``signed``: TensorRT and Core ML; ``unsigned``: ONNX Runtime and OpenVINO."""
 
-OUTPUT_NAMES = {"rgb": "harmonized", "difference": "difference", "affine": "transform"}
+OUTPUT_NAMES = {"rgb": "harmonized", "difference": "difference", "gain": "transform", "affine": "transform"}
 DEFAULT_OPSET = 18
 METADATA_KEY = "edge_harmony"
 

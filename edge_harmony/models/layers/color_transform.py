@@ -9,18 +9,24 @@ from torch import Tensor
 AFFINE_CHANNELS = 12
 """Row-major 3x3 residual matrix, then the offset of each channel."""
 
+GAIN_CHANNELS = 6
+"""Residual gain of each channel, then their offsets."""
+
 
 def uncentre(coefficients: Tensor, centre: Tensor) -> Tensor:
     """Rewrite ``A (x - c) + t`` as ``A x + (t - A c)``, so that applying needs no statistics of the picture.
 
     Args:
-        coefficients: ``(N, 12, h, w)``, offsets about ``centre``.
+        coefficients: ``(N, 12, h, w)`` affine or ``(N, 6, h, w)`` gains and offsets; offsets about ``centre``.
         centre: ``(N, 3, 1, 1)``, usually the foreground's mean colour; predicting about it conditions the regression
             better than uncentred colours do.
 
     Returns:
-        ``(N, 12, h, w)``, offsets about zero.
+        The same with offsets about zero.
     """
+    if coefficients.shape[1] == GAIN_CHANNELS:
+        gain, offset = coefficients.chunk(2, 1)
+        return torch.cat([gain, offset - gain * centre], 1)
     rows = [
         coefficients[:, 9 + k : 10 + k] - (coefficients[:, 3 * k : 3 * k + 3] * centre).sum(1, keepdim=True)
         for k in range(3)
@@ -34,8 +40,8 @@ def apply_coarse(composite: Tensor, mask: Tensor, output: Tensor, kind: str) -> 
     Args:
         composite: ``(N, 3, H, W)`` in [0, 1].
         mask: ``(N, 1, H, W)`` in [0, 1].
-        output: ``(N, 12, h, w)`` for ``"affine"``, ``(N, 3, h, w)`` for ``"difference"``, ``(N, 3, H', W')`` for
-            ``"rgb"``; upsampled bilinearly with half-pixel centres.
+        output: ``(N, 12, h, w)`` for ``"affine"``, ``(N, 6, h, w)`` for ``"gain"``, ``(N, 3, h, w)`` for
+            ``"difference"``, ``(N, 3, H', W')`` for ``"rgb"``; upsampled bilinearly with half-pixel centres.
         kind: the network's ``output``.
 
     Returns:
@@ -48,17 +54,13 @@ def apply_coarse(composite: Tensor, mask: Tensor, output: Tensor, kind: str) -> 
     field = F.interpolate(output, size=composite.shape[-2:], mode="bilinear", align_corners=False)
     if kind == "difference":
         return composite + mask * field
+    if kind == "gain":
+        gain, offset = field.chunk(2, 1)
+        return composite + mask * (gain * composite + offset)
     if kind != "affine":
-        raise ValueError(f"kind must be 'rgb', 'difference' or 'affine', got {kind!r}")
+        raise ValueError(f"kind must be 'rgb', 'difference', 'gain' or 'affine', got {kind!r}")
     matrix = torch.unflatten(field[:, :9], 1, (3, 3))
     return composite + mask * ((matrix * composite[:, None]).sum(2) + field[:, 9:])
-
-
-def gains_to_affine(raw: Tensor) -> Tensor:
-    """Gains and offsets per channel ``(N, 6, h, w)`` as affine coefficients ``(N, 12, h, w)``."""
-    zero = torch.zeros_like(raw[:, :1])
-    red, green, blue, offset = raw[:, :1], raw[:, 1:2], raw[:, 2:3], raw[:, 3:]
-    return torch.cat([red, zero, zero, zero, green, zero, zero, zero, blue, offset], 1)
 
 
 def slice_bilateral(grid: Tensor, guide: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from edge_harmony.backends.onnx.export import trace
-from edge_harmony.models.layers.color_transform import apply_coarse, gains_to_affine, slice_bilateral, uncentre
+from edge_harmony.models.layers.color_transform import apply_coarse, slice_bilateral, uncentre
 from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
@@ -178,7 +178,7 @@ def test_uncentred_coefficients_do_the_same_to_every_colour():
         assert_allclose(result[0], expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "channels"), [("affine", 12), ("difference", 3), ("rgb", 3)])
+@pytest.mark.parametrize(("kind", "channels"), [("affine", 12), ("gain", 6), ("difference", 3), ("rgb", 3)])
 def test_apply_coarse_leaves_the_background_alone(kind, channels):
     x, mask = torch.rand(1, 3, 16, 16), half_mask(1, 16, 16)
     size = 16 if kind == "rgb" else 4
@@ -320,11 +320,10 @@ def test_modulation_by_means_alone_is_global_average_pooling():
     assert_allclose(layer(x, mask)[0].detach(), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_gains_are_diagonal_matrices():
-    raw, x = torch.randn(1, 6, 1, 1), torch.rand(1, 3, 4, 4)
-    result = apply_coarse(x, torch.ones(1, 1, 4, 4), gains_to_affine(raw), "affine")
-    expected = x + x * raw[:, :3] + raw[:, 3:]
-    assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+def test_gains_and_offsets_are_applied_per_channel_and_uncentred():
+    raw, x, centre = torch.randn(1, 6, 1, 1), torch.rand(1, 3, 4, 4), torch.rand(1, 3, 1, 1)
+    result = apply_coarse(x, torch.ones(1, 1, 4, 4), uncentre(raw, centre), "gain")
+    assert_allclose(result, x + (x - centre) * raw[:, :3] + raw[:, 3:], rtol=1e-5, atol=1e-5)
 
 
 def test_bilateral_grids_are_read_at_the_lightness_of_the_pixel():

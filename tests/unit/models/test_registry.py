@@ -66,7 +66,7 @@ def test_edge_gives_finite_transforms_for_any_mask(options):
     size = (1, 1) if stride == 32 else (64 // stride, 96 // stride)
     for mask in (torch.zeros(2, 1, 64, 96), torch.ones(2, 1, 64, 96), torch.rand(2, 1, 64, 96)):
         result = model(torch.rand(2, 3, 64, 96), mask)
-        assert result.shape == (2, 3 if model.output == "difference" else 12, *size)
+        assert result.shape == (2, {"difference": 3, "gain": 6, "affine": 12}[model.output], *size)
         assert torch.isfinite(result).all()
     with pytest.raises(ValueError, match="multiples of 32"):
         model(torch.rand(1, 3, 60, 64), torch.rand(1, 1, 60, 64))
