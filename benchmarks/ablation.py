@@ -40,13 +40,14 @@ from edge_harmony.training.trainer import Progress, Trainer
 
 
 class Variant(BaseModel):
-    """One row: what differs from the recipe."""
+    """One row: what differs from the recipe. Another ``model`` starts from its own options, not the recipe's."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
     group: str
     model: str | None = None
+    seed: int | None = None
     options: dict[str, Any] = {}
     stage: dict[str, Any] = {}
     synthesis: dict[str, Any] = {}
@@ -70,7 +71,9 @@ class Ablation(BaseModel):
         """The recipe with a variant's changes."""
         content = self.recipe.model_dump(mode="json", exclude_defaults=True)
         content["data"] = content.get("data", {}) | {"root": str(data)}
-        content["model"] = {"name": variant.model or self.recipe.model.name, "options": variant.options}
+        base = {} if variant.model else self.recipe.model.options
+        content["model"] = {"name": variant.model or self.recipe.model.name, "options": base | variant.options}
+        content["seed"] = self.recipe.seed if variant.seed is None else variant.seed
         content["synthesis"] = content.get("synthesis", {}) | variant.synthesis
         content["stages"] = [
             StageConfig.model_validate(stage | variant.stage).model_dump() for stage in content["stages"]

@@ -17,7 +17,17 @@ import matplotlib.pyplot as plt
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "0.1.0" / "ablation--edge-family.json"
 PICTURE = ROOT / "docs" / "images" / "pareto.png"
-NAMED = {"edge-n", "edge-s", "edge-m", "hdnet-lite", "global affine", "affine 1/4", "difference 1/4", "difference 1/2"}
+NAMED = {
+    "edge-n",
+    "edge-s",
+    "edge-m",
+    "hdnet-lite",
+    "global affine",
+    "gain 1/4",
+    "gain 1/2",
+    "affine 1/4",
+    "difference 1/4",
+}
 COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8d6a9f", "#d9a404", "#3a3a3a", "#17a2a2", "#b5838d", "#6c757d")
 
 
