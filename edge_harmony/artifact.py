@@ -51,6 +51,7 @@ class Manifest(BaseModel):
     weights_sha256: str
     recipe_sha256: str | None = None
     calibration_sha256: str | None = None
+    float_layers: list[str] = []
     versions: dict[str, str] = {}
 
 

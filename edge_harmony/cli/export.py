@@ -19,6 +19,9 @@ def export(
     target: Annotated[str, typer.Option("--target", help="Name of a target, or a .toml file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the artifact.")],
     weights: WeightsOption = None,
+    keep_float: Annotated[
+        list[str] | None, typer.Option("--keep-float", help="Layer of an INT8 network that stays float; repeatable.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Export a network for a target."""
@@ -35,6 +38,7 @@ def export(
         precision=spec.precision,
         size=(spec.height, spec.width),
         opset=spec.opset,
+        keep_float=tuple(keep_float or ()),
     )
     if json:
         print_json({"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": path.stat().st_size})

@@ -17,6 +17,7 @@ from edge_harmony.cli.export import export
 from edge_harmony.cli.harmonize import harmonize
 from edge_harmony.cli.import_checkpoint import import_checkpoint
 from edge_harmony.cli.models import models
+from edge_harmony.cli.sensitivity import sensitivity
 from edge_harmony.cli.train import train
 from edge_harmony.errors import EdgeHarmonyError, ExitCode
 
@@ -35,6 +36,7 @@ app.command()(harmonize)
 app.command()(evaluate)
 app.command()(train)
 app.command()(calibrate)
+app.command()(sensitivity)
 app.command()(export)
 app.command()(compare)
 app.command("import")(import_checkpoint)

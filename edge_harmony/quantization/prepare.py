@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from edge_harmony.errors import ArtifactError, CapabilityError, InputError
+from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
 from edge_harmony.models.layers.conv_unit import ConvUnit, FloatIsland, QuantPoint
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
 
 
-def prepare_qat(model: nn.Module) -> nn.Module:
+def prepare_qat(model: nn.Module, keep: Collection[str] = ()) -> nn.Module:
     """Replace every quantization point and every convolution by its fake-quantized twin, in place.
 
     The norms must be folded (:func:`~edge_harmony.models.layers.conv_unit.fold_norms`). Calling it again changes
     nothing.
 
+    Args:
+        model: the network.
+        keep: names of layers that stay float: units, or convolutions and points on their own; see
+            :mod:`~edge_harmony.quantization.sensitivity`.
+
     Raises:
         CapabilityError: the network marks no quantization points.
+        UsageError: a layer to be kept does not exist, or is none that would be quantized.
     """
+    kept = _kept_modules(model, keep)
     if not any(isinstance(module, QuantPoint | ActivationQuantizer) for module in model.modules()):
         raise CapabilityError(
             f"{type(model).__name__} marks no quantization points", "use fp32, or a network of the edge family"
@@ -31,11 +39,29 @@ def prepare_qat(model: nn.Module) -> nn.Module:
         if isinstance(module, ConvUnit) and not isinstance(module.norm, nn.Identity):
             raise ValueError("fold the norms before preparing for quantization")
         for name, child in list(module.named_children()):
+            if child in kept:
+                continue
             if type(child) is QuantPoint:
                 setattr(module, name, ActivationQuantizer())
             elif type(child) is nn.Conv2d or type(child) is nn.ConvTranspose2d:
                 setattr(module, name, _quantized(child))
     return model
+
+
+def _kept_modules(model: nn.Module, names: Collection[str]) -> set[nn.Module]:
+    """The convolutions and points of the named layers."""
+    kinds = (QuantPoint, nn.Conv2d, nn.ConvTranspose2d)
+    kept: set[nn.Module] = set()
+    named = dict(model.named_modules())
+    for name in names:
+        module = named.get(name)
+        found = [] if module is None else [m for m in _quantizable(module) if isinstance(m, kinds)]
+        if not found or not isinstance(module, (*kinds, ConvUnit)):
+            close = difflib.get_close_matches(name, named, 1)
+            hint = f"did you mean {close[0]}?" if close else "edge-harmony sensitivity lists them"
+            raise UsageError(f"{type(model).__name__} has no layer {name!r} to keep in float", hint)
+        kept.update(found)
+    return kept
 
 
 def _quantizable(module: nn.Module) -> Iterator[nn.Module]:
@@ -111,12 +137,14 @@ def set_quantization(model: nn.Module, *, enabled: bool) -> None:
 
 
 def load_ranges(model: nn.Module, ranges: Mapping[str, float]) -> None:
-    """Give a prepared network the activation scales of a weights file.
+    """Give a prepared network the activation scales of a weights file; points that were kept float take none.
 
     Raises:
         ArtifactError: scales are missing, unknown or not positive.
     """
-    quantizers = {n: m for n, m in model.named_modules() if isinstance(m, ActivationQuantizer)}
+    named = dict(model.named_modules())
+    quantizers = {n: m for n, m in named.items() if isinstance(m, ActivationQuantizer)}
+    ranges = {name: scale for name, scale in ranges.items() if not isinstance(named.get(name), QuantPoint)}
     if set(quantizers) != set(ranges):
         odd = sorted(set(quantizers) ^ set(ranges))
         raise ArtifactError(f"activation ranges do not fit the network (first: {odd[0]})", "train or calibrate again")

@@ -20,7 +20,7 @@ def build_unsigned(source: Path, output: Path, **options: Any) -> Path:
     Args:
         source: weights file.
         output: folder.
-        options: ``model``, ``precision``, ``size``, ``opset`` of
+        options: ``model``, ``precision``, ``size``, ``opset``, ``keep_float`` of
             :func:`edge_harmony.backends.onnx.export.export_onnx`.
 
     Raises:

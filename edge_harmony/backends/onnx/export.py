@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from torch import nn
 from edge_harmony.artifact import IOSpec, Manifest, artifact_name, atomic_write, make_folder, sha256_of, write_manifest
 from edge_harmony.backends.onnx.flavour import to_unsigned, unshare_zero_points
 from edge_harmony.backends.onnx.half import to_half
-from edge_harmony.errors import ArtifactError, CapabilityError
+from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.state import Weights, read_weights, restore
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
@@ -44,6 +44,7 @@ def export_onnx(
     size: tuple[int, int] = (256, 256),
     opset: int = DEFAULT_OPSET,
     dynamic_batch: bool = True,
+    keep_float: Collection[str] = (),
 ) -> Path:
     """Export a network and write ``<name>-<HxW>-<precision>.onnx`` with its manifest.
 
@@ -57,6 +58,7 @@ def export_onnx(
         size: working size (height, width).
         opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
         dynamic_batch: leave the batch size open.
+        keep_float: layers of an ``int8`` network that stay float, see :mod:`edge_harmony.quantization.sensitivity`.
 
     Returns:
         The path of the model.
@@ -66,7 +68,7 @@ def export_onnx(
         CapabilityError: the network cannot be quantized, or the exporter fails on it.
     """
     weights = read_weights(weights_path)
-    model = exportable(name, weights, precision)
+    model = exportable(name, weights, precision, keep_float)
     proto = trace(model, size, opset=opset, dynamic_batch=dynamic_batch)
     if precision == "fp16":
         proto = to_half(proto)
@@ -82,6 +84,7 @@ def export_onnx(
         "io": spec.model_dump(mode="json"),
         "weights_sha256": sha256_of(weights_path),
         "recipe_sha256": weights.recipe_sha256,
+        "float_layers": sorted(keep_float),
     }
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
@@ -100,9 +103,11 @@ def export_onnx(
     return path
 
 
-def exportable(name: str, weights: Weights, precision: str) -> nn.Module:
+def exportable(name: str, weights: Weights, precision: str, keep_float: Collection[str] = ()) -> nn.Module:
     """A network ready to be traced: float, or with its weights as levels and decomposed Q/DQ operators."""
     model = restore(name, weights)
+    if keep_float and precision != "int8":
+        raise UsageError(f"{precision} has no layers to keep in float", "export int8, or leave --keep-float out")
     if precision in ("fp32", "fp16"):
         return model
     if precision != "int8":
@@ -112,7 +117,7 @@ def exportable(name: str, weights: Weights, precision: str) -> nn.Module:
         raise ArtifactError(
             f"these weights of {name} have no activation ranges", "train a quantized stage, or use fp32"
         )
-    load_ranges(prepare_qat(model), weights.ranges)
+    load_ranges(prepare_qat(model, keep_float), weights.ranges)
     for module in model.modules():
         if isinstance(module, ActivationQuantizer):
             module.export_scale = float(module.scale)

@@ -1,0 +1,204 @@
+"""Which layers lose quality in 8 bits, and the cheapest set of them to keep in float for a given accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from edge_harmony.errors import InputError
+from edge_harmony.metrics import psnr_of
+from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.layers.conv_unit import ConvUnit
+from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
+from edge_harmony.quantization.prepare import set_quantization
+
+Inputs = Sequence[tuple[Tensor, Tensor]]
+"""``(composite (N, 3, H, W), mask (N, 1, H, W))`` in [0, 1]."""
+
+_CONVOLUTIONS = (QuantizedConv2d, QuantizedConvTranspose2d)
+_TRIED = 8
+"""How many of the most promising layers are tried before one is given up to float."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that can stay float: a unit of convolution, activation and quantization point, or one of these alone.
+
+    Attributes:
+        name: of the module in the network.
+        psnr: dB of the foreground against the float network when only this layer is quantized.
+        flops: of the convolutions that would leave integer arithmetic with it, for one picture at the given size.
+    """
+
+    name: str
+    psnr: float
+    flops: int
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Layers to keep in float.
+
+    Attributes:
+        keep: their names; empty if none need to be.
+        psnr: dB of the foreground against the float network with them in float.
+        all_quantized: the same with every layer quantized.
+        flops: share of the network's convolutions that leaves integer arithmetic.
+    """
+
+    keep: tuple[str, ...]
+    psnr: float
+    all_quantized: float
+    flops: float
+
+
+def layer_names(model: nn.Module) -> list[str]:
+    """Names of the layers of a prepared network that can stay float, in its order."""
+    return list(_layers(model))
+
+
+def rank(model: nn.Module, inputs: Inputs, advance: Callable[[], None] | None = None) -> list[Layer]:
+    """Quantize one layer at a time; the worst comes first.
+
+    Args:
+        model: prepared, with ranges.
+        inputs: pictures at the working size.
+        advance: called after each layer.
+
+    Raises:
+        InputError: no picture has a foreground.
+    """
+    reference = _Reference(model, inputs)
+    costs = _costs(model, inputs[0])
+    rows = []
+    for name, modules in _layers(model).items():
+        set_quantization(model, enabled=False)
+        _switch(modules, enabled=True)
+        rows.append(Layer(name, reference.psnr(), costs[name]))
+        if advance is not None:
+            advance()
+    set_quantization(model, enabled=True)
+    return sorted(rows, key=lambda layer: layer.psnr)
+
+
+def propose(model: nn.Module, inputs: Inputs, least: float, ranked: Sequence[Layer]) -> Proposal:
+    """The cheapest layers to keep in float so that the result stays within ``least`` dB of the float network.
+
+    Greedy: as long as the budget is not met, of the layers with the largest error per operation the one goes to float
+    that helps most per operation. Every step is measured on the whole network, not added up.
+
+    Args:
+        model: prepared, with ranges.
+        inputs: pictures at the working size.
+        least: dB of the foreground's PSNR against the float network.
+        ranked: what :func:`rank` returned.
+    """
+    reference = _Reference(model, inputs)
+    layers = _layers(model)
+    whole = max(1, _total(model, inputs[0]))
+    set_quantization(model, enabled=True)
+    now = start = reference.psnr()
+    keep: list[Layer] = []
+    left = sorted(ranked, key=lambda layer: -_error(layer.psnr) / (layer.flops + whole / 1000))
+    while now < least and left:
+        gains = []
+        for layer in left[:_TRIED]:
+            _switch(layers[layer.name], enabled=False)
+            after = reference.psnr()
+            _switch(layers[layer.name], enabled=True)
+            gains.append(((_error(now) - _error(after)) / (layer.flops + whole / 1000), after, layer))
+        _, now, best = max(gains, key=lambda item: item[0])
+        _switch(layers[best.name], enabled=False)
+        keep.append(best)
+        left.remove(best)
+    set_quantization(model, enabled=True)
+    share = min(1.0, sum(layer.flops for layer in keep) / whole)
+    return Proposal(tuple(layer.name for layer in keep), now, start, share)
+
+
+def _error(psnr: float) -> float:
+    return float(10 ** (-psnr / 10))
+
+
+def _layers(model: nn.Module) -> dict[str, list[nn.Module]]:
+    units = {name: module for name, module in model.named_modules() if isinstance(module, ConvUnit)}
+    layers: dict[str, list[nn.Module]] = {}
+    for name, module in model.named_modules():
+        if not isinstance(module, (*_CONVOLUTIONS, ActivationQuantizer)):
+            continue
+        owner = name.rpartition(".")[0]
+        layers.setdefault(owner if owner in units else name, []).append(module)
+    return layers
+
+
+def _switch(modules: Sequence[nn.Module], *, enabled: bool) -> None:
+    for module in modules:
+        module.enabled = enabled  # type: ignore[assignment]
+
+
+class _Reference:
+    """The float network's results, to measure against."""
+
+    def __init__(self, model: nn.Module, inputs: Inputs) -> None:
+        self.model = model.eval()
+        self.inputs = [(c, m) for c, m in inputs if bool((m > 0).any())]
+        if not self.inputs:
+            raise InputError("no picture has a foreground", "give pictures with masks that are not empty")
+        set_quantization(model, enabled=False)
+        self.results = self._run()
+
+    @torch.inference_mode()
+    def _run(self) -> list[Tensor]:
+        kind = str(self.model.output)
+        return [apply_coarse(c, m, self.model(c, m), kind).clamp(0, 1) for c, m in self.inputs]
+
+    def psnr(self) -> float:
+        """dB of the foreground, from the mean squared error over all pictures; at most 99."""
+        total, count = 0.0, 0.0
+        for ours, theirs, (_, mask) in zip(self._run(), self.results, self.inputs, strict=True):
+            inside = (mask > 0).expand_as(ours)
+            total += float((ours - theirs)[inside].square().sum())
+            count += float(inside.sum())
+        return min(99.0, psnr_of(255.0**2 * total / count))
+
+
+@torch.inference_mode()
+def _costs(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> dict[str, int]:
+    """Per layer the operations of its own convolution, or of those that read its point, for one picture."""
+    owner = {id(module): name for name, modules in _layers(model).items() for module in modules}
+    costs = dict.fromkeys(owner.values(), 0)
+    made: dict[int, str] = {}
+    alive: list[Tensor] = []
+
+    def after(module: nn.Module, given: tuple[Any, ...], result: Tensor) -> None:
+        name = owner[id(module)]
+        if isinstance(module, ActivationQuantizer):
+            made[id(result)] = name
+            alive.append(result)  # an id is a tensor's own only as long as it lives
+            return
+        flops = 2 * module.weight[0].numel() * result.numel() // len(result)  # type: ignore[union-attr, index]
+        costs[name] += flops
+        source = made.get(id(given[0]))
+        if source is not None and source != name and isinstance(model.get_submodule(source), ActivationQuantizer):
+            costs[source] += flops
+
+    hooks = [m.register_forward_hook(after) for m in model.modules() if id(m) in owner]
+    set_quantization(model, enabled=True)
+    try:
+        model(inputs[0][:1], inputs[1][:1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return costs
+
+
+@torch.inference_mode()
+def _total(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        model(inputs[0][:1], inputs[1][:1])
+    return int(counter.get_total_flops())
