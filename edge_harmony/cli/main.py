@@ -9,6 +9,7 @@ import typer
 
 import edge_harmony
 from edge_harmony.cli.calibrate import calibrate
+from edge_harmony.cli.check import check
 from edge_harmony.cli.compare import compare
 from edge_harmony.cli.console import err, log_to_stderr
 from edge_harmony.cli.doctor import doctor
@@ -38,6 +39,7 @@ app.command()(train)
 app.command()(calibrate)
 app.command()(sensitivity)
 app.command()(export)
+app.command()(check)
 app.command()(compare)
 app.command("import")(import_checkpoint)
 app.command()(models)

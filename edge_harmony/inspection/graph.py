@@ -1,0 +1,103 @@
+"""An ONNX graph with its constants, types, producers and consumers at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from edge_harmony.errors import ArtifactError, UsageError
+
+CONVERTERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
+"""What changes the type of a tensor and computes nothing else."""
+
+BOOKKEEPING = frozenset({"Constant", "Shape", "Gather", "Unsqueeze", "Squeeze", "Slice", "Reshape", "Identity", "Size"})
+"""What moves numbers or handles sizes."""
+
+
+@dataclass
+class Graph:
+    """A graph, indexed.
+
+    Attributes:
+        model: the file.
+        nodes: in topological order, named.
+        constants: initializers and constant nodes by name.
+        types: element type of every tensor that type inference found.
+        producer: node that makes a tensor.
+        consumers: nodes that read a tensor.
+    """
+
+    model: ModelProto
+    nodes: list[NodeProto] = field(default_factory=list)
+    constants: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    types: dict[str, int] = field(default_factory=dict)
+    producer: dict[str, NodeProto] = field(default_factory=dict)
+    consumers: dict[str, list[NodeProto]] = field(default_factory=dict)
+
+    @property
+    def opset(self) -> int:
+        """Version of the ai.onnx operators."""
+        return next((entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+    def source(self, name: str) -> NodeProto | None:
+        """The node that computes a tensor, seen through casts and quantization."""
+        node = self.producer.get(name)
+        while node is not None and node.op_type in CONVERTERS:
+            node = self.producer.get(node.input[0])
+        return node
+
+    def is_quantized(self, name: str) -> bool:
+        """Whether a tensor comes out of a DequantizeLinear."""
+        node = self.producer.get(name)
+        return node is not None and node.op_type == "DequantizeLinear"
+
+    def is_requantized(self, name: str) -> bool:
+        """Whether a tensor goes into QuantizeLinear and nowhere else."""
+        readers = self.consumers.get(name, [])
+        return bool(readers) and all(node.op_type == "QuantizeLinear" for node in readers)
+
+
+def read_graph(path: Path) -> Graph:
+    """Read and index an ONNX file.
+
+    Raises:
+        UsageError: there is no such file.
+        ArtifactError: it is damaged or not ONNX.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", "check the path")
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+        inferred = onnx.shape_inference.infer_shapes(model)
+    except Exception as error:  # protobuf, the checker and the inference raise kinds of their own
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ArtifactError(f"{path} is no usable ONNX file ({first})", "export it again") from None
+    return index(model, inferred)
+
+
+def index(model: ModelProto, inferred: ModelProto | None = None) -> Graph:
+    """Index a model; ``inferred`` is the same model with the types of its tensors."""
+    graph = Graph(model)
+    for tensor in model.graph.initializer:
+        graph.constants[tensor.name] = numpy_helper.to_array(tensor)
+        graph.types[tensor.name] = tensor.data_type
+    typed = (inferred or onnx.shape_inference.infer_shapes(model)).graph
+    for value in (*typed.input, *typed.value_info, *typed.output):
+        graph.types[value.name] = value.type.tensor_type.elem_type
+    for number, node in enumerate(model.graph.node):
+        if not node.name:
+            node.name = f"{node.op_type}_{number}"
+        if node.op_type == "Constant" and node.attribute[0].HasField("t"):
+            graph.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+        graph.nodes.append(node)
+        for name in node.output:
+            graph.producer[name] = node
+        for name in dict.fromkeys(node.input):
+            graph.consumers.setdefault(name, []).append(node)
+    return graph

@@ -1,0 +1,32 @@
+"""What ONNX Runtime really makes of a file: the operators of its optimized graph."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import onnx
+import onnxruntime
+
+from edge_harmony.errors import ArtifactError
+
+
+def placed_operators(path: Path) -> dict[str, int]:
+    """Operators of the graph after ONNX Runtime's optimizations on this machine's CPU, most frequent first.
+
+    Raises:
+        ArtifactError: ONNX Runtime does not take the file.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        options.optimized_model_filepath = str(optimized)
+        try:
+            onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
+            first = str(error).splitlines()[0]
+            raise ArtifactError(f"ONNX Runtime does not take {path} ({first})", "export it again") from None
+        counts = Counter(node.op_type for node in onnx.load(optimized).graph.node)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
