@@ -6,6 +6,8 @@ Inference", CVPR 2018, with zero points of 0 as TensorRT demands (NVIDIA, "Worki
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.ao.quantization.fx import _decomposed  # noqa: F401  (registers torch.ops.quantized_decomposed)
@@ -18,7 +20,8 @@ _SMALLEST_SCALE = 1e-8
 class ActivationQuantizer(nn.Module):
     """Quantize and dequantize an activation with one scale.
 
-    In training mode the scale follows the largest magnitude by a moving average; in evaluation mode it stands still.
+    In training mode the scale follows the largest magnitude by a moving average, or is learned (:meth:`learn`); in
+    evaluation mode it stands still.
     ``export`` switches to the decomposed quantize/dequantize operators that the ONNX and Core ML converters know.
 
     Args:
@@ -31,6 +34,7 @@ class ActivationQuantizer(nn.Module):
     def __init__(self, scale: float = 0.0, momentum: float = 0.02) -> None:
         super().__init__()
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.log_scale: nn.Parameter | None = None
         self.momentum = momentum
         self.enabled = True
         self.export_scale: float | None = None
@@ -45,10 +49,26 @@ class ActivationQuantizer(nn.Module):
             levels = operators.quantize_per_tensor(x, self.export_scale, 0, low, high, torch.int8)
             result: Tensor = operators.dequantize_per_tensor(levels, self.export_scale, 0, low, high, torch.int8)
             return result
+        if self.training and self.log_scale is not None:
+            step = self.log_scale.exp()
+            with torch.no_grad():
+                self.scale.copy_(step)
+            # LSQ scales the gradient of a step by 1 / sqrt(values * levels), per sample here
+            factor = 1 / math.sqrt(x[0].numel() * high)
+            zero_point = torch.zeros(1, device=x.device)
+            return torch._fake_quantize_learnable_per_tensor_affine(x, step.view(1), zero_point, low, high, factor)
         if self.training:
             self.observe(x, self.momentum)
         zero = torch.zeros((), dtype=torch.int32, device=x.device)
         return torch.fake_quantize_per_tensor_affine(x, self.scale, zero, low, high)
+
+    def learn(self) -> None:
+        """Train the scale by gradient descent from where it stands, in the logarithm so that it stays positive.
+
+        Esser et al., "Learned Step Size Quantization", ICLR 2020; the logarithm is that of Jain et al., "Trained
+        Quantization Thresholds", MLSys 2020.
+        """
+        self.log_scale = nn.Parameter(self.scale.detach().clamp_min(_SMALLEST_SCALE).log())
 
     @torch.no_grad()
     def observe(self, x: Tensor, momentum: float) -> None:

@@ -136,6 +136,13 @@ def set_quantization(model: nn.Module, *, enabled: bool) -> None:
             module.enabled = enabled
 
 
+def learn_scales(model: nn.Module) -> None:
+    """Train the activation scales of a prepared network by gradient descent."""
+    for module in model.modules():
+        if isinstance(module, ActivationQuantizer):
+            module.learn()
+
+
 def load_ranges(model: nn.Module, ranges: Mapping[str, float]) -> None:
     """Give a prepared network the activation scales of a weights file; points that were kept float take none.
 

@@ -53,6 +53,9 @@ class StageConfig(BaseModel):
     freeze: float = Field(1.0, ge=0, le=1, description="share after which norms and ranges keep their statistics")
     loss_stride: Literal[1, 2, 4] = Field(1, description="the loss is taken at 1/stride of the input's size")
     quantize: bool = Field(False, description="fold norms and train with fake quantization")
+    scales: Literal["observed", "learned"] = Field(
+        "observed", description="activation scales follow the largest magnitude, or are trained (LSQ)"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> StageConfig:

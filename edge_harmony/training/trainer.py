@@ -28,7 +28,7 @@ from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.state import load_model, save_weights
 from edge_harmony.quantization.fake_quant import ActivationQuantizer
-from edge_harmony.quantization.prepare import observe_with, prepare_qat
+from edge_harmony.quantization.prepare import learn_scales, observe_with, prepare_qat
 from edge_harmony.training.checkpoint import Position, read_checkpoint, save_checkpoint
 from edge_harmony.training.contrast import sampled_contrast
 from edge_harmony.training.dataset import PictureStore, Sample, open_store, split_samples
@@ -163,6 +163,8 @@ class Trainer:
             self.model.eval()
             batches = [self._batch(stage, k * stage.batch) for k in range(_CALIBRATION_BATCHES)]
             observe_with(self.model, [(batch.composite, batch.mask) for batch in batches])
+        if stage.scales == "learned":
+            learn_scales(self.model)
 
     def _store(self, stage: StageConfig) -> PictureStore:
         side = math.ceil(stage.size * STORE_MARGIN)

@@ -145,6 +145,20 @@ def test_networks_of_papers_are_quantized_with_their_float_islands(tmp_path, nam
     assert np.abs(exported - result.numpy()).mean() < 0.02
 
 
+def test_learned_scales_have_the_gradient_of_lsq():
+    quantizer = ActivationQuantizer(scale=0.1).train()
+    quantizer.learn()
+    x = torch.tensor([[0.26, -3.0, 40.0, -40.0]])
+    quantizer(x).sum().backward()
+    levels = x.numpy()[0] / np.float32(0.1)
+    inside = (levels > -128) & (levels < 127)
+    expected = np.where(inside, np.rint(levels) - levels, np.clip(levels, -128, 127)).sum() / np.sqrt(4 * 127)
+    assert quantizer.log_scale.grad.item() == pytest.approx(0.1 * expected, rel=1e-3)  # of the logarithm
+    before = quantizer.eval()(x)
+    assert_allclose(before, np.clip(np.rint(levels), -128, 127)[None] * np.float32(0.1), atol=1e-5)
+    assert activation_ranges(quantizer) == {"": pytest.approx(0.1)}
+
+
 def test_transposed_convolutions_are_rounded_per_tensor():
     layer = QuantizedConvTranspose2d(3, 4, 4, 2, 1)
     weight = layer.weight.detach().numpy()

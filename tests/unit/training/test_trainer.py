@@ -89,6 +89,26 @@ def test_a_killed_and_resumed_run_gives_the_same_weights(mini_root, tmp_path, im
     assert (tmp_path / "parts" / "log.csv").read_text() == (tmp_path / "whole" / "log.csv").read_text()
 
 
+def test_learned_scales_move_and_resume_to_the_same_weights(mini_root, tmp_path):
+    base = recipe(mini_root)
+    learned = base.stages[1].model_copy(update={"scales": "learned", "learning_rate": 1e-3, "freeze": 1.0})
+    changed = recipe(mini_root, stages=(base.stages[0], learned))
+    whole = Trainer(changed, tmp_path / "whole", WORLD)
+    whole.run()
+    with pytest.raises(Killed):
+        killed_after(72)(changed, tmp_path / "parts", WORLD).run()
+    resumed = Trainer(changed, tmp_path / "parts", WORLD)
+    resumed.run(resume=True)
+    ranges = read_weights(whole.weights).ranges
+    assert read_weights(resumed.weights).ranges == ranges
+    observed = Trainer(base, tmp_path / "observed", WORLD)
+    observed.run()
+    assert read_weights(observed.weights).ranges.keys() == ranges.keys()
+    assert read_weights(observed.weights).ranges != ranges
+    assert all(scale > 0 for scale in ranges.values())
+    restore("edge-n", read_weights(whole.weights))
+
+
 def test_files_of_a_run(mini_root, tmp_path):
     seen = []
     trainer = Trainer(recipe(mini_root), tmp_path, WORLD, seen.append)
