@@ -12,10 +12,12 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import openvino
 import torch
 from measuring import interleave, quartiles
 
@@ -24,8 +26,8 @@ from edge_harmony.apply import apply_grid
 from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.doctor import examine
-from edge_harmony.models.registry import build_model, bundled_weights
-from edge_harmony.models.state import save_weights
+from edge_harmony.models.registry import MODELS, build_model, weights_folder
+from edge_harmony.models.state import read_weights, save_weights
 from edge_harmony.pipeline import harmonize_pixels
 
 BASELINE = "hdnet-lite fp32 pytorch"
@@ -33,22 +35,28 @@ SIZES = {"1920x1080": (1080, 1920), "4272x2848": (2848, 4272)}
 
 
 def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
-    """One call each at 256 x 256, batch 1. HDNet-lite has random weights: its time does not depend on them."""
+    """One call each at 256 x 256, batch 1: shipped weights on every runtime in every precision, and HDNet-lite.
+
+    HDNet-lite has random weights where none are shipped: its time does not depend on them.
+    """
     torch.manual_seed(0)
-    lite = folder / "hdnet-lite.safetensors"
-    save_weights(lite, build_model("hdnet-lite"), name="hdnet-lite")
+    weights = {name: path for name in MODELS if (path := weights_folder() / f"{name}.safetensors").is_file()}
+    if "hdnet-lite" not in weights:
+        weights["hdnet-lite"] = folder / "hdnet-lite.safetensors"
+        save_weights(weights["hdnet-lite"], build_model("hdnet-lite"), name="hdnet-lite")
     rng = np.random.default_rng(0)
     composite = rng.random((1, 3, 256, 256), dtype=np.float32)
     mask = np.zeros((1, 1, 256, 256), np.float32)
     mask[..., 64:192, 64:192] = 1
     calls: dict[str, Callable[[], object]] = {}
-    for model, weights in (("edge-s", bundled_weights("edge-s")), ("hdnet-lite", lite)):
-        runner = get_backend("pytorch").load(LoadRequest(model, "fp32", weights=weights, threads=threads))
+    for model, path in weights.items():
+        runner = get_backend("pytorch").load(LoadRequest(model, "fp32", weights=path, threads=threads))
         calls[f"{model} fp32 pytorch"] = lambda r=runner: r.infer(composite, mask)
-        for precision in ("fp32", "int8") if model == "edge-s" else ("fp32",):
-            path = get_backend("onnxruntime").build(weights, folder, model=model, precision=precision)
-            runner = get_backend("onnxruntime").load(LoadRequest(model, precision, artifact=path, threads=threads))
-            calls[f"{model} {precision} onnxruntime"] = lambda r=runner: r.infer(composite, mask)
+        precisions = ("fp32", "fp16", "int8") if read_weights(path).ranges else ("fp32",)
+        for name, precision in product(("onnxruntime", "openvino"), precisions):
+            artifact = get_backend(name).build(path, folder / name, model=model, precision=precision)
+            runner = get_backend(name).load(LoadRequest(model, precision, artifact=artifact, threads=threads))
+            calls[f"{model} {precision} {name}"] = lambda r=runner: r.infer(composite, mask)
     return calls
 
 
@@ -99,7 +107,12 @@ def main() -> None:
     result = {
         "version": edge_harmony.__version__,
         "machine": examine()["machine"],
-        "versions": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
+        "versions": {
+            "torch": torch.__version__,
+            "onnxruntime": onnxruntime.__version__,
+            "openvino": openvino.__version__.split("-")[0],
+            "numpy": np.__version__,
+        },
         "threads": arguments.threads,
         "rounds": arguments.rounds,
         "network": network_rows(network),

@@ -62,23 +62,32 @@ def foreground_mse(result: NDArray[Any], real: NDArray[Any], mask: NDArray[np.fl
     return float((error * mask).sum(dtype=np.float64) / (3 * total))
 
 
-def ssim(result: NDArray[Any], real: NDArray[Any]) -> float:
-    """Structural similarity (Wang et al., 2004), mean over channels and pixels.
+def ssim(
+    result: NDArray[Any], real: NDArray[Any], mask: NDArray[np.floating[Any]] | None = None
+) -> tuple[float, float]:
+    """SSIM and fSSIM: structural similarity (Wang et al., 2004) over the picture, and over the foreground.
 
     Gaussian weights of sigma 1.5 in an 11 x 11 window, K1 = 0.01, K2 = 0.03, population covariance, borders of
     half a window left out; the same as scikit-image's ``structural_similarity(gaussian_weights=True,
-    sigma=1.5, use_sample_covariance=False, data_range=255)``. NaN for pictures smaller than the window.
+    sigma=1.5, use_sample_covariance=False, data_range=255)``.
+
+    Args:
+        result: ``(H, W, 3)``.
+        real: ``(H, W, 3)``.
+        mask: ``(H, W)`` in [0, 1], the weight of every pixel in fSSIM; None for all of them.
+
+    Returns:
+        Means over channels and pixels. NaN for pictures smaller than the window; fSSIM also where the mask is empty.
     """
-    return float(_ssim_map(result, real).mean()) if min(result.shape[:2]) >= _WINDOW else math.nan
-
-
-def foreground_ssim(result: NDArray[Any], real: NDArray[Any], mask: NDArray[np.floating[Any]]) -> float:
-    """fSSIM: the mean of :func:`ssim`'s map over the foreground; NaN where nothing of it is left."""
     if min(result.shape[:2]) < _WINDOW:
-        return math.nan
+        return math.nan, math.nan
+    values = _ssim_map(result, real).mean(2)
+    whole = float(values.mean())
+    if mask is None:
+        return whole, whole
     weight = mask[_HALF:-_HALF, _HALF:-_HALF].astype(np.float64)
     total = float(weight.sum())
-    return float((_ssim_map(result, real).mean(2) * weight).sum() / total) if total else math.nan
+    return whole, float((values * weight).sum() / total) if total else math.nan
 
 
 def _ssim_map(result: NDArray[Any], real: NDArray[Any]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_harmony.errors import UsageError
-from edge_harmony.metrics import PEAK, Scores, foreground_mse, foreground_ssim, mse, psnr_of, ssim
+from edge_harmony.metrics import PEAK, Scores, foreground_mse, mse, psnr_of, ssim
 
 Peak = Literal["255", "target", "range"]
 _FLOAT_EPSILON = 1e-6
@@ -88,13 +88,14 @@ class Protocol:
             result = real + weight[..., None] * (result - real)
         else:
             error = mse(result, real)
+        structure, foreground_structure = ssim(result, real, weight)
         return Scores(
             psnr=psnr_of(error if self.rounded else error + _FLOAT_EPSILON, self._peak(result, real)),
             mse=error,
             fmse=foreground,
             fpsnr=psnr_of(foreground),
-            ssim=ssim(result, real),
-            fssim=foreground_ssim(result, real, weight),
+            ssim=structure,
+            fssim=foreground_structure,
         )
 
     def _peak(self, result: NDArray[Any], real: NDArray[Any]) -> float:

@@ -58,7 +58,8 @@ class EdgeNet(nn.Module):
             ``"bilateral"``, an affine grid of 8 levels of lightness, sliced at 1/4 within the network.
         stride: where the decoder ends: 2, 4, 8 or 16; 32 predicts one transform for the whole foreground.
         bottleneck: layers at 1/32 by which foreground and background exchange information, in their order.
-        decoder: the layer that does so after every step of the decoder; empty for none.
+        decoder: the layer that does so after the steps of the decoder; empty for none.
+        finest_exchange: the finest stride at which the decoder's does: statistics cost more the finer they are.
         norm: of the convolutions; ``"instance"`` cannot be quantized.
         centred: predict offsets about the foreground's mean colour.
         relative: give the composite relative to the background, besides the composite itself.
@@ -74,6 +75,7 @@ class EdgeNet(nn.Module):
         stride: Literal[2, 4, 8, 16, 32] = 8,
         bottleneck: tuple[Exchange, ...] = ("modulation",),
         decoder: Exchange | Literal[""] = "modulation",
+        finest_exchange: Literal[2, 4, 8, 16, 32] = 2,
         norm: Norm = "batch",
         centred: bool = True,
         relative: bool = True,
@@ -112,7 +114,7 @@ class EdgeNet(nn.Module):
             self.lateral.append(ConvUnit(widths[coarse], widths[fine], kernel=1, relu=False, norm=norm))
             self.quantize_sum.append(QuantPoint())
             self.merge.append(ConvUnit(widths[fine], widths[fine], norm=norm))
-            if decoder:
+            if decoder and 2 << fine >= finest_exchange:
                 self.match.append(_exchange(decoder, widths[fine], context, hidden))
                 self.quantize_matched.append(QuantPoint())
         channels = {
@@ -151,7 +153,7 @@ class EdgeNet(nn.Module):
             x = F.interpolate(lateral(x), size=skip.shape[-2:], mode="bilinear", align_corners=False)
             x = lateral.point(x)  # the range before upsampling holds after it: one scale, and the resize stays integer
             x = merge(self.quantize_sum[k](x + skip))
-            if len(self.match):
+            if k < len(self.match):
                 x = self.quantize_matched[k](_run(self.match[k], x, mask, context, skip))
         return self._transform(self.head(x), composite, mask, mean_f)
 

@@ -50,6 +50,7 @@ OPTIONS = [
     *({"stride": stride} for stride in (2, 4, 16, 32)),
     {"transform": "difference", "stride": 2},
     {"transform": "gain", "stride": 4},
+    {"transform": "gain", "stride": 2, "finest_exchange": 8},
     {"transform": "difference", "stride": 32},
     {"transform": "bilateral", "stride": 16},
     {"norm": "instance"},
@@ -70,6 +71,12 @@ def test_edge_gives_finite_transforms_for_any_mask(options):
         assert torch.isfinite(result).all()
     with pytest.raises(ValueError, match="multiples of 32"):
         model(torch.rand(1, 3, 60, 64), torch.rand(1, 1, 60, 64))
+
+
+def test_the_decoder_exchanges_at_coarse_levels_only_where_asked():
+    assert len(EdgeNet(stride=2).match) == 4
+    assert len(EdgeNet(stride=2, finest_exchange=4).match) == 3
+    assert len(EdgeNet(stride=2, finest_exchange=32).match) == 0
 
 
 @pytest.mark.parametrize("wrong", [{"stride": 3}, {"transform": "rgb"}, {"decoder": "other"}, {"norm": "layer"}])
