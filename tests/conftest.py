@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from edge_harmony.backends.onnx.export import export_onnx
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.state import save_weights
@@ -86,3 +87,12 @@ def edge_weights(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "edge-n.safetensors"
     save_weights(path, model, name="edge-n", options=options)
     return path
+
+
+@pytest.fixture(scope="session")
+def exported(edge_weights, tmp_path_factory) -> dict[str, Path]:
+    """ONNX files of these weights: ``fp32``, ``fp16``, ``int8`` (unsigned) and ``signed``."""
+    folder = tmp_path_factory.mktemp("onnx")
+    files = {p: export_onnx("edge-n", edge_weights, folder, precision=p) for p in ("fp32", "fp16", "int8")}
+    files["signed"] = export_onnx("edge-n", edge_weights, folder / "signed", precision="int8", flavour="signed")
+    return files

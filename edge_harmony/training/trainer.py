@@ -22,18 +22,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from edge_harmony.artifact import atomic_write, make_folder, write_json
 from edge_harmony.data.synthesis import Batch, synthesize
-from edge_harmony.errors import CapabilityError, TrainingError
-from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.errors import TrainingError
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import load_model, save_weights
+from edge_harmony.models.state import save_weights
 from edge_harmony.quantization.fake_quant import ActivationQuantizer
 from edge_harmony.quantization.prepare import learn_scales, observe_with, prepare_qat
 from edge_harmony.training.checkpoint import Position, read_checkpoint, save_checkpoint
-from edge_harmony.training.contrast import sampled_contrast
 from edge_harmony.training.dataset import PictureStore, Sample, open_store, split_samples
 from edge_harmony.training.distributed import World
-from edge_harmony.training.losses import colour_pyramid, foreground_mse
+from edge_harmony.training.objective import Objective
 from edge_harmony.training.recipe import Recipe, StageConfig
 from edge_harmony.training.validation import validate
 
@@ -92,10 +90,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.model = build_model(recipe.model.name, **recipe.model.options)
         self.model.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        contrast = recipe.contrastive
-        if contrast.weight and contrast.features == "encoder" and not hasattr(self.model, "style_features"):
-            raise CapabilityError(f"{recipe.model.name} has no style features", 'set contrastive.features = "colour"')
-        self.teacher = self._load_teacher()
+        self.objective = Objective(recipe, self.model, world.device)
         self.position = Position()
         self.average: dict[str, Tensor] = {}
         self._stores: dict[int, PictureStore] = {}
@@ -136,14 +131,6 @@ class Trainer:
             self._run_stage(stage, optimizer)
             self.model.load_state_dict(self.average)
         return self._finish()
-
-    def _load_teacher(self) -> nn.Module | None:
-        config = self.recipe.distillation
-        if config is None:
-            return None
-        teacher = load_model(config.teacher, config.weights).to(self.world.device)
-        teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return teacher.requires_grad_(requires_grad=False)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         settings = self.recipe.optimizer
@@ -204,9 +191,9 @@ class Trainer:
             autocast = recipe.amp and not stage.quantize and self.world.device.type == "cuda"
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=autocast):
                 output = parallel(batch.composite, batch.mask)
-            loss, identity = self._losses(output.float(), batch, stage, str(model.output))
+            loss, identity, contrast = self.objective(model, output.float(), batch, stage)
             optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss + self._contrast(output.float(), batch))
+            torch.autograd.backward(loss + contrast)
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
             if not bool(torch.isfinite(norm)):
                 raise TrainingError(
@@ -236,38 +223,6 @@ class Trainer:
             for module in model.modules():
                 if isinstance(module, nn.BatchNorm2d | ActivationQuantizer):
                     module.eval()
-
-    def _losses(self, output: Tensor, batch: Batch, stage: StageConfig, kind: str) -> tuple[Tensor, Tensor]:
-        """The training loss, and what it would be for the composite itself."""
-        composite, real, mask = batch.composite, batch.real, batch.mask
-        if stage.loss_stride > 1:
-            composite, real, mask = (nn.functional.avg_pool2d(x, stage.loss_stride) for x in (composite, real, mask))
-        result = apply_coarse(composite, mask, output, kind)
-        floor = self.recipe.foreground_floor
-        loss, identity = (foreground_mse(x, real, mask, floor) for x in (result, composite))
-        if self.teacher is not None and self.recipe.distillation is not None:
-            with torch.no_grad():
-                taught = self.teacher(batch.composite, batch.mask)
-                target = apply_coarse(composite, mask, taught, str(self.teacher.output))
-            loss = torch.lerp(loss, foreground_mse(result, target, mask, floor), self.recipe.distillation.share)
-        return loss, identity
-
-    def _contrast(self, output: Tensor, batch: Batch) -> Tensor:
-        """The weighted region-wise contrastive loss; 0 where it is off."""
-        config = self.recipe.contrastive
-        if not config.weight:
-            return output.new_zeros(())
-        result = apply_coarse(batch.composite, batch.mask, output, str(self.model.output))
-        pictures = {"output": result, "composite": batch.composite, "real": batch.real}
-
-        def features(picture: str) -> list[Tensor]:
-            image = pictures[picture]
-            if config.features == "colour":
-                return colour_pyramid(image)
-            encoded: list[Tensor] = self.model.style_features(image, batch.mask)  # type: ignore[operator]
-            return encoded
-
-        return config.weight * sampled_contrast(features, batch.mask, config)
 
     @torch.no_grad()
     def _update_average(self, model: nn.Module, steps: int) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import IOSpec, Manifest
-from edge_harmony.errors import ArtifactError, InputError
+from edge_harmony.artifact import Manifest
+from edge_harmony.backends.onnx.runner import OnnxRunner
+from edge_harmony.errors import ArtifactError
 
 # x86 CPUs without VNNI multiply unsigned by signed 8 bits with an instruction whose 16-bit sums saturate: wrong
 # numbers. This option has ONNX Runtime use unsigned by unsigned there (onnxruntime_session_options_config_keys.h);
@@ -18,7 +19,7 @@ from edge_harmony.errors import ArtifactError, InputError
 _EXACT_INT8 = ("session.x64quantprecision", "1")
 
 
-class OnnxRuntimeRunner:
+class OnnxRuntimeRunner(OnnxRunner):
     """An ONNX file on the CPU execution provider.
 
     Args:
@@ -31,6 +32,7 @@ class OnnxRuntimeRunner:
     """
 
     def __init__(self, path: Path, manifest: Manifest, threads: int = 0) -> None:
+        super().__init__(manifest)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -41,34 +43,14 @@ class OnnxRuntimeRunner:
         except Exception as error:  # ONNX Runtime's exceptions have no common base
             first = str(error).splitlines()[0]
             raise ArtifactError(f"ONNX Runtime does not take {path} ({first})", "export it again") from None
-        self._manifest = manifest
-
-    @property
-    def io_spec(self) -> IOSpec:
-        """Working size and kind of output."""
-        return self._manifest.io
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the ONNX file."""
-        return self._manifest.file_sha256
 
     def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`edge_harmony.backends.base.Runner`."""
         if self._session is None:
             raise RuntimeError("the runner is closed")
-        spec = self._manifest.io
-        expected = (spec.height, spec.width)
-        if composite.shape[2:] != expected or mask.shape[2:] != expected:
-            raise InputError(
-                f"the network takes {spec.width}x{spec.height}, got {composite.shape[3]}x{composite.shape[2]}",
-                "export it for this size",
-            )
+        self._check_size(composite, mask)
         output: NDArray[np.float32] = self._session.run(None, {"composite": composite, "mask": mask})[0]
         return output
-
-    def synchronize(self) -> None:
-        """Nothing to wait for: the CPU provider returns when it is done."""
 
     def close(self) -> None:
         """Free the session."""

@@ -17,14 +17,6 @@ from edge_harmony.models.registry import build_model
 from edge_harmony.models.state import save_weights
 
 
-@pytest.fixture(scope="module")
-def exported(edge_weights, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("onnx")
-    files = {p: export_onnx("edge-n", edge_weights, folder, precision=p) for p in ("fp32", "fp16", "int8")}
-    files["signed"] = export_onnx("edge-n", edge_weights, folder / "signed", precision="int8", flavour="signed")
-    return files
-
-
 def inputs(batch=2):
     rng = np.random.default_rng(0)
     mask = np.kron(rng.random((batch, 1, 8, 8)) > 0.5, np.ones((32, 32)))

@@ -21,14 +21,6 @@ from edge_harmony.models.state import save_weights
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 
 
-@pytest.fixture(scope="module")
-def exported(edge_weights, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("check")
-    files = {p: export_onnx("edge-n", edge_weights, folder, precision=p) for p in ("fp32", "fp16", "int8")}
-    files["signed"] = export_onnx("edge-n", edge_weights, folder / "signed", precision="int8", flavour="signed")
-    return files
-
-
 def layers(path, runtime="onnxruntime"):
     return report_layers(read_graph(path), find_runtime(runtime))
 

@@ -50,21 +50,27 @@ def test_resized_masks_keep_their_weight(size):
     assert_allclose(resize_mask(mask, size).mean((1, 2, 3)), mask.mean((1, 2, 3)), atol=0.02)
 
 
-def test_rain_matches_its_equations():
-    layer, mask = randomize(RAIN(5)), half_mask(2, 12, 10)
-    x = torch.randn(2, 5, 12, 10)
-    result = layer(x, mask).detach().numpy()
+def check_region_norm(layer, result, x, mask, reference):
+    """The foreground takes the background statistics of ``reference``, the background its own."""
     gamma_f, beta_f = layer.foreground_gamma.detach().numpy(), layer.foreground_beta.detach().numpy()
     gamma_b, beta_b = layer.background_gamma.detach().numpy(), layer.background_beta.detach().numpy()
-    for n in range(2):
+    for n in range(len(x)):
         picture, m = x[n].numpy().astype(np.float64), mask[n, 0].numpy().astype(np.float64)
         mean_f, std_f = numpy_statistics(picture, m)
         mean_b, std_b = numpy_statistics(picture, 1 - m)
-        for c in range(5):
-            restyled = (picture[c] - mean_f[c]) / std_f[c] * std_b[c] + mean_b[c]
+        mean_r, std_r = numpy_statistics(reference[n].numpy().astype(np.float64), 1 - m)
+        for c in range(x.shape[1]):
+            restyled = (picture[c] - mean_f[c]) / std_f[c] * std_r[c] + mean_r[c]
             foreground = restyled * (1 + gamma_f[c]) + beta_f[c]
             background = (picture[c] - mean_b[c]) / std_b[c] * (1 + gamma_b[c]) + beta_b[c]
-            assert_allclose(result[n, c], np.where(m > 0, foreground, background), rtol=2e-4, atol=2e-4)
+            expected = np.where(m > 0, foreground, background)
+            assert_allclose(result[n, c].detach(), expected, rtol=2e-4, atol=2e-4)
+
+
+def test_rain_matches_its_equations():
+    layer, mask = randomize(RAIN(5)), half_mask(2, 12, 10)
+    x = torch.randn(2, 5, 12, 10)
+    check_region_norm(layer, layer(x, mask), x, mask, x)
 
 
 def test_rain_gives_the_foreground_the_backgrounds_statistics():
@@ -210,19 +216,7 @@ def test_folded_units_compute_the_same(relu):
 def test_style_fusion_takes_the_style_from_the_reference():
     layer, mask = randomize(StyleFusion(4)), half_mask(2, 10, 12)
     x, reference = torch.randn(2, 4, 10, 12), torch.randn(2, 4, 10, 12) * 3 + 1
-    result = layer(x, mask, reference).detach().numpy()
-    gamma_f, beta_f = layer.foreground_gamma.detach().numpy(), layer.foreground_beta.detach().numpy()
-    gamma_b, beta_b = layer.background_gamma.detach().numpy(), layer.background_beta.detach().numpy()
-    for n in range(2):
-        picture, m = x[n].numpy().astype(np.float64), mask[n, 0].numpy().astype(np.float64)
-        mean_f, std_f = numpy_statistics(picture, m)
-        mean_b, std_b = numpy_statistics(picture, 1 - m)
-        mean_e, std_e = numpy_statistics(reference[n].numpy().astype(np.float64), 1 - m)
-        for c in range(4):
-            restyled = (picture[c] - mean_f[c]) / std_f[c] * std_e[c] + mean_e[c]
-            foreground = restyled * (1 + gamma_f[c]) + beta_f[c]
-            background = (picture[c] - mean_b[c]) / std_b[c] * (1 + gamma_b[c]) + beta_b[c]
-            assert_allclose(result[n, c], np.where(m > 0, foreground, background), rtol=2e-4, atol=2e-4)
+    check_region_norm(layer, layer(x, mask, reference), x, mask, reference)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

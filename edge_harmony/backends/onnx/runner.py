@@ -1,0 +1,42 @@
+"""What runners of ONNX files have in common: the contract in the manifest, and inputs that must fit it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.artifact import IOSpec, Manifest
+from edge_harmony.errors import InputError
+
+
+class OnnxRunner:
+    """Base of a runner of an ONNX file on the CPU.
+
+    Args:
+        manifest: of the file, verified by the caller.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
+    @property
+    def io_spec(self) -> IOSpec:
+        """Working size and kind of output."""
+        return self._manifest.io
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the ONNX file."""
+        return self._manifest.file_sha256
+
+    def synchronize(self) -> None:
+        """Nothing to wait for: CPU runtimes return when they are done."""
+
+    def _check_size(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> None:
+        spec = self._manifest.io
+        expected = (spec.height, spec.width)
+        if composite.shape[2:] != expected or mask.shape[2:] != expected:
+            raise InputError(
+                f"the network takes {spec.width}x{spec.height}, got {composite.shape[3]}x{composite.shape[2]}",
+                "export it for this size",
+            )

@@ -1,0 +1,80 @@
+"""What a training step minimizes: the foreground's error, with a teacher's result and RCL's contrast where asked."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edge_harmony.data.synthesis import Batch
+from edge_harmony.errors import CapabilityError
+from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.state import load_model
+from edge_harmony.training.contrast import sampled_contrast
+from edge_harmony.training.losses import colour_pyramid, foreground_mse
+from edge_harmony.training.recipe import Recipe, StageConfig
+
+
+class Objective:
+    """The objective of a recipe.
+
+    Args:
+        recipe: what is minimized.
+        model: the network to be trained.
+        device: where the teacher goes.
+
+    Raises:
+        CapabilityError: the contrast needs style features that the network does not have.
+        UsageError: no weights of the teacher are there.
+    """
+
+    def __init__(self, recipe: Recipe, model: nn.Module, device: torch.device) -> None:
+        self.recipe = recipe
+        contrast, distillation = recipe.contrastive, recipe.distillation
+        if contrast.weight and contrast.features == "encoder" and not hasattr(model, "style_features"):
+            raise CapabilityError(f"{recipe.model.name} has no style features", 'set contrastive.features = "colour"')
+        self.teacher: nn.Module | None = None
+        if distillation is not None:
+            teacher = load_model(distillation.teacher, distillation.weights).to(device)
+            self.teacher = teacher.requires_grad_(requires_grad=False)
+
+    def __call__(
+        self, model: nn.Module, output: Tensor, batch: Batch, stage: StageConfig
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The training loss, what it would be for the composite itself, and the weighted contrast (0 where it is off).
+
+        Args:
+            model: the network, as it stands.
+            output: what it returned for the batch, in 32 bits.
+            batch: the batch.
+            stage: at which share of the input's size the loss is taken.
+        """
+        kind = str(model.output)
+        composite, real, mask = batch.composite, batch.real, batch.mask
+        if stage.loss_stride > 1:
+            composite, real, mask = (F.avg_pool2d(x, stage.loss_stride) for x in (composite, real, mask))
+        result = apply_coarse(composite, mask, output, kind)
+        floor = self.recipe.foreground_floor
+        loss, identity = (foreground_mse(x, real, mask, floor) for x in (result, composite))
+        if self.teacher is not None and self.recipe.distillation is not None:
+            with torch.no_grad():
+                taught = self.teacher(batch.composite, batch.mask)
+                target = apply_coarse(composite, mask, taught, str(self.teacher.output))
+            loss = torch.lerp(loss, foreground_mse(result, target, mask, floor), self.recipe.distillation.share)
+        return loss, identity, self._contrast(model, output, batch)
+
+    def _contrast(self, model: nn.Module, output: Tensor, batch: Batch) -> Tensor:
+        config = self.recipe.contrastive
+        if not config.weight:
+            return output.new_zeros(())
+        result = apply_coarse(batch.composite, batch.mask, output, str(model.output))
+        pictures = {"output": result, "composite": batch.composite, "real": batch.real}
+
+        def features(picture: str) -> list[Tensor]:
+            image = pictures[picture]
+            if config.features == "colour":
+                return colour_pyramid(image)
+            encoded: list[Tensor] = model.style_features(image, batch.mask)  # type: ignore[operator]
+            return encoded
+
+        return config.weight * sampled_contrast(features, batch.mask, config)
