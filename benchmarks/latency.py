@@ -19,6 +19,7 @@ import numpy as np
 import onnxruntime
 import openvino
 import torch
+from calibrating import calibrated
 from measuring import interleave, quartiles
 
 import edge_harmony
@@ -37,6 +38,7 @@ SIZES = {"1920x1080": (1080, 1920), "4272x2848": (2848, 4272)}
 def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
     """One call each at 256 x 256, batch 1: shipped weights on every runtime in every precision, and HDNet-lite.
 
+    ``int8`` has the ranges of the weights, ``int8-calibrated`` those of a calibration after training.
     HDNet-lite has random weights where none are shipped: its time does not depend on them.
     """
     torch.manual_seed(0)
@@ -53,10 +55,14 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
         runner = get_backend("pytorch").load(LoadRequest(model, "fp32", weights=path, threads=threads))
         calls[f"{model} fp32 pytorch"] = lambda r=runner: r.infer(composite, mask)
         precisions = ("fp32", "fp16", "int8") if read_weights(path).ranges else ("fp32",)
-        for name, precision in product(("onnxruntime", "openvino"), precisions):
-            artifact = get_backend(name).build(path, folder / name, model=model, precision=precision)
+        files = [(precision, precision, path) for precision in precisions]
+        if "int8" in precisions:
+            after = calibrated(model, path, "samples-24", "mse", folder / f"{model}-calibrated")
+            files.append(("int8-calibrated", "int8", after))
+        for name, (label, precision, file) in product(("onnxruntime", "openvino"), files):
+            artifact = get_backend(name).build(file, folder / name / label, model=model, precision=precision)
             runner = get_backend(name).load(LoadRequest(model, precision, artifact=artifact, threads=threads))
-            calls[f"{model} {precision} {name}"] = lambda r=runner: r.infer(composite, mask)
+            calls[f"{model} {label} {name}"] = lambda r=runner: r.infer(composite, mask)
     return calls
 
 
@@ -64,7 +70,7 @@ def pipelines(threads: int) -> dict[str, Callable[[], object]]:
     """Prediction and apply for a foreground of a third of the frame; apply alone; a copy of the same bytes."""
     runner = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8", threads=threads))
     rng = np.random.default_rng(0)
-    grid = rng.normal(0, 0.05, (12, 32, 32)).astype(np.float32)
+    grid = rng.normal(0, 0.05, (6, 128, 128)).astype(np.float32)
     calls: dict[str, Callable[[], object]] = {}
     for name, (height, width) in SIZES.items():
         picture = rng.integers(0, 256, (height, width, 3), np.uint8)
@@ -77,11 +83,14 @@ def pipelines(threads: int) -> dict[str, Callable[[], object]]:
 
 
 def network_rows(samples: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Median milliseconds, and how many times faster than HDNet-lite in PyTorch."""
-    return {
-        name: {"median_ms": round(float(np.median(v)), 3)} | quartiles("times_faster", samples[BASELINE], v)
-        for name, v in samples.items()
-    }
+    """Median milliseconds, and how many times faster than HDNet-lite in PyTorch and than itself in FP32."""
+    rows = {}
+    for name, times in samples.items():
+        model, _, backend = name.split(" ")
+        rows[name] = {"median_ms": round(float(np.median(times)), 3)}
+        rows[name] |= quartiles("times_faster", samples[BASELINE], times)
+        rows[name] |= quartiles("times_faster_than_fp32", samples[f"{model} fp32 {backend}"], times)
+    return rows
 
 
 def pipeline_rows(samples: dict[str, list[float]]) -> dict[str, dict[str, float]]:

@@ -225,14 +225,24 @@ def _neighbours(graph: Graph, node: NodeProto) -> Iterator[NodeProto]:
 
 def broken_chains(graph: Graph) -> list[str]:
     """Where a tensor leaves 8 bits for float operators and comes back: reformats are to be expected there."""
+    members = {node.name for island in _islands(graph) for node in island}
     places = []
     for node in graph.nodes:
         if node.op_type != "DequantizeLinear" or node.input[0] in graph.constants:
             continue
-        readers = {reader.op_type for reader in graph.consumers.get(node.output[0], [])}
-        readers -= _LAYERS | CONVERTERS | BOOKKEEPING
+        readers = {reader.op_type for reader in _readers(graph, node.output[0]) if reader.name in members}
         if readers:
             source = graph.source(node.input[0])
             after = source.name if source is not None else "the input"
             places.append(f"after {after}: read in float by {', '.join(sorted(readers))}")
     return list(dict.fromkeys(places))
+
+
+def _readers(graph: Graph, name: str) -> Iterator[NodeProto]:
+    """Nodes that read a tensor, seen through bookkeeping."""
+    for reader in graph.consumers.get(name, []):
+        if reader.op_type in BOOKKEEPING:
+            for output in reader.output:
+                yield from _readers(graph, output)
+        else:
+            yield reader

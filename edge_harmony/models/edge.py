@@ -22,7 +22,7 @@ from edge_harmony.models.layers.conv_unit import ConvUnit, Norm, QuantPoint
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
 from edge_harmony.models.layers.mask_dynamics import MaskAwareGlobalDynamics
-from edge_harmony.models.layers.masks import region_mean, region_statistics
+from edge_harmony.models.layers.masks import paired_statistics, region_mean, region_statistics
 from edge_harmony.models.layers.rain import RAIN
 from edge_harmony.models.layers.region_modulation import RegionModulation
 from edge_harmony.models.layers.style_fusion import StyleFusion
@@ -140,8 +140,7 @@ class EdgeNet(nn.Module):
             other sizes.
         """
         check_size(composite, STRIDE)
-        mean_f, std_f = region_statistics(composite, mask, 1e-4)
-        mean_b, std_b = region_statistics(composite, 1 - mask, 1e-4)
+        mean_f, std_f, mean_b, std_b = paired_statistics(composite, mask, 1e-4)
         context = torch.cat([mean_f, std_f, mean_b, std_b], 1).flatten(1) * 4 - 1 if self.colour_statistics else None
         features = self._encode(composite, mask, mean_b, std_b)
         x = features[-1]

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from edge_harmony.models.layers.masks import region_statistics, resize_mask
 
+_LEVEL = 1 / 255
+
 
 def foreground_mse(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
     """Foreground-normalised MSE: ``sum(err^2) / (C max(sum M, floor))``, mean over the batch.
@@ -26,10 +28,23 @@ def foreground_mse(prediction: Tensor, real: Tensor, mask: Tensor, floor: float)
     Returns:
         A scalar.
     """
+    return _foreground_errors(prediction, real, mask, floor).mean()
+
+
+def foreground_rmse(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
+    """The root of each sample's foreground-normalised MSE, mean over the batch; arguments as :func:`foreground_mse`.
+
+    A composite that is far off weighs as much as its error, not the square of it: between the mean of fMSE and that of
+    PSNR. Errors below one level of 255 count linearly.
+    """
+    return torch.sqrt(_foreground_errors(prediction, real, mask, floor) + _LEVEL**2).mean() - _LEVEL
+
+
+def _foreground_errors(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
+    """``(N,)``."""
     pixels = mask.shape[2] * mask.shape[3]
     area = mask.sum((1, 2, 3)).clamp_min(max(floor * pixels, 1.0))
-    error = (prediction - real).square().sum((1, 2, 3)) / (prediction.shape[1] * area)
-    return error.mean()
+    return (prediction - real).square().sum((1, 2, 3)) / (prediction.shape[1] * area)
 
 
 def region_contrast(anchor: Tensor, positive: Tensor, negatives: Tensor, temperature: float = 0.07) -> Tensor:

@@ -11,7 +11,7 @@ from edge_harmony.errors import CapabilityError
 from edge_harmony.models.layers.color_transform import apply_coarse
 from edge_harmony.models.state import load_model
 from edge_harmony.training.contrast import sampled_contrast
-from edge_harmony.training.losses import colour_pyramid, foreground_mse
+from edge_harmony.training.losses import colour_pyramid, foreground_mse, foreground_rmse
 from edge_harmony.training.recipe import Recipe, StageConfig
 
 
@@ -30,6 +30,7 @@ class Objective:
 
     def __init__(self, recipe: Recipe, model: nn.Module, device: torch.device) -> None:
         self.recipe = recipe
+        self.measure = {"foreground_mse": foreground_mse, "foreground_rmse": foreground_rmse}[recipe.loss]
         contrast, distillation = recipe.contrastive, recipe.distillation
         if contrast.weight and contrast.features == "encoder" and not hasattr(model, "style_features"):
             raise CapabilityError(f"{recipe.model.name} has no style features", 'set contrastive.features = "colour"')
@@ -55,12 +56,12 @@ class Objective:
             composite, real, mask = (F.avg_pool2d(x, stage.loss_stride) for x in (composite, real, mask))
         result = apply_coarse(composite, mask, output, kind)
         floor = self.recipe.foreground_floor
-        loss, identity = (foreground_mse(x, real, mask, floor) for x in (result, composite))
+        loss, identity = (self.measure(x, real, mask, floor) for x in (result, composite))
         if self.teacher is not None and self.recipe.distillation is not None:
             with torch.no_grad():
                 taught = self.teacher(batch.composite, batch.mask)
                 target = apply_coarse(composite, mask, taught, str(self.teacher.output))
-            loss = torch.lerp(loss, foreground_mse(result, target, mask, floor), self.recipe.distillation.share)
+            loss = torch.lerp(loss, self.measure(result, target, mask, floor), self.recipe.distillation.share)
         return loss, identity, self._contrast(model, output, batch)
 
     def _contrast(self, model: nn.Module, output: Tensor, batch: Batch) -> Tensor:

@@ -116,7 +116,7 @@ class Recipe(BaseModel):
     synthesis: SynthesisConfig = SynthesisConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
-    loss: Literal["foreground_mse"] = "foreground_mse"
+    loss: Literal["foreground_mse", "foreground_rmse"] = "foreground_mse"
     contrastive: ContrastiveConfig = ContrastiveConfig()
     distillation: DistillationConfig | None = None
     foreground_floor: float = Field(

@@ -12,7 +12,7 @@ from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.config import read_toml
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.evaluation import evaluate
-from edge_harmony.models.registry import bundled_weights
+from edge_harmony.models.registry import MODELS, bundled_weights, weights_folder
 from edge_harmony.models.state import read_weights
 from edge_harmony.resources import find_resource
 from edge_harmony.training.distributed import World
@@ -22,17 +22,30 @@ from edge_harmony.training.trainer import Trainer
 pytestmark = pytest.mark.data
 
 
+SHIPPED = [name for name in MODELS if (weights_folder() / f"{name}.safetensors").is_file()]
+
+
 @pytest.mark.slow
 def test_quality_and_parity_on_the_test_split(test_data):
     samples = read_split(test_data / "lbharmony", "test")
     integer = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8"))
     scores = evaluate(integer, samples)
     assert scores["images"] == 612
+    assert scores["composite"]["psnr"] == pytest.approx(28.38, abs=0.005)
+    assert scores["composite"]["fmse"] == pytest.approx(1160.1, abs=0.05)
     assert scores["psnr"] >= scores["composite"]["psnr"] + 1.9
     assert scores["fmse"] <= 0.56 * scores["composite"]["fmse"]
     part = samples[::3]
     reference = evaluate(get_backend("pytorch").load(LoadRequest("edge-s", "fp32")), part)
     assert abs(evaluate(integer, part)["psnr"] - reference["psnr"]) < 0.15
+
+
+@pytest.mark.slow
+def test_genuine_composites_score_as_they_do_elsewhere(test_data):
+    runner = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8"))
+    scores = evaluate(runner, read_split(test_data / "iharmony4_sample", "test"))
+    assert scores["composite"]["psnr"] == pytest.approx(21.37, abs=0.005)
+    assert scores["psnr"] > scores["composite"]["psnr"]
 
 
 def test_a_large_picture_keeps_its_size_and_background_within_the_memory_limit(test_data, tmp_path):
@@ -54,8 +67,9 @@ def test_a_large_picture_keeps_its_size_and_background_within_the_memory_limit(t
     assert (result[mask > 0] != composite[mask > 0]).mean() > 0.2
 
 
-def test_the_shipped_recipe_is_the_one_that_made_the_weights(test_data, tmp_path):
-    recipe = read_toml(find_resource("recipes", "edge-s"), Recipe)
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_recipes_are_those_that_made_the_weights(test_data, tmp_path, name):
+    recipe = read_toml(find_resource("recipes", name), Recipe)
     data = recipe.data.model_copy(update={"root": test_data / "lbharmony"})
     trainer = Trainer(recipe.model_copy(update={"data": data}), tmp_path, World(0, 1, torch.device("cpu")))
-    assert trainer.recipe_sha256 == read_weights(bundled_weights("edge-s")).recipe_sha256
+    assert trainer.recipe_sha256 == read_weights(bundled_weights(name)).recipe_sha256

@@ -13,7 +13,7 @@ import typer
 
 from edge_harmony.cli.main import app
 from edge_harmony.models.registry import MODELS, weights_folder
-from tests.tables import networks_table, speed_table
+from tests.tables import TABLES
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "edge_harmony"
@@ -110,10 +110,9 @@ def between(text, name):
     return re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL).group(1)
 
 
-def test_tables_of_the_readme_are_those_of_the_cards_and_results():
-    text = (ROOT / "README.md").read_text()
-    assert between(text, "networks") == networks_table()
-    assert between(text, "speed") == speed_table()
+@pytest.mark.parametrize(("document", "name"), TABLES, ids="-".join)
+def test_tables_are_those_of_the_cards_and_results(document, name):
+    assert between((ROOT / document).read_text(), name) == TABLES[document, name]()
 
 
 def test_the_card_of_every_shipped_network_names_its_figures():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_harmony.models.layers.conv_unit import FloatIsland
-from edge_harmony.models.layers.masks import region_statistics, resize_mask
+from edge_harmony.models.layers.masks import paired_statistics, region_statistics, resize_mask
 
 
 class RegionNorm(FloatIsland):
@@ -33,8 +33,7 @@ class RegionNorm(FloatIsland):
         """Normalize ``x`` ``(N, C, H, W)``; its foreground takes the background style of ``reference``, like ``x``."""
         foreground = resize_mask(mask, x.shape[-2:], nearest=self.official)
         background = 1 - foreground
-        mean_f, std_f = region_statistics(x, foreground, self.eps)
-        mean_b, std_b = region_statistics(x, background, self.eps)
+        mean_f, std_f, mean_b, std_b = paired_statistics(x, foreground, self.eps)
         mean_r, std_r = (mean_b, std_b) if reference is x else region_statistics(reference, background, self.eps)
         if not self.official:
             has_f = foreground.sum((2, 3), keepdim=True) > 1e-3

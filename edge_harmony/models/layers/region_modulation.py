@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_harmony.models.layers.conv_unit import FloatIsland
-from edge_harmony.models.layers.masks import region_mean, region_statistics, resize_mask
+from edge_harmony.models.layers.masks import paired_statistics, region_mean, resize_mask
 
 _EPS = 1e-3
 
@@ -39,13 +39,13 @@ class RegionModulation(FloatIsland):
     def forward(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
         """Modulate ``x`` ``(N, C, H, W)`` under ``mask`` ``(N, 1, H', W')``, with ``context`` ``(N, context)``."""
         foreground = resize_mask(mask, x.shape[-2:])
-        regions = (foreground, 1 - foreground)
-        statistics = [part for region in regions for part in self._statistics(x, region)]
+        statistics: tuple[Tensor, ...]
+        if self.deviations:
+            statistics = paired_statistics(x, foreground, _EPS)
+        else:
+            statistics = tuple(region_mean(x, region, _EPS) for region in (foreground, 1 - foreground))
         vector = torch.cat(statistics, 1).flatten(1)
         if context is not None:
             vector = torch.cat([vector, context], 1)
         scale, shift = self.expand(F.relu(self.reduce(vector)))[:, :, None, None].chunk(2, 1)
         return x * (1 + scale) + shift
-
-    def _statistics(self, x: Tensor, region: Tensor) -> tuple[Tensor, ...]:
-        return region_statistics(x, region, _EPS) if self.deviations else (region_mean(x, region, _EPS),)

@@ -11,7 +11,7 @@ from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
 from edge_harmony.models.layers.mask_dynamics import MaskAwareGlobalDynamics
-from edge_harmony.models.layers.masks import pooled_background, region_statistics, resize_mask
+from edge_harmony.models.layers.masks import paired_statistics, pooled_background, region_statistics, resize_mask
 from edge_harmony.models.layers.rain import RAIN
 from edge_harmony.models.layers.region_modulation import RegionModulation
 from edge_harmony.models.layers.style_fusion import StyleFusion
@@ -34,6 +34,21 @@ def numpy_statistics(x, weight, eps=1e-5):
     mean = (x * weight).sum((1, 2)) / total
     variance = (((x - mean[:, None, None]) ** 2) * weight).sum((1, 2)) / total
     return mean, np.sqrt(variance + eps)
+
+
+@pytest.mark.parametrize("offset", [0.0, 40.0])
+def test_paired_statistics_are_those_of_both_regions(offset):
+    x = torch.randn(2, 3, 32, 40) + offset  # the second case: cancellation in mean(x x) - mean(x) mean(x)
+    mask = torch.rand(2, 1, 32, 40)
+    mask[1] = 1
+    mean_f, std_f, mean_b, std_b = paired_statistics(x, mask, 1e-3)
+    for mean, std, weight in ((mean_f, std_f, mask), (mean_b, std_b, 1 - mask)):
+        torch.testing.assert_close((mean, std), region_statistics(x, weight, 1e-3), rtol=1e-3, atol=1e-5)
+        for n in range(2):
+            expected = numpy_statistics(x[n].double().numpy(), weight[n, 0].double().numpy(), 1e-3)
+            assert_allclose(mean[n].flatten(), expected[0], rtol=1e-4, atol=1e-5)
+            assert_allclose(std[n].flatten(), expected[1], rtol=1e-3)
+    assert not mean_b[1].any()  # an empty region
 
 
 def test_region_statistics_of_a_known_region():

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from edge_harmony.errors import CapabilityError
 from edge_harmony.training.contrast import sampled_contrast
-from edge_harmony.training.losses import colour_pyramid, foreground_mse, region_contrast, region_style
+from edge_harmony.training.losses import colour_pyramid, foreground_mse, foreground_rmse, region_contrast, region_style
 from edge_harmony.training.recipe import ContrastiveConfig
 from edge_harmony.training.trainer import Trainer
 from tests.unit.training.test_trainer import WORLD, recipe
@@ -28,6 +28,18 @@ def test_loss_is_the_papers():
     expected = np.mean([np.square(prediction[k] - real[k]).sum() / (3 * max(mask[k].sum(), 40)) for k in range(2)])
     result = foreground_mse(*(torch.from_numpy(a) for a in (prediction, real, mask)), floor=0.1)
     assert result.item() == pytest.approx(expected)
+
+
+def test_the_root_is_taken_of_every_sample():
+    real, mask = torch.rand(3, 3, 16, 16), torch.ones(3, 1, 16, 16)
+    errors = torch.tensor([0.0, 0.1, 0.3])
+    prediction = (real + errors[:, None, None, None]).requires_grad_()
+    loss = foreground_rmse(prediction, real, mask, floor=0.0)
+    assert loss.item() == pytest.approx(np.mean([np.hypot(e, 1 / 255) for e in errors.tolist()]) - 1 / 255, rel=1e-4)
+    loss.backward()
+    assert torch.isfinite(prediction.grad).all()  # a perfect sample too
+    gradients = prediction.grad.abs().sum((1, 2, 3))
+    assert gradients[2] < 1.1 * gradients[1]  # MSE would give three times as much
 
 
 @pytest.mark.parametrize("temperature", [0.07, 1.0])

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 
@@ -123,6 +124,10 @@ def test_files_of_a_run(mini_root, tmp_path):
     assert weights.ranges
     assert weights.recipe_sha256 == trainer.recipe_sha256
     restore("edge-n", weights)
+    before = read_weights(trainer.float_weights)
+    assert not before.folded
+    assert not before.ranges
+    restore("edge-n", before)
     assert seen
     assert seen[0].total == 48
     assert not list(tmp_path.glob(".*"))
@@ -315,3 +320,23 @@ def test_a_recipe_without_data_says_so(tmp_path):
     text = RECIPE.format(root="x", layout="iharmony4").replace("root = 'x'\n", "")
     with pytest.raises(UsageError, match="--data"):
         Trainer(parse_toml(text, Recipe, "test"), tmp_path, WORLD)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++")
+def test_a_compiled_run_follows_the_plain_one(mini_root, tmp_path, monkeypatch):
+    parsed = recipe(mini_root)
+    options = {"widths": [4, 4, 4, 4, 4], "hidden": 4, "stride": 32}
+    stage = parsed.stages[0].model_copy(update={"freeze": 1.0})
+    model = parsed.model.model_copy(update={"options": options})
+    parsed = parsed.model_copy(update={"model": model, "stages": (stage,)})
+    asked = []
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: asked.append(model) or compile_(model))
+    runs = {}
+    for compiled in (False, True):
+        trainer = Trainer(parsed, tmp_path / str(compiled), WORLD, compiled=compiled)
+        trainer.run()
+        runs[compiled] = load_file(trainer.weights)
+        assert len(asked) == compiled
+    for name, value in runs[False].items():
+        torch.testing.assert_close(runs[True][name], value, rtol=1e-2, atol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
