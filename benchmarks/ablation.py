@@ -18,17 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
-from measuring import interleave, quartiles
+from measuring import interleave, quartiles, square_foreground
+from provenance import provenance
 from pydantic import BaseModel, ConfigDict
 from torch.utils.flop_counter import FlopCounterMode
 
-import edge_harmony
 from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.config import read_toml
-from edge_harmony.doctor import examine
 from edge_harmony.errors import CapabilityError
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.state import read_weights, restore, save_weights
@@ -102,10 +100,7 @@ def tabulate(ablation: Ablation, runs: Path, rounds: int) -> list[dict[str, Any]
     """Quality, size and latency of every trained variant."""
     rows: list[dict[str, Any]] = []
     calls: dict[str, Callable[[], object]] = {}
-    rng = np.random.default_rng(0)
-    composite = rng.random((1, 3, 256, 256), dtype=np.float32)
-    mask = np.zeros((1, 1, 256, 256), np.float32)
-    mask[..., 64:192, 64:192] = 1
+    composite, mask = square_foreground()
     with tempfile.TemporaryDirectory() as temporary:
         for variant in ablation.variants:
             summary = json.loads((runs / variant.folder / "summary.json").read_text())
@@ -183,9 +178,7 @@ def main() -> None:
     if arguments.only:
         return
     result = {
-        "version": edge_harmony.__version__,
-        "machine": examine()["machine"],
-        "versions": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
+        **provenance("torch", "onnxruntime", "numpy"),
         "threads": 1,
         "rounds": arguments.rounds,
         "recipe": ablation.recipe.model_dump(mode="json", exclude_defaults=True),

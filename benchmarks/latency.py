@@ -16,20 +16,17 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
-import openvino
 import torch
 from calibrating import calibrated
-from measuring import interleave, quartiles
+from measuring import interleave, quartiles, square_foreground
+from provenance import provenance
 
-import edge_harmony
 from edge_harmony.apply import apply_grid
 from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.doctor import examine
 from edge_harmony.models.registry import MODELS, build_model, weights_folder
 from edge_harmony.models.state import read_weights, save_weights
-from edge_harmony.pipeline import harmonize_pixels
+from edge_harmony.pipeline import harmonize_pixels, predict
 
 BASELINE = "hdnet-lite fp32 pytorch"
 SIZES = {"1920x1080": (1080, 1920), "4272x2848": (2848, 4272)}
@@ -46,10 +43,7 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
     if "hdnet-lite" not in weights:
         weights["hdnet-lite"] = folder / "hdnet-lite.safetensors"
         save_weights(weights["hdnet-lite"], build_model("hdnet-lite"), name="hdnet-lite")
-    rng = np.random.default_rng(0)
-    composite = rng.random((1, 3, 256, 256), dtype=np.float32)
-    mask = np.zeros((1, 1, 256, 256), np.float32)
-    mask[..., 64:192, 64:192] = 1
+    composite, mask = square_foreground()
     calls: dict[str, Callable[[], object]] = {}
     for model, path in weights.items():
         runner = get_backend("pytorch").load(LoadRequest(model, "fp32", weights=path, threads=threads))
@@ -70,14 +64,14 @@ def pipelines(threads: int) -> dict[str, Callable[[], object]]:
     """Prediction and apply for a foreground of a third of the frame; apply alone; a copy of the same bytes."""
     runner = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8", threads=threads))
     rng = np.random.default_rng(0)
-    grid = rng.normal(0, 0.05, (6, 128, 128)).astype(np.float32)
     calls: dict[str, Callable[[], object]] = {}
     for name, (height, width) in SIZES.items():
         picture = rng.integers(0, 256, (height, width, 3), np.uint8)
         mask = np.zeros((height, width), np.float32)
         mask[:, width // 3 : 2 * width // 3] = 1
+        grid = predict(runner, picture, mask)
         calls[f"pipeline {name}"] = lambda p=picture, m=mask: harmonize_pixels(runner, p, m)
-        calls[f"apply {name}"] = lambda p=picture, m=mask: apply_grid(p, m, grid)
+        calls[f"apply {name}"] = lambda p=picture, m=mask, g=grid: apply_grid(p, m, g)
         calls[f"copy {name}"] = lambda p=picture: p.copy()
     return calls
 
@@ -114,14 +108,7 @@ def main() -> None:
         network = interleave(networks(Path(folder), arguments.threads), arguments.rounds)
     pipeline = interleave(pipelines(arguments.threads), max(5, arguments.rounds // 4))
     result = {
-        "version": edge_harmony.__version__,
-        "machine": examine()["machine"],
-        "versions": {
-            "torch": torch.__version__,
-            "onnxruntime": onnxruntime.__version__,
-            "openvino": openvino.__version__.split("-")[0],
-            "numpy": np.__version__,
-        },
+        **provenance("torch", "onnxruntime", "openvino", "numpy"),
         "threads": arguments.threads,
         "rounds": arguments.rounds,
         "network": network_rows(network),

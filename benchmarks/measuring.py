@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def interleave(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -21,6 +22,13 @@ def interleave(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str,
             if turn >= 2:
                 samples[name].append(1e3 * (time.perf_counter() - start))
     return samples
+
+
+def square_foreground() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A composite of noise and a square mask, as networks take them at 256 x 256."""
+    mask = np.zeros((1, 1, 256, 256), np.float32)
+    mask[..., 64:192, 64:192] = 1
+    return np.random.default_rng(0).random((1, 3, 256, 256), dtype=np.float32), mask
 
 
 def quartiles(name: str, numerator: list[float], denominator: list[float]) -> dict[str, float]:

@@ -17,17 +17,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
-import onnxruntime
-import openvino
 import torch
 from calibrating import calibrated
+from provenance import provenance
 
-import edge_harmony
 from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.comparison import compare
 from edge_harmony.data.iharmony4 import Triplet, read_split
-from edge_harmony.doctor import examine
 from edge_harmony.evaluation import evaluate
 from edge_harmony.models.registry import find_model
 from edge_harmony.quantization.calibrate import Method
@@ -83,13 +80,7 @@ def main() -> None:
             print(json.dumps(row), flush=True)
             rows.append(row)
     result = {
-        "version": edge_harmony.__version__,
-        "machine": examine()["machine"],
-        "versions": {
-            "torch": torch.__version__,
-            "onnxruntime": onnxruntime.__version__,
-            "openvino": openvino.__version__.split("-")[0],
-        },
+        **provenance("torch", *BACKENDS),
         "model": model,
         "set": "LB-Harmony test, native size",
         "images": len(samples),

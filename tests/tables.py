@@ -59,7 +59,7 @@ def speed_table() -> str:
     note = (
         f"\nOne thread, {machine(content)}, ONNX Runtime {content['versions']['onnxruntime']}, {content['rounds']} "
         "interleaved rounds; `benchmarks/latency.py`. This CPU has no integer dot product (VNNI): INT8 is computed "
-        "exactly there, but hardly faster than FP32.\n"
+        "exactly there, but no faster than FP32.\n"
     )
     return "\n".join(lines) + "\n" + note
 

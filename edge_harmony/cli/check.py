@@ -13,8 +13,6 @@ from edge_harmony.cli.console import JsonOption, out, print_json
 from edge_harmony.errors import CapabilityError
 from edge_harmony.targets import read_target
 
-_RUNTIMES = ("onnxruntime", "openvino", "tensorrt")
-
 
 def check(
     model: Annotated[Path, typer.Argument(help="An ONNX file.")],
@@ -28,11 +26,11 @@ def check(
     if find_spec("onnx") is None:
         raise CapabilityError("check needs onnx, which is not installed", "pip install 'edge-harmony[train]'")
     from edge_harmony.inspection.graph import read_graph
-    from edge_harmony.inspection.layers import broken_chains, find_runtime, report_layers
+    from edge_harmony.inspection.layers import RUNTIMES, broken_chains, find_runtime, report_layers
     from edge_harmony.inspection.placement import placed_operators
     from edge_harmony.inspection.refusals import find_refusals
 
-    runtime = target if target in _RUNTIMES else read_target(target).backend
+    runtime = target if target in RUNTIMES else read_target(target).backend
     graph = read_graph(model)
     layers = report_layers(graph, find_runtime(runtime))
     findings = find_refusals(graph, runtime)

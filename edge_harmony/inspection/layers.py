@@ -185,17 +185,14 @@ def _islands(graph: Graph) -> Iterator[list[NodeProto]]:
     for node in graph.nodes:
         if node.name in seen or node.name not in members:
             continue
-        group, waiting = [], [node]
-        seen.add(node.name)
+        group, waiting = {node.name}, [node]
         while waiting:
-            current = waiting.pop()
-            group.append(current)
-            for other in _neighbours(graph, current):
-                if other.name in members and other.name not in seen:
-                    seen.add(other.name)
+            for other in _neighbours(graph, waiting.pop()):
+                if other.name in members and other.name not in group:
+                    group.add(other.name)
                     waiting.append(other)
-        order = {item.name: k for k, item in enumerate(graph.nodes)}
-        yield sorted(group, key=lambda item: order[item.name])
+        seen |= group
+        yield [item for item in graph.nodes if item.name in group]
 
 
 def _joins_features(graph: Graph, node: NodeProto) -> bool:
@@ -230,19 +227,9 @@ def broken_chains(graph: Graph) -> list[str]:
     for node in graph.nodes:
         if node.op_type != "DequantizeLinear" or node.input[0] in graph.constants:
             continue
-        readers = {reader.op_type for reader in _readers(graph, node.output[0]) if reader.name in members}
+        readers = {other.op_type for other in _neighbours(graph, node) if other.name in members}
         if readers:
             source = graph.source(node.input[0])
             after = source.name if source is not None else "the input"
             places.append(f"after {after}: read in float by {', '.join(sorted(readers))}")
     return list(dict.fromkeys(places))
-
-
-def _readers(graph: Graph, name: str) -> Iterator[NodeProto]:
-    """Nodes that read a tensor, seen through bookkeeping."""
-    for reader in graph.consumers.get(name, []):
-        if reader.op_type in BOOKKEEPING:
-            for output in reader.output:
-                yield from _readers(graph, output)
-        else:
-            yield reader

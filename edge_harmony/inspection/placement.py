@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 
-from edge_harmony.errors import ArtifactError
+from edge_harmony.backends.onnxruntime.runner import open_session
 
 
 def placed_operators(path: Path) -> dict[str, int]:
@@ -23,10 +23,6 @@ def placed_operators(path: Path) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"
         options.optimized_model_filepath = str(optimized)
-        try:
-            onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions have no common base
-            first = str(error).splitlines()[0]
-            raise ArtifactError(f"ONNX Runtime does not take {path} ({first})", "export it again") from None
+        open_session(path, options)
         counts = Counter(node.op_type for node in onnx.load(optimized).graph.node)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

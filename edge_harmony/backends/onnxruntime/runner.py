@@ -38,11 +38,7 @@ class OnnxRuntimeRunner(OnnxRunner):
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry(*_EXACT_INT8)
-        try:
-            self._session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions have no common base
-            first = str(error).splitlines()[0]
-            raise ArtifactError(f"ONNX Runtime does not take {path} ({first})", "export it again") from None
+        self._session: Any = open_session(path, options)
 
     def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`edge_harmony.backends.base.Runner`."""
@@ -55,3 +51,16 @@ class OnnxRuntimeRunner(OnnxRunner):
     def close(self) -> None:
         """Free the session."""
         self._session = None
+
+
+def open_session(path: Path, options: Any) -> Any:
+    """An ``InferenceSession`` on the CPU.
+
+    Raises:
+        ArtifactError: ONNX Runtime does not take the file.
+    """
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
+        first = str(error).splitlines()[0]
+        raise ArtifactError(f"ONNX Runtime does not take {path} ({first})", "export it again") from None

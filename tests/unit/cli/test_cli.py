@@ -336,3 +336,11 @@ def test_train_from_the_command_line(capsys, mini_root, tmp_path):
     assert "next: edge-harmony export" in out
     assert run(capsys, "train", tmp_path / "absent.toml")[0] == 2
     assert run(capsys, "train", path, "-o", tmp_path / "o")[0] == 2  # its data root is absent
+
+
+def test_compiling_needs_a_compiler(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    status, _, error = run(capsys, "train", "edge-n", "--data", tmp_path, "-o", tmp_path / "out", "--compile")
+    assert status == 3
+    assert "C++ compiler" in error
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,18 @@
+"""Where a result comes from: this package, the machine, and the packages that were measured."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import edge_harmony
+from edge_harmony.doctor import examine
+
+
+def provenance(*packages: str) -> dict[str, Any]:
+    """The first keys of every result: ``version``, ``machine`` and ``versions`` of ``packages``."""
+    return {
+        "version": edge_harmony.__version__,
+        "machine": examine()["machine"],
+        "versions": {package: version(package) for package in packages},
+    }
