@@ -82,10 +82,10 @@ _ENTRIES = (
         "edge-m",
         "edge_harmony.models.edge:EdgeNet",
         "affine",
-        2_243_308,
-        1_217_254_912,
+        1_124_364,
+        882_648_064,
         "largest of the edge family",
-        {"widths": (32, 48, 96, 160, 224), "hidden": 192},
+        {"widths": (32, 48, 80, 112, 144), "hidden": 128},
     ),
     ModelEntry(
         "hdnet",
