@@ -37,7 +37,10 @@ class IOSpec(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an artifact is made from and how it is fed; written beside it as ``<artifact>.json``."""
+    """What an artifact is made from and how it is fed; written beside it as ``<artifact>.json``.
+
+    ``engine`` is what a compiled file depends on besides: see the backend that compiles it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,6 +56,7 @@ class Manifest(BaseModel):
     calibration_sha256: str | None = None
     float_layers: list[str] = []
     versions: dict[str, str] = {}
+    engine: dict[str, Any] | None = None
 
 
 def artifact_name(model: str, height: int, width: int, precision: str, suffix: str) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_harmony.artifact import Precision
+from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.config import read_toml
 from edge_harmony.resources import find_resource
 
@@ -22,18 +23,19 @@ class Accuracy(BaseModel):
 
 
 class Target(BaseModel):
-    """A deployment target."""
+    """A deployment target; ``engine`` is for those that TensorRT builds."""
 
     model_config = _STRICT
 
     description: str
-    device: Literal["cpu"]
+    device: Literal["cpu", "cuda"]
     backend: str
     precision: Precision
     height: int = Field(256, ge=32, multiple_of=32)
     width: int = Field(256, ge=32, multiple_of=32)
     opset: int = Field(18, ge=18, le=24)
     accuracy: Accuracy
+    engine: BuildOptions = BuildOptions()
 
 
 def read_target(name: str) -> Target:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from edge_harmony.backends.onnx.artifacts import require_onnx
 from edge_harmony.cli.console import JsonOption, out, print_json
 from edge_harmony.errors import CapabilityError
 from edge_harmony.targets import read_target
@@ -23,8 +23,7 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Go through an ONNX file layer by layer before it is built for a target."""
-    if find_spec("onnx") is None:
-        raise CapabilityError("check needs onnx, which is not installed", "pip install 'edge-harmony[train]'")
+    require_onnx("check")
     from edge_harmony.inspection.graph import read_graph
     from edge_harmony.inspection.layers import RUNTIMES, broken_chains, find_runtime, report_layers
     from edge_harmony.inspection.placement import placed_operators

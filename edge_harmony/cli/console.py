@@ -73,3 +73,15 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task(label, total=total)
         yield lambda: progress.advance(task)
+
+
+@contextmanager
+def share_bar(label: str) -> Iterator[Callable[[float, str], None] | None]:
+    """A progress bar for work that tells its share and its phase; None where stderr is no terminal."""
+    if not err.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[phase]}"))
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task(label, total=1.0, phase="")
+        yield lambda share, phase: progress.update(task, completed=share, phase=phase)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from edge_harmony.cli.console import JsonOption, out, print_json
@@ -24,5 +25,5 @@ def doctor(json: JsonOption = False) -> None:
     for heading in ("capability", "here", "detail", "to get it"):
         table.add_column(heading)
     for row in report["capabilities"]:
-        table.add_row(row["name"], "yes" if row["available"] else "no", row["detail"], row["fix"])
+        table.add_row(row["name"], "yes" if row["available"] else "no", escape(row["detail"]), escape(row["fix"]))
     out.print(table)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 import edge_harmony
+from edge_harmony.cli.build import build
 from edge_harmony.cli.calibrate import calibrate
 from edge_harmony.cli.check import check
 from edge_harmony.cli.compare import compare
@@ -39,6 +40,7 @@ app.command()(train)
 app.command()(calibrate)
 app.command()(sensitivity)
 app.command()(export)
+app.command()(build)
 app.command()(check)
 app.command()(compare)
 app.command("import")(import_checkpoint)

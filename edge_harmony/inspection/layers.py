@@ -36,6 +36,13 @@ class Runtime:
     needs_output: bool
 
 
+# docs.nvidia.com/deeplearning/tensorrt, "Working with Quantized Types"
+_TENSORRT = Runtime(
+    "TensorRT",
+    frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Resize", "Concat", "MaxPool", "AveragePool", "Add"}),
+    frozenset({"Relu", "LeakyRelu", "Clip"}),
+    needs_output=False,
+)
 RUNTIMES = {
     # onnxruntime/core/optimizer/qdq_transformer/selectors_actions: the groups that become QLinear operators
     "onnxruntime": Runtime(
@@ -51,13 +58,8 @@ RUNTIMES = {
         frozenset({"Relu", "LeakyRelu", "Clip", "PRelu"}),
         needs_output=False,
     ),
-    # docs.nvidia.com/deeplearning/tensorrt, "Working with Quantized Types"
-    "tensorrt": Runtime(
-        "TensorRT",
-        frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Resize", "Concat", "MaxPool", "AveragePool", "Add"}),
-        frozenset({"Relu", "LeakyRelu", "Clip"}),
-        needs_output=False,
-    ),
+    "tensorrt": _TENSORRT,
+    "tensorrt-rtx": _TENSORRT,
 }
 
 

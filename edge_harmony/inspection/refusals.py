@@ -7,7 +7,7 @@ notes ("Working with Quantized Types", "ONNX operator support").
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from onnx import NodeProto, TensorProto
@@ -25,7 +25,7 @@ class Finding:
         node: where.
         problem: what it is.
         fix: what to do.
-        fatal: the target refuses the file; otherwise it takes it, and is slow or wrong.
+        fatal: the target refuses the file, or computes something else; otherwise it is merely slow.
     """
 
     node: str
@@ -182,8 +182,14 @@ def _signed_concat(graph: Graph) -> Iterator[Finding]:
                 break
 
 
-COMMON: tuple[Rule, ...] = (_scales, _axes)
+def _silent_axes(graph: Graph) -> Iterator[Finding]:
+    """TensorRT takes any axis and computes along the output channels."""
+    return (replace(finding, fatal=True) for finding in _axes(graph))
+
+
+COMMON: tuple[Rule, ...] = (_scales,)
 _TENSORRT: tuple[Rule, ...] = (
+    _silent_axes,
     _nonzero_zero_points,
     _unsigned_types,
     _integer_biases,
@@ -195,7 +201,8 @@ _TENSORRT: tuple[Rule, ...] = (
     _open_shapes,
 )
 RULES: dict[str, tuple[Rule, ...]] = {
-    "onnxruntime": (_signed_activations,),
-    "openvino": (_signed_activations, _signed_concat),
+    "onnxruntime": (_axes, _signed_activations),
+    "openvino": (_axes, _signed_activations, _signed_concat),
     "tensorrt": _TENSORRT,
+    "tensorrt-rtx": _TENSORRT,
 }

@@ -26,12 +26,23 @@ def build_unsigned(source: Path, output: Path, **options: Any) -> Path:
     Raises:
         CapabilityError: the packages that export are not installed.
     """
-    require_torch()
-    if find_spec("onnx") is None or find_spec("onnxscript") is None:
-        raise CapabilityError("export needs onnx and onnxscript", "pip install 'edge-harmony[train]'")
+    require_exporter()
     from edge_harmony.backends.onnx.export import export_onnx
 
     return export_onnx(options.pop("model"), source, output, flavour="unsigned", **options)
+
+
+def require_exporter() -> None:
+    """Raise a CapabilityError unless networks can be exported here."""
+    require_torch()
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        raise CapabilityError("export needs onnx and onnxscript", "pip install 'edge-harmony[train]'")
+
+
+def require_onnx(verb: str) -> None:
+    """Raise a CapabilityError unless ONNX files can be read here."""
+    if find_spec("onnx") is None:
+        raise CapabilityError(f"{verb} needs onnx, which is not installed", "pip install onnx")
 
 
 def find_artifact(request: LoadRequest, backend: str) -> tuple[Path, Manifest]:

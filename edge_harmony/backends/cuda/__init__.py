@@ -1,0 +1,1 @@
+"""Memory, streams, events and graphs of a CUDA device, behind one small interface."""

@@ -1,0 +1,131 @@
+"""The TensorRT backends: weights or ONNX to engines, engines to runners."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.artifact import IOSpec, Manifest, read_manifest
+from edge_harmony.backends.base import LoadRequest, Probe, Runner
+from edge_harmony.backends.cuda.base import find_cuda
+from edge_harmony.backends.onnx.artifacts import require_exporter
+from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, find_tensorrt
+from edge_harmony.backends.tensorrt.builder import build_engine
+from edge_harmony.backends.tensorrt.options import BuildOptions
+from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, facts_of, write_plan
+from edge_harmony.backends.tensorrt.runner import Engine
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+class TensorRTBackend:
+    """NVIDIA GPUs through TensorRT."""
+
+    name = "tensorrt"
+    distribution: Distribution = "tensorrt"
+
+    def probe(self) -> Probe:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        try:
+            tensorrt = find_tensorrt(self.distribution)
+        except CapabilityError as error:
+            return Probe(False, error.message, error.hint or "")
+        try:
+            device = find_cuda().device()
+        except EdgeHarmonyError as error:
+            return Probe(False, f"{tensorrt}; {error.message}", error.hint or "")
+        return Probe(True, f"{tensorrt} on {device.name} ({device.sm})", precisions=PRECISIONS)
+
+    def build(self, source: Path, output: Path, **options: Any) -> Path:
+        """Export weights to the signed flavour and build an engine of it.
+
+        Args:
+            source: weights.
+            output: folder; the ONNX file stays beside the engine.
+            options: ``model``, ``precision``, ``size``, ``opset``, ``keep_float`` of
+                :func:`edge_harmony.backends.onnx.export.export_onnx`; ``engine``, the :class:`BuildOptions`.
+
+        Raises:
+            CapabilityError: TensorRT, a GPU or the packages that export are missing.
+        """
+        require_exporter()
+        from edge_harmony.backends.onnx.export import export_onnx
+
+        engine = options.pop("engine", BuildOptions())
+        onnx = export_onnx(
+            options.pop("model"), source, output, flavour="signed", dynamic_batch=engine.profile is not None, **options
+        )
+        tensorrt = find_tensorrt(self.distribution)
+        device = None if engine.architectures else find_cuda().device()
+        built = build_engine(tensorrt, onnx, engine)
+        facts = facts_of(tensorrt, onnx, engine, device)
+        version = "".join(map(str, tensorrt.version[:2]))
+        path = onnx.with_name(f"{onnx.stem}-{'-'.join(facts.sm)}-trt{version}{SUFFIX}")
+        write_plan(path, built.plan, facts, onnx)
+        return path
+
+    def load(self, request: LoadRequest) -> Runner:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        if find_spec(MODULES[self.distribution]) is None:
+            raise CapabilityError(f"{self.name} is not installed", INSTALL[self.distribution])
+        if request.weights is not None:
+            raise UsageError(f"the {self.name} backend runs an engine, not weights", "build one, then --artifact")
+        found = re.fullmatch(r"auto|cuda(?::(\d+))?", request.device)
+        if found is None:
+            raise CapabilityError(f"the {self.name} backend does not run on {request.device}", "use --device cuda:0")
+        if request.artifact is None:
+            raise UsageError(
+                "engines fit one GPU and one TensorRT, so none are shipped",
+                f"edge-harmony export {request.model} --target TARGET -o out, then --artifact out/...{SUFFIX}",
+            )
+        tensorrt, cuda = find_tensorrt(self.distribution), find_cuda(device=int(found[1] or 0))
+        facts = check_plan(request.artifact, tensorrt, cuda.device())
+        engine = Engine(tensorrt, cuda, request.artifact, facts.options)
+        return TensorRTRunner(engine, read_manifest(request.artifact))
+
+
+class TensorRTRTXBackend(TensorRTBackend):
+    """NVIDIA RTX GPUs through TensorRT for RTX; builds on machines without one."""
+
+    name = "tensorrt-rtx"
+    distribution: Distribution = "tensorrt-rtx"
+
+
+class TensorRTRunner:
+    """See :class:`edge_harmony.backends.base.Runner`. One context: used by one thread at a time."""
+
+    def __init__(self, engine: Engine, manifest: Manifest) -> None:
+        self._engine = engine
+        self._manifest = manifest
+        self._context = engine.context()
+
+    @property
+    def io_spec(self) -> IOSpec:
+        """See :class:`edge_harmony.backends.base.Runner`."""
+        return self._manifest.io
+
+    @property
+    def sha256(self) -> str:
+        """See :class:`edge_harmony.backends.base.Runner`."""
+        return self._manifest.file_sha256
+
+    def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See :class:`edge_harmony.backends.base.Runner`."""
+        results = self._context.run({"composite": composite, "mask": mask})
+        output: NDArray[np.float32] = next(iter(results.values())).astype(np.float32)  # a copy: the memory is reused
+        return output
+
+    def synchronize(self) -> None:
+        """See :class:`edge_harmony.backends.base.Runner`."""
+        self._context.synchronize()
+
+    def close(self) -> None:
+        """See :class:`edge_harmony.backends.base.Runner`."""
+        self._context.close()
+        self._engine.close()

@@ -1,0 +1,130 @@
+"""From an ONNX file to a serialized engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_harmony.artifact import atomic_write
+from edge_harmony.backends.tensorrt.configure import configure
+from edge_harmony.backends.tensorrt.logger import Log, unusable
+from edge_harmony.backends.tensorrt.network import check_inputs, creation_flags, is_strong, parse
+from edge_harmony.backends.tensorrt.progress import Phases, make_monitor
+from edge_harmony.errors import CapabilityError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+    from edge_harmony.backends.tensorrt.bridge import TensorRT
+    from edge_harmony.backends.tensorrt.options import BuildOptions
+
+
+@dataclass(frozen=True)
+class Built:
+    """A serialized engine, and how it came about.
+
+    Attributes:
+        plan: its bytes.
+        seconds: what the build took.
+        strong: whether the file's types ruled.
+        warnings: what TensorRT warned about.
+        monitored: whether this version reports progress.
+    """
+
+    plan: bytes
+    seconds: float
+    strong: bool
+    warnings: tuple[str, ...]
+    monitored: bool
+
+
+def build_engine(
+    tensorrt: TensorRT,
+    onnx: Path,
+    options: BuildOptions,
+    *,
+    timing_cache: Path | None = None,
+    calibrator: Any = None,
+    log: Log | None = None,
+    report: Callable[[float, str], None] | None = None,
+) -> Built:
+    """Build.
+
+    Args:
+        tensorrt: which.
+        onnx: the file.
+        options: how.
+        timing_cache: file of kernel timings from earlier builds; read if it is there, written afterwards.
+        calibrator: of weak mode's implicit INT8, see :mod:`~edge_harmony.backends.tensorrt.calibrator`.
+        log: where TensorRT's words go.
+        report: called with the share done and the phase, where this version tells.
+
+    Raises:
+        UsageError: the file is not there, or shapes do not fit its inputs.
+        ArtifactError: TensorRT does not take the file, or finds no engine for it.
+        CapabilityError: this TensorRT or machine lacks what the options ask for, or memory.
+    """
+    log = log or Log(tensorrt)
+    started = time.monotonic()
+    builder: trt.Builder = _builder(tensorrt, log)
+    network: trt.INetworkDefinition = builder.create_network(creation_flags(tensorrt, options))
+    parse(tensorrt, network, onnx, log)
+    check_inputs(network, options)
+    config: trt.IBuilderConfig = builder.create_builder_config()
+    configure(tensorrt, builder, network, config, options)
+    if calibrator is not None:
+        tensorrt.assign(config, "IBuilderConfig.int8_calibrator", calibrator, "calibration while building")
+    cache = _load_timings(config, timing_cache)
+    monitor = make_monitor(tensorrt, Phases(report)) if report else None
+    if monitor is not None:
+        tensorrt.assign(config, "IBuilderConfig.progress_monitor", monitor)
+    plan: trt.IHostMemory | None = builder.build_serialized_network(network, config)
+    if plan is None:
+        hint = f"edge-harmony check {onnx} --target tensorrt; --logFile FILE keeps all that it says"
+        raise unusable(f"{tensorrt} finds no engine for {onnx}", log, hint)
+    if timing_cache is not None and cache is not None:
+        _save_timings(config, timing_cache)
+    return Built(
+        bytes(plan),
+        time.monotonic() - started,
+        is_strong(tensorrt, options),
+        tuple(log.warnings),
+        monitor is not None,
+    )
+
+
+def _builder(tensorrt: TensorRT, log: Log) -> trt.Builder:
+    try:
+        builder = tensorrt.get("Builder")(log.logger)
+    except Exception as error:  # pybind11 raises TypeError or RuntimeError where there is no CUDA device
+        said = log.first_error() if log.errors else " ".join(str(error).split())
+        raise CapabilityError(
+            f"{tensorrt} cannot build here ({said})", "it needs an NVIDIA GPU and its driver; see edge-harmony doctor"
+        ) from None
+    return builder
+
+
+def _load_timings(config: trt.IBuilderConfig, path: Path | None) -> Any:
+    """The timing cache of an earlier build, or an empty one. One of another version or GPU is left aside."""
+    if path is None:
+        return None
+    for content in (path.read_bytes() if path.is_file() else b"", b""):
+        cache: trt.ITimingCache = config.create_timing_cache(content)
+        if cache is not None and config.set_timing_cache(cache, False):
+            return cache
+    return None
+
+
+def _save_timings(config: trt.IBuilderConfig, path: Path) -> None:
+    """Write the timings, together with those that another process wrote meanwhile; nothing where there are none."""
+    cache: trt.ITimingCache = config.get_timing_cache()
+    if path.is_file():
+        other = config.create_timing_cache(path.read_bytes())
+        if other is not None:
+            cache.combine(other, False)
+    content = bytes(cache.serialize() or b"")
+    if content and config.create_timing_cache(content) is not None:  # TensorRT for RTX writes what it cannot read
+        atomic_write(path, content)

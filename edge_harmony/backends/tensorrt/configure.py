@@ -1,0 +1,130 @@
+"""Build options to a builder's configuration; what this TensorRT or this machine cannot do is refused by its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_harmony.backends.tensorrt.network import is_strong, kinds_of
+from edge_harmony.backends.tensorrt.options import POOLS
+from edge_harmony.errors import CapabilityError, UsageError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+    from edge_harmony.backends.tensorrt.bridge import TensorRT
+    from edge_harmony.backends.tensorrt.options import BuildOptions
+
+_HARDWARE = {
+    "none": "HardwareCompatibilityLevel.NONE",
+    "ampere+": "HardwareCompatibilityLevel.AMPERE_PLUS",
+    "sameComputeCapability": "HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY",
+}
+_VERBOSITY = {
+    "layer_names_only": "ProfilingVerbosity.LAYER_NAMES_ONLY",
+    "detailed": "ProfilingVerbosity.DETAILED",
+    "none": "ProfilingVerbosity.NONE",
+}
+
+
+def configure(
+    tensorrt: TensorRT,
+    builder: trt.Builder,
+    network: trt.INetworkDefinition,
+    config: trt.IBuilderConfig,
+    options: BuildOptions,
+) -> None:
+    """Apply everything but the calibrator, the timing cache and the progress monitor.
+
+    Raises:
+        CapabilityError: this version lacks an option, or there is no such DLA core.
+    """
+    _set_precision(tensorrt, network, config, options)
+    _set_kind_of_engine(tensorrt, config, options)
+    _set_effort(tensorrt, config, options)
+    if options.dla_core is not None:
+        _set_dla(tensorrt, builder, config, options)
+    if options.architectures:
+        _set_architectures(tensorrt, config, options)
+    if options.profile is not None:
+        _add_profile(tensorrt, builder, config, options)
+
+
+def _set_precision(
+    tensorrt: TensorRT, network: trt.INetworkDefinition, config: trt.IBuilderConfig, options: BuildOptions
+) -> None:
+    asked = f"--{options.precision}"
+    allowed = {"fp16", "int8"} if options.precision == "best" else {options.precision}
+    if options.precision == "typed" and not is_strong(tensorrt, options):
+        allowed = kinds_of(tensorrt, network)  # without strong types even a typed file needs its flags
+    if "fp16" in allowed:
+        config.set_flag(tensorrt.get("BuilderFlag.FP16", asked))
+    if "int8" in allowed:
+        config.set_flag(tensorrt.get("BuilderFlag.INT8", asked))
+    if options.tf32:
+        config.set_flag(tensorrt.get("BuilderFlag.TF32"))
+    else:
+        config.clear_flag(tensorrt.get("BuilderFlag.TF32"))
+
+
+def _set_kind_of_engine(tensorrt: TensorRT, config: trt.IBuilderConfig, options: BuildOptions) -> None:
+    if options.version_compatible:
+        config.set_flag(tensorrt.get("BuilderFlag.VERSION_COMPATIBLE"))
+    if options.exclude_lean_runtime:
+        config.set_flag(tensorrt.get("BuilderFlag.EXCLUDE_LEAN_RUNTIME"))
+    if options.hardware_compatibility != "none":
+        level = _HARDWARE[options.hardware_compatibility]
+        option = f"--hardwareCompatibilityLevel={options.hardware_compatibility}"
+        config.hardware_compatibility_level = tensorrt.get(level, option)
+    if options.strip_weights:
+        config.set_flag(tensorrt.get("BuilderFlag.STRIP_PLAN", "--stripWeights"))
+    if options.refit:
+        config.set_flag(tensorrt.get("BuilderFlag.REFIT"))
+    if options.sparsity:
+        config.set_flag(tensorrt.get("BuilderFlag.SPARSE_WEIGHTS"))
+    config.profiling_verbosity = tensorrt.get(_VERBOSITY[options.verbosity])
+
+
+def _set_effort(tensorrt: TensorRT, config: trt.IBuilderConfig, options: BuildOptions) -> None:
+    if options.optimization_level is not None:
+        config.builder_optimization_level = options.optimization_level
+    if options.timing_iterations is not None:
+        config.avg_timing_iterations = options.timing_iterations
+    for pool, size in options.pools.items():
+        config.set_memory_pool_limit(tensorrt.get(POOLS[pool], f"--memPoolSize={pool}"), size)
+
+
+def _set_dla(tensorrt: TensorRT, builder: trt.Builder, config: trt.IBuilderConfig, options: BuildOptions) -> None:
+    core = options.dla_core
+    if core is None or core >= builder.num_DLA_cores:
+        found = builder.num_DLA_cores
+        raise CapabilityError(
+            f"there is no DLA core {core} here ({found} found)", "leave --useDLACore out; Orin NX and AGX have two"
+        )
+    config.default_device_type = tensorrt.get("DeviceType.DLA")
+    config.DLA_core = core
+    if options.gpu_fallback:
+        config.set_flag(tensorrt.get("BuilderFlag.GPU_FALLBACK"))
+
+
+def _set_architectures(tensorrt: TensorRT, config: trt.IBuilderConfig, options: BuildOptions) -> None:
+    known = tensorrt.get("ComputeCapability", "--computeCapabilities")
+    names = [name for name in dir(known) if name.startswith("SM")]
+    unknown = [name for name in options.architectures if name not in names]
+    if unknown:
+        raise UsageError(f"{tensorrt} does not build for {unknown[0]}", f"choose from {', '.join(names)}")
+    tensorrt.assign(config, "IBuilderConfig.num_compute_capabilities", len(options.architectures))
+    choose = tensorrt.member(config, "IBuilderConfig.set_compute_capability")
+    for index, name in enumerate(options.architectures):
+        choose(getattr(known, name), index)
+
+
+def _add_profile(tensorrt: TensorRT, builder: trt.Builder, config: trt.IBuilderConfig, options: BuildOptions) -> None:
+    shapes = options.profile
+    if shapes is None:
+        return
+    profile: trt.IOptimizationProfile = builder.create_optimization_profile()
+    for name in shapes.best:
+        profile.set_shape(name, shapes.least[name], shapes.best[name], shapes.largest[name])
+    config.add_optimization_profile(profile)
+    if tensorrt.version < (10,) and tensorrt.weak:  # from 10 on contexts share a profile unasked
+        config.set_preview_feature(tensorrt.get("PreviewFeature.PROFILE_SHARING_0806"), True)

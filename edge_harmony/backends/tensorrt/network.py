@@ -1,0 +1,128 @@
+"""ONNX files to TensorRT networks, with every parser error and where it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, name_some
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+    from edge_harmony.backends.tensorrt.bridge import TensorRT
+    from edge_harmony.backends.tensorrt.logger import Log
+    from edge_harmony.backends.tensorrt.options import BuildOptions
+
+
+def creation_flags(tensorrt: TensorRT, options: BuildOptions) -> int:
+    """Flags of ``create_network``: explicit batch where it still is a choice, strong types where they are wanted.
+
+    Raises:
+        CapabilityError: strong types are asked for and this version has none, or precision flags and it has none.
+    """
+    flags = 0
+    if tensorrt.has("NetworkDefinitionCreationFlag.EXPLICIT_BATCH"):
+        flags |= 1 << int(tensorrt.get("NetworkDefinitionCreationFlag.EXPLICIT_BATCH"))
+    if is_strong(tensorrt, options) and tensorrt.weak:
+        flag = tensorrt.get("NetworkDefinitionCreationFlag.STRONGLY_TYPED", "--stronglyTyped")
+        flags |= 1 << int(flag)
+    return flags
+
+
+def is_strong(tensorrt: TensorRT, options: BuildOptions) -> bool:
+    """Whether the types of the file rule: by choice in TensorRT 10, always in 11 and TensorRT for RTX, never before.
+
+    Raises:
+        CapabilityError: the options ask for what this version cannot.
+    """
+    if not tensorrt.weak:
+        if options.precision != "typed":
+            tensorrt.get("BuilderFlag.FP16", f"--{options.precision}")
+        if options.strongly_typed is False:
+            tensorrt.get("BuilderFlag.FP16", "weak typing")
+        return True
+    if options.strongly_typed:
+        tensorrt.get("NetworkDefinitionCreationFlag.STRONGLY_TYPED", "--stronglyTyped")
+        return True
+    can = tensorrt.has("NetworkDefinitionCreationFlag.STRONGLY_TYPED")
+    return can and options.strongly_typed is None and options.precision == "typed"
+
+
+def parse(tensorrt: TensorRT, network: trt.INetworkDefinition, path: Path, log: Log) -> None:
+    """Read an ONNX file into an empty network.
+
+    Raises:
+        UsageError: there is no such file.
+        ArtifactError: TensorRT does not take it; the message has all errors, with the nodes' names.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", "check the path")
+    parser: trt.OnnxParser = tensorrt.get("OnnxParser")(network, log.logger)
+    if parser.parse_from_file(str(path)):
+        return
+    errors = [describe(tensorrt, parser.get_error(k)) for k in range(parser.num_errors)]
+    said = name_some(errors) if errors else log.first_error()
+    raise ArtifactError(
+        f"{tensorrt} does not take {path}: {said}", f"edge-harmony check {path} --target tensorrt says what to change"
+    )
+
+
+def describe(tensorrt: TensorRT, error: trt.ParserError) -> str:
+    """One parser error: the node, its operator and what is wrong with it."""
+    description = " ".join(str(error.desc()).split())
+    if tensorrt.has("ParserError.node_name"):
+        name = tensorrt.member(error, "ParserError.node_name")()
+        return f"{name} ({tensorrt.member(error, 'ParserError.node_operator')()}): {description}"
+    return f"node {error.node()}: {description}"
+
+
+def kinds_of(tensorrt: TensorRT, network: trt.INetworkDefinition) -> set[str]:
+    """Which precisions the file itself is written in, besides FP32: ``int8`` for Q/DQ pairs, ``fp16`` for halves."""
+    quantize, half = tensorrt.get("LayerType.QUANTIZE"), tensorrt.get("DataType.HALF")
+    kinds = set()
+    for k in range(network.num_layers):
+        layer: trt.ILayer = network.get_layer(k)
+        if layer.type == quantize:
+            kinds.add("int8")
+        for j in range(layer.num_outputs):
+            tensor: trt.ITensor = layer.get_output(j)
+            if tensor.dtype == half:
+                kinds.add("fp16")
+    return kinds
+
+
+def check_inputs(network: trt.INetworkDefinition, options: BuildOptions) -> None:
+    """Whether the optimization profile fits the network's inputs.
+
+    Raises:
+        UsageError: an input with open sizes has no profile, or a profile names what is not there or does not fit.
+        CapabilityError: a DLA core was asked for and sizes are open: DLA takes fixed ones.
+    """
+    inputs = {}
+    for k in range(network.num_inputs):
+        tensor: trt.ITensor = network.get_input(k)
+        inputs[tensor.name] = tuple(tensor.shape)
+    shapes = options.profile.best if options.profile else {}
+    unknown = sorted(shapes.keys() - inputs.keys())
+    if unknown:
+        raise UsageError(f"the network has no input {unknown[0]!r}", f"its inputs are {', '.join(inputs)}")
+    for name, shape in inputs.items():
+        is_open = -1 in shape
+        if is_open and name not in shapes:
+            example = ",".join(f"{n}:{'x'.join(str(max(s, 1)) for s in sizes)}" for n, sizes in inputs.items())
+            raise UsageError(f"the input {name} has open sizes {shape}", f"pass --shapes {example}")
+        if is_open and options.dla_core is not None and _is_range(options, name):
+            raise CapabilityError(
+                f"a DLA core takes fixed sizes, and {name} has a range", "pass --shapes, or no --useDLACore"
+            )
+        given = shapes.get(name)
+        if given is not None and (
+            len(given) != len(shape) or any(mine not in (-1, its) for mine, its in zip(shape, given, strict=True))
+        ):
+            raise UsageError(f"the shape {given} does not fit the input {name} {shape}", "change it, or the file")
+
+
+def _is_range(options: BuildOptions, name: str) -> bool:
+    profile = options.profile
+    return profile is not None and profile.least[name] != profile.largest[name]

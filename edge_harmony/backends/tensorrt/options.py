@@ -1,0 +1,124 @@
+"""What an engine is built with, and the notation that trtexec users know for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edge_harmony.errors import UsageError
+
+Shape = tuple[int, ...]
+Pool = Literal["workspace", "dlaSRAM", "dlaLocalDRAM", "dlaGlobalDRAM", "tacticSharedMem"]
+POOLS: dict[Pool, str] = {
+    "workspace": "MemoryPoolType.WORKSPACE",
+    "dlaSRAM": "MemoryPoolType.DLA_MANAGED_SRAM",
+    "dlaLocalDRAM": "MemoryPoolType.DLA_LOCAL_DRAM",
+    "dlaGlobalDRAM": "MemoryPoolType.DLA_GLOBAL_DRAM",
+    "tacticSharedMem": "MemoryPoolType.TACTIC_SHARED_MEMORY",
+}
+_UNITS = {"": 1 << 20, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+class Profile(BaseModel):
+    """Least, best and largest shape of every input with open sizes (an optimization profile)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    least: dict[str, Shape]
+    best: dict[str, Shape]
+    largest: dict[str, Shape]
+
+    @model_validator(mode="after")
+    def _check(self) -> Profile:
+        if not self.least.keys() == self.best.keys() == self.largest.keys():
+            raise ValueError("--minShapes, --optShapes and --maxShapes must name the same inputs")
+        for name in self.best:
+            shapes = (self.least[name], self.best[name], self.largest[name])
+            if len({len(shape) for shape in shapes}) != 1:
+                raise ValueError(f"the three shapes of {name} have different ranks")
+            if any(not low <= best <= high for low, best, high in zip(*shapes, strict=True)):
+                raise ValueError(f"the shapes of {name} must increase from --minShapes to --maxShapes")
+        return self
+
+
+class BuildOptions(BaseModel):
+    """How an engine is built; everything here decides the engine, so everything is part of its cache key.
+
+    ``precision`` is what flags allow in weak mode (TensorRT 8.6 to 10): ``typed`` leaves it to the file's types,
+    which is all that strong mode knows.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    precision: Literal["typed", "fp16", "int8", "best"] = "typed"
+    strongly_typed: bool | None = Field(None, description="None: where this TensorRT can")
+    tf32: bool = True
+    profile: Profile | None = None
+    pools: dict[Pool, int] = Field({}, description="bytes")
+    optimization_level: int | None = Field(None, ge=0, le=5)
+    timing_iterations: int | None = Field(None, ge=1)
+    dla_core: int | None = Field(None, ge=0)
+    gpu_fallback: bool = False
+    version_compatible: bool = False
+    exclude_lean_runtime: bool = False
+    hardware_compatibility: Literal["none", "ampere+", "sameComputeCapability"] = "none"
+    strip_weights: bool = False
+    refit: bool = False
+    sparsity: bool = False
+    verbosity: Literal["layer_names_only", "detailed", "none"] = "layer_names_only"
+    architectures: tuple[str, ...] = Field((), description="SM names; TensorRT for RTX only")
+
+    @model_validator(mode="after")
+    def _check(self) -> BuildOptions:
+        if self.strongly_typed and self.precision != "typed":
+            raise ValueError(f"--{self.precision} contradicts --stronglyTyped, by which the file's types rule")
+        if self.gpu_fallback and self.dla_core is None:
+            raise ValueError("--allowGPUFallback goes with --useDLACore")
+        if self.exclude_lean_runtime and not self.version_compatible:
+            raise ValueError("--excludeLeanRuntime goes with --versionCompatible")
+        if self.dla_core is not None and self.hardware_compatibility != "none":
+            raise ValueError("hardware-compatible engines cannot use a DLA core")
+        return self
+
+    def sha256(self) -> str:
+        """Identity of the options."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def parse_shapes(text: str, option: str) -> dict[str, Shape]:
+    """``composite:1x3x256x256,mask:1x1x256x256`` as trtexec writes it.
+
+    Raises:
+        UsageError: it is not of this form.
+    """
+    shapes: dict[str, Shape] = {}
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*'?(.+?)'?:(\d+(?:x\d+)*)\s*", part)
+        if found is None:
+            raise UsageError(f"{option} cannot be read at {part!r}", "write name:1x3x256x256,name:1x1x256x256")
+        shape = tuple(int(size) for size in found[2].split("x"))
+        if found[1] in shapes or 0 in shape:
+            problem = "twice" if found[1] in shapes else "with a size of 0"
+            raise UsageError(f"{option} names {found[1]} {problem}", "write every input once, sizes from 1")
+        shapes[found[1]] = shape
+    return shapes
+
+
+def parse_pools(text: str) -> dict[Pool, int]:
+    """``workspace:1024,dlaSRAM:0.5`` in MiB, or with a unit: ``workspace:1G``.
+
+    Raises:
+        UsageError: an unknown pool, or no size.
+    """
+    pools: dict[Pool, int] = {}
+    for part in text.split(","):
+        name, _, size = part.strip().partition(":")
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([BKMG]?)", size)
+        if name not in POOLS or found is None:
+            raise UsageError(f"--memPoolSize cannot be read at {part!r}", f"write POOL:MiB, with {', '.join(POOLS)}")
+        pools[name] = int(float(found[1]) * _UNITS[found[2]])  # type: ignore[index]
+    return pools

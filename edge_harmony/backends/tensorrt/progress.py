@@ -1,0 +1,75 @@
+"""TensorRT's progress, as a number between 0 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_harmony.backends.tensorrt.bridge import TensorRT
+
+
+class Phases:
+    """Nested phases with a known number of steps each, to one share of the whole.
+
+    A phase that starts within another takes the place of the step that the other is at.
+
+    Args:
+        report: called with the share done and the name of the innermost phase.
+        cancelled: asked at every step; once it says so, TensorRT stops building.
+    """
+
+    def __init__(self, report: Callable[[float, str], None], cancelled: Callable[[], bool] = lambda: False) -> None:
+        self.report = report
+        self.cancelled = cancelled
+        self._phases: dict[str, tuple[int, int]] = {}
+        self._done = 0.0
+
+    def start(self, name: str, steps: int) -> None:
+        """A phase begins."""
+        self._phases[name] = (0, max(steps, 1))
+        self._tell()
+
+    def step(self, name: str, step: int) -> bool:
+        """A phase has done ``step``; False asks TensorRT to stop."""
+        if name in self._phases:
+            self._phases[name] = (min(step + 1, self._phases[name][1]), self._phases[name][1])
+        self._tell()
+        return not self.cancelled()
+
+    def finish(self, name: str) -> None:
+        """A phase ends."""
+        self._phases.pop(name, None)
+        if not self._phases:
+            self._done = 1.0
+        self._tell(name)
+
+    def _tell(self, name: str = "") -> None:
+        share, width = 0.0, 1.0
+        for done, steps in self._phases.values():
+            share += width * done / steps
+            width /= steps
+        self._done = max(self._done, min(share, 1.0))  # phases overlap in threads: never backwards
+        self.report(self._done, next(reversed(self._phases), name))
+
+
+def make_monitor(tensorrt: TensorRT, phases: Phases) -> Any:
+    """TensorRT's own monitor object for ``phases``; None where this version has none."""
+    if not tensorrt.has("IProgressMonitor"):
+        return None
+    base: Any = tensorrt.get("IProgressMonitor")
+
+    class Monitor(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            base.__init__(self)
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            phases.start(phase_name, num_steps)
+
+        def phase_finish(self, phase_name: str) -> None:
+            phases.finish(phase_name)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            return phases.step(phase_name, step)
+
+    return Monitor()

@@ -1,0 +1,35 @@
+"""Weights from an ONNX file into an engine that was built without them, or with others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_harmony.errors import ArtifactError, UsageError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+    from edge_harmony.backends.tensorrt.bridge import TensorRT
+    from edge_harmony.backends.tensorrt.logger import Log
+
+
+def refit(tensorrt: TensorRT, engine: trt.ICudaEngine, onnx: Path, log: Log) -> None:
+    """Put the weights of ``onnx`` into ``engine``, which was built from a file of the same graph.
+
+    Raises:
+        UsageError: there is no such file.
+        CapabilityError: this TensorRT refits nothing from ONNX files.
+        ArtifactError: the file's weights do not fit the engine.
+    """
+    if not onnx.is_file():
+        raise UsageError(f"there is no file {onnx}", "check the path")
+    make_parser = tensorrt.get("OnnxParserRefitter", "refitting from an ONNX file")
+    refitter: trt.Refitter = tensorrt.get("Refitter")(engine, log.logger)
+    parser = make_parser(refitter, log.logger)
+    read = tensorrt.member(parser, "OnnxParserRefitter.refit_from_file")
+    if not read(str(onnx)) or not refitter.refit_cuda_engine():
+        raise ArtifactError(
+            f"the weights of {onnx} do not fit the engine ({log.first_error()})",
+            "refit from the file it was built from",
+        )

@@ -1,0 +1,455 @@
+"""``edge-harmony build``: ONNX files to TensorRT engines, and their timing, in trtexec's words."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+
+from edge_harmony.artifact import manifest_path
+from edge_harmony.backends.cuda.base import Cuda, Package, find_cuda
+from edge_harmony.backends.onnx.artifacts import require_onnx
+from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT, find_tensorrt
+from edge_harmony.backends.tensorrt.logger import Log
+from edge_harmony.backends.tensorrt.options import BuildOptions, Profile, Shape, parse_pools, parse_shapes
+from edge_harmony.backends.tensorrt.plan import check_plan
+from edge_harmony.backends.tensorrt.profiling import diff, read_profile, write_rows
+from edge_harmony.backends.tensorrt.runner import Engine
+from edge_harmony.backends.tensorrt.timing import TimingOptions, export_times, summarize, time_engine, warnings_of
+from edge_harmony.cli.build_tables import show_difference, show_report
+from edge_harmony.cli.console import JsonOption, err, print_json, share_bar
+from edge_harmony.data.calibration_set import read_calibration_set
+from edge_harmony.errors import CapabilityError, UsageError
+
+if TYPE_CHECKING:
+    from edge_harmony.engines import CalibrationRequest, Made
+
+_BUILD, _SHAPES, _RUN, _FILES = "Building", "Shapes", "Timing", "Files"
+
+
+def build(  # one parameter per flag of trtexec
+    model: Annotated[Path | None, typer.Argument(help="An ONNX file (trtexec's --onnx).")] = None,
+    onnx: Annotated[
+        Path | None, typer.Option("--onnx", rich_help_panel=_FILES, help="The ONNX file, as trtexec takes it.")
+    ] = None,
+    save_engine: Annotated[
+        Path | None,
+        typer.Option("--saveEngine", rich_help_panel=_FILES, help="Where the engine goes; by default into the cache."),
+    ] = None,
+    load_engine: Annotated[
+        Path | None,
+        typer.Option("--loadEngine", rich_help_panel=_FILES, help="Time this engine instead of building one."),
+    ] = None,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", rich_help_panel=_BUILD, help="Allow FP16 (TensorRT 8.6 to 10).")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", rich_help_panel=_BUILD, help="Allow INT8 (TensorRT 8.6 to 10).")
+    ] = False,
+    best: Annotated[
+        bool, typer.Option("--best", rich_help_panel=_BUILD, help="Allow everything (TensorRT 8.6 to 10).")
+    ] = False,
+    strongly_typed: Annotated[
+        bool,
+        typer.Option("--stronglyTyped", rich_help_panel=_BUILD, help="The file's types rule (the default from 10 on)."),
+    ] = False,
+    no_tf32: Annotated[bool, typer.Option("--noTF32", rich_help_panel=_BUILD, help="No TF32 in FP32 layers.")] = False,
+    calib: Annotated[
+        Path | None,
+        typer.Option(
+            "--calib",
+            rich_help_panel=_BUILD,
+            help="Calibration cache of implicit INT8: read if it is there, else written.",
+        ),
+    ] = None,
+    calibration_set: Annotated[
+        str,
+        typer.Option("--calibrationSet", rich_help_panel=_BUILD, help="Pictures that implicit INT8 is calibrated on."),
+    ] = "samples-24",
+    calibration_data: Annotated[
+        Path | None,
+        typer.Option("--calibrationData", rich_help_panel=_BUILD, help="Root of a set that is not shipped."),
+    ] = None,
+    calibration_algorithm: Annotated[
+        Literal["entropy", "min-max"], typer.Option("--calibrationAlgorithm", rich_help_panel=_BUILD, help="How.")
+    ] = "entropy",
+    mem_pool_size: Annotated[
+        str | None, typer.Option("--memPoolSize", rich_help_panel=_BUILD, help="workspace:MiB,dlaSRAM:MiB,...")
+    ] = None,
+    timing_cache: Annotated[
+        Path | None,
+        typer.Option("--timingCacheFile", rich_help_panel=_FILES, help="Timings of kernels, from build to build."),
+    ] = None,
+    level: Annotated[
+        int | None,
+        typer.Option(
+            "--builderOptimizationLevel", min=0, max=5, rich_help_panel=_BUILD, help="0 builds fast, 5 runs fast."
+        ),
+    ] = None,
+    avg_timing: Annotated[
+        int | None, typer.Option("--avgTiming", min=1, rich_help_panel=_BUILD, help="Runs per kernel that is timed.")
+    ] = None,
+    use_dla_core: Annotated[
+        int | None, typer.Option("--useDLACore", min=0, rich_help_panel=_BUILD, help="Run on this DLA core.")
+    ] = None,
+    allow_gpu_fallback: Annotated[
+        bool, typer.Option("--allowGPUFallback", rich_help_panel=_BUILD, help="What DLA cannot, the GPU does.")
+    ] = False,
+    version_compatible: Annotated[
+        bool, typer.Option("--versionCompatible", "--vc", rich_help_panel=_BUILD, help="Loads in newer TensorRTs too.")
+    ] = False,
+    exclude_lean_runtime: Annotated[
+        bool, typer.Option("--excludeLeanRuntime", rich_help_panel=_BUILD, help="Without the lean runtime.")
+    ] = False,
+    hardware: Annotated[
+        Literal["none", "ampere+", "sameComputeCapability"],
+        typer.Option("--hardwareCompatibilityLevel", rich_help_panel=_BUILD, help="Which other GPUs it runs on."),
+    ] = "none",
+    strip_weights: Annotated[
+        bool, typer.Option("--stripWeights", rich_help_panel=_BUILD, help="An engine without weights, to be refitted.")
+    ] = False,
+    refit: Annotated[bool, typer.Option("--refit", rich_help_panel=_BUILD, help="Weights can be exchanged.")] = False,
+    sparsity: Annotated[
+        Literal["disable", "enable"], typer.Option("--sparsity", rich_help_panel=_BUILD, help="Use 2:4 sparse weights.")
+    ] = "disable",
+    verbosity: Annotated[
+        Literal["layer_names_only", "detailed", "none"],
+        typer.Option("--profilingVerbosity", rich_help_panel=_BUILD, help="What the engine remembers of its layers."),
+    ] = "layer_names_only",
+    compute_capabilities: Annotated[
+        str | None,
+        typer.Option(
+            "--computeCapabilities",
+            rich_help_panel=_BUILD,
+            help="SM86,SM89,... (TensorRT for RTX): build without such a GPU.",
+        ),
+    ] = None,
+    min_shapes: Annotated[
+        str | None, typer.Option("--minShapes", rich_help_panel=_SHAPES, help="composite:1x3x256x256,mask:1x1x256x256")
+    ] = None,
+    opt_shapes: Annotated[
+        str | None, typer.Option("--optShapes", rich_help_panel=_SHAPES, help="Likewise: what it is fastest at.")
+    ] = None,
+    max_shapes: Annotated[
+        str | None, typer.Option("--maxShapes", rich_help_panel=_SHAPES, help="Likewise: the largest.")
+    ] = None,
+    shapes: Annotated[
+        str | None,
+        typer.Option("--shapes", rich_help_panel=_SHAPES, help="What is timed; without the others also what is built."),
+    ] = None,
+    refit_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--refitFromOnnx", rich_help_panel=_FILES, help="With --loadEngine: weights for an engine without them."
+        ),
+    ] = None,
+    skip_inference: Annotated[bool, typer.Option("--skipInference", rich_help_panel=_RUN, help="Build only.")] = False,
+    use_cuda_graph: Annotated[
+        bool | None,
+        typer.Option(
+            "--useCudaGraph/--noCudaGraph", rich_help_panel=_RUN, help="Launch a captured graph; TensorRT 11's default."
+        ),
+    ] = None,
+    use_spin_wait: Annotated[
+        bool | None,
+        typer.Option(
+            "--useSpinWait/--noSpinWait", rich_help_panel=_RUN, help="Wait without sleeping; TensorRT 11's default."
+        ),
+    ] = None,
+    no_data_transfers: Annotated[
+        bool | None,
+        typer.Option(
+            "--noDataTransfers/--dataTransfers", rich_help_panel=_RUN, help="Leave copies out; TensorRT 11's default."
+        ),
+    ] = None,
+    warm_up: Annotated[float, typer.Option("--warmUp", min=0, rich_help_panel=_RUN, help="Milliseconds.")] = 200,
+    duration: Annotated[float, typer.Option("--duration", min=0, rich_help_panel=_RUN, help="Seconds, at least.")] = 3,
+    iterations: Annotated[
+        int, typer.Option("--iterations", min=1, rich_help_panel=_RUN, help="Queries, at least.")
+    ] = 10,
+    percentile: Annotated[
+        str, typer.Option("--percentile", rich_help_panel=_RUN, help="Percentiles to report.")
+    ] = "90,95,99",
+    dump_profile: Annotated[
+        bool, typer.Option("--dumpProfile", rich_help_panel=_RUN, help="Print the layers' times.")
+    ] = False,
+    times_to: Annotated[
+        Path | None, typer.Option("--exportTimes", rich_help_panel=_FILES, help="Every query, as JSON.")
+    ] = None,
+    profile_to: Annotated[
+        Path | None, typer.Option("--exportProfile", rich_help_panel=_FILES, help="The layers' times, as JSON.")
+    ] = None,
+    layers_to: Annotated[
+        Path | None, typer.Option("--exportLayerInfo", rich_help_panel=_FILES, help="What the inspector says, as JSON.")
+    ] = None,
+    log_file: Annotated[
+        Path | None, typer.Option("--logFile", rich_help_panel=_FILES, help="All that TensorRT says.")
+    ] = None,
+    compared: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            "--diff", rich_help_panel=_FILES, help="Two --exportProfile files side by side; nothing is built."
+        ),
+    ] = None,
+    layer_info: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--layerInfo", rich_help_panel=_FILES, help="Their --exportLayerInfo files, for precisions."),
+    ] = None,
+    distribution: Annotated[
+        Distribution | None, typer.Option("--distribution", help="By default TensorRT, else TensorRT for RTX.")
+    ] = None,
+    cuda: Annotated[
+        Package | None, typer.Option("--cuda", help="Package for memory and streams; by default what is there.")
+    ] = None,
+    device: Annotated[int, typer.Option("--device", min=0, help="Number of the GPU.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Build a TensorRT engine and time it, as trtexec does."""
+    if compared is not None:
+        _compare(compared, layer_info, as_json=json)
+        return
+    if sum(given is not None for given in (model, onnx, load_engine)) != 1:
+        raise UsageError("name an ONNX file to build, or --loadEngine a finished one", "one of the two")
+    model = model or onnx
+    if load_engine is not None and save_engine is not None:
+        raise UsageError("--saveEngine is for what is built", "leave it out with --loadEngine")
+    tensorrt = find_tensorrt(distribution)
+    options = _options(
+        precision=_precision(fp16=fp16, int8=int8, best=best),
+        strongly_typed=True if strongly_typed else None,
+        tf32=not no_tf32,
+        profile=_profile(min_shapes, opt_shapes, max_shapes, shapes),
+        pools=parse_pools(mem_pool_size) if mem_pool_size else {},
+        optimization_level=level,
+        timing_iterations=avg_timing,
+        dla_core=use_dla_core,
+        gpu_fallback=allow_gpu_fallback,
+        version_compatible=version_compatible,
+        exclude_lean_runtime=exclude_lean_runtime,
+        hardware_compatibility=hardware,
+        strip_weights=strip_weights,
+        refit=refit or strip_weights,
+        sparsity=sparsity == "enable",
+        verbosity=verbosity,
+        architectures=tuple(compute_capabilities.split(",")) if compute_capabilities else (),
+    )
+    choices = {
+        "graph": use_cuda_graph,
+        "spin": use_spin_wait,
+        "transfers": None if no_data_transfers is None else not no_data_transfers,
+    }
+    timing = replace(
+        TimingOptions.of(tensorrt),
+        warm_up=warm_up,
+        duration=duration,
+        iterations=iterations,
+        **{name: choice for name, choice in choices.items() if choice is not None},
+    )
+    percentiles = _percentiles(percentile)
+    files = {"--exportTimes": times_to, "--exportProfile": profile_to, "--exportLayerInfo": layers_to}
+    why_not = "--skipInference" if skip_inference else ""
+    if options.architectures:
+        why_not = f"built for {', '.join(options.architectures)}, not for a GPU of this machine"
+    if why_not:
+        _refuse_files(files | {"--dumpProfile": dump_profile or None}, why_not)
+    found = None if options.architectures else _gpu(tensorrt, cuda, device)
+    report: dict[str, Any] = {
+        "tensorrt": str(tensorrt),
+        "device": asdict(found.device()) if found else None,
+        "options": options.model_dump(mode="json"),
+    }
+    with contextlib.closing(Log(tensorrt, log_file)) as log:
+        weights = refit_from
+        if model is not None:
+            require_onnx("build")
+            request = _calibration(
+                tensorrt, model, options, found, calib, calibration_set, calibration_data, calibration_algorithm
+            )
+            path, made = _make(tensorrt, model, options, found, save_engine, timing_cache, request, log)
+            report |= made
+            weights = model
+        elif load_engine is not None and found is not None:
+            path = load_engine
+            options = check_plan(path, tensorrt, found.device()).options
+            report |= {"engine": str(path), "bytes": path.stat().st_size, "options": options.model_dump(mode="json")}
+        else:
+            raise UsageError("a finished engine is not built for other GPUs", "leave --computeCapabilities out")
+    if why_not or found is None:
+        err.print(f"nothing was timed: {why_not}", soft_wrap=True, markup=False)
+    else:
+        wanted = parse_shapes(shapes, "--shapes") if shapes else {}
+        report |= _time(
+            tensorrt, found, path, options, weights, timing, wanted, percentiles, files, profiled=dump_profile
+        )
+    if json:
+        print_json(report)
+    else:
+        show_report(report, layers=dump_profile)
+
+
+def _gpu(tensorrt: TensorRT, package: Package | None, index: int) -> Cuda:
+    try:
+        return find_cuda(package, index)
+    except CapabilityError as error:
+        if not tensorrt.is_rtx:
+            raise
+        hint = f"{error.hint}; to build for another: --computeCapabilities SM89"
+        raise CapabilityError(error.message, hint) from None
+
+
+def _precision(*, fp16: bool, int8: bool, best: bool) -> str:
+    if best or (fp16 and int8):
+        return "best"
+    return "fp16" if fp16 else "int8" if int8 else "typed"
+
+
+def _options(**values: Any) -> BuildOptions:
+    try:
+        return BuildOptions(**values)
+    except ValidationError as error:
+        raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, "), "see --help") from None
+
+
+def _profile(least: str | None, best: str | None, largest: str | None, timed: str | None) -> Profile | None:
+    """trtexec's rule: what is not given is as the others are; --shapes alone gives all three."""
+    given = {"--minShapes": least, "--optShapes": best, "--maxShapes": largest}
+    read: dict[str, dict[str, Shape]] = {name: parse_shapes(text, name) for name, text in given.items() if text}
+    if timed and not read:
+        read["--optShapes"] = parse_shapes(timed, "--shapes")
+    if not read:
+        return None
+    middle = read.get("--optShapes") or read.get("--maxShapes") or read["--minShapes"]
+    try:
+        return Profile(least=read.get("--minShapes", middle), best=middle, largest=read.get("--maxShapes", middle))
+    except ValidationError as error:
+        raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, "), "see --help") from None
+
+
+def _percentiles(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = (-1.0,)
+    if any(not 0 <= value <= 100 for value in values):
+        raise UsageError(f"--percentile cannot be {text!r}", "write numbers within 0 and 100: --percentile 90,95,99")
+    return values
+
+
+def _refuse_files(wanted: dict[str, Any], why: str) -> None:
+    """What only a run can give is not asked for where there is none."""
+    asked = [name for name, target in wanted.items() if target is not None]
+    if asked:
+        raise UsageError(f"{asked[0]} needs a run, and there is none: {why}", f"leave {asked[0]} out")
+
+
+def _calibration(
+    tensorrt: TensorRT,
+    model: Path,
+    options: BuildOptions,
+    cuda: Cuda | None,
+    cache: Path | None,
+    name: str,
+    data: Path | None,
+    algorithm: Literal["entropy", "min-max"],
+) -> CalibrationRequest | None:
+    """Implicit INT8, where flags ask for it and the file has no ranges of its own."""
+    from edge_harmony.engines import CalibrationRequest, is_quantized
+
+    if options.precision not in ("int8", "best") or not tensorrt.weak or is_quantized(model):
+        if cache is not None:
+            raise UsageError("--calib is for implicit INT8", "pass --int8, and a file without Q/DQ pairs")
+        return None
+    if cuda is None:
+        raise CapabilityError("calibration runs on the GPU that is built for", "leave --computeCapabilities out")
+    pictures = read_calibration_set(name)
+    root = pictures.root(data)
+    pictures.verify(root)
+    return CalibrationRequest(pictures, root, algorithm, cache, cuda)
+
+
+def _make(
+    tensorrt: TensorRT,
+    model: Path,
+    options: BuildOptions,
+    cuda: Cuda | None,
+    save: Path | None,
+    timing_cache: Path | None,
+    calibration: CalibrationRequest | None,
+    log: Log,
+) -> tuple[Path, dict[str, Any]]:
+    from edge_harmony.engines import make_engine
+
+    with share_bar(f"building {model.name}") as show:
+        made: Made = make_engine(
+            tensorrt,
+            model,
+            options,
+            cuda.device() if cuda else None,
+            save=save,
+            timing_cache=timing_cache,
+            calibration=calibration,
+            log=log,
+            report=show,
+        )
+    return made.path, {
+        "engine": str(made.path),
+        "manifest": str(manifest_path(made.path)),
+        "bytes": made.path.stat().st_size,
+        "cached": made.built is None,
+        "seconds": made.built.seconds if made.built else None,
+        "strongly_typed": made.built.strong if made.built else None,
+        "notes": list(made.notes),
+        "warnings": list(made.built.warnings) if made.built else [],
+    }
+
+
+def _time(
+    tensorrt: TensorRT,
+    cuda: Cuda,
+    path: Path,
+    options: BuildOptions,
+    weights: Path | None,
+    timing: TimingOptions,
+    shapes: dict[str, Shape],
+    percentiles: tuple[float, ...],
+    files: dict[str, Path | None],
+    *,
+    profiled: bool,
+) -> dict[str, Any]:
+    """Run the engine and write what was asked for."""
+    with contextlib.closing(Engine(tensorrt, cuda, path, options, weights)) as engine:
+        timed = time_engine(
+            engine,
+            timing,
+            shapes,
+            profiled=timing.iterations if profiled or files["--exportProfile"] else 0,
+            inspected=files["--exportLayerInfo"] is not None,
+        )
+    if target := files["--exportTimes"]:
+        export_times(timed.samples, target)
+    if (target := files["--exportProfile"]) and timed.layers:
+        write_rows(target, timed.layers.rows())
+    if (target := files["--exportLayerInfo"]) and timed.information:
+        write_rows(target, timed.information)
+    return {
+        "timing_options": asdict(timing),
+        "timing": summarize(timed.samples, timed.batch, percentiles),
+        "timing_warnings": warnings_of(timed.samples),
+        "device_memory": timed.memory,
+        "layers": timed.layers.rows() if timed.layers else None,
+    }
+
+
+def _compare(profiles: tuple[Path, Path], information: tuple[Path, Path] | None, *, as_json: bool) -> None:
+    first, second = (
+        read_profile(path, information[side] if information else None) for side, path in enumerate(profiles)
+    )
+    differences = diff(first, second)
+    if as_json:
+        print_json([asdict(difference) | {"change": difference.change} for difference in differences])
+    else:
+        show_difference(differences, (profiles[0].name, profiles[1].name))
