@@ -42,17 +42,17 @@ def _show_timing(report: dict[str, Any]) -> None:
     )
     switches = {"CUDA graph": "graph", "spin wait": "spin", "data transfers": "transfers"}
     _line(", ".join(f"{name} {'on' if chosen[key] else 'off'}" for name, key in switches.items()))
-    columns = list(timing["latencyMs"])
-    table = Table(title="milliseconds")
-    table.add_column("part")
-    for column in columns:
-        table.add_column(column, justify="right")
     for key, name in _PARTS.items():
-        table.add_row(name, *(f"{timing[key][column]:.4g}" for column in columns))
-    out.print(table)
+        figures = ", ".join(f"{_figure(figure)} = {value:.6g} ms" for figure, value in timing[key].items())
+        _line(f"{name}: {figures}")
     _line(f"device memory of a context: {report['device_memory'] / 2**20:.1f} MiB")
     for said in report["timing_warnings"]:
         _line(f"warning: {said}")
+
+
+def _figure(name: str) -> str:
+    """trtexec's word for a figure."""
+    return f"percentile({name[1:]}%)" if name.startswith("p") else name
 
 
 def _show_layers(rows: list[dict[str, Any]]) -> None:

@@ -67,6 +67,11 @@ def build_engine(
         ArtifactError: TensorRT does not take the file, or finds no engine for it.
         CapabilityError: this TensorRT or machine lacks what the options ask for, or memory.
     """
+    if timing_cache is not None and tensorrt.is_rtx:
+        raise CapabilityError(
+            f"{tensorrt} keeps no kernel timings",
+            "leave --timingCacheFile out: it times kernels when the engine is loaded",
+        )
     log = log or Log(tensorrt)
     started = time.monotonic()
     builder: trt.Builder = _builder(tensorrt, log)
@@ -119,12 +124,10 @@ def _load_timings(config: trt.IBuilderConfig, path: Path | None) -> Any:
 
 
 def _save_timings(config: trt.IBuilderConfig, path: Path) -> None:
-    """Write the timings, together with those that another process wrote meanwhile; nothing where there are none."""
+    """Write the timings, together with those that another process wrote meanwhile."""
     cache: trt.ITimingCache = config.get_timing_cache()
     if path.is_file():
         other = config.create_timing_cache(path.read_bytes())
         if other is not None:
             cache.combine(other, False)
-    content = bytes(cache.serialize() or b"")
-    if content and config.create_timing_cache(content) is not None:  # TensorRT for RTX writes what it cannot read
-        atomic_write(path, content)
+    atomic_write(path, bytes(cache.serialize()))

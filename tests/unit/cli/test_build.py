@@ -1,0 +1,220 @@
+"""``edge-harmony build`` from flag to file, against fakes; and engines by TensorRT for RTX itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import edge_harmony.cli.build as build_module
+from edge_harmony.artifact import read_manifest, sha256_of
+from edge_harmony.backends.onnx.export import export_onnx
+from edge_harmony.backends.tensorrt.profiling import read_profile
+from edge_harmony.cli.main import main
+from edge_harmony.models.registry import build_model, weights_folder
+from edge_harmony.models.state import save_weights
+from tests.unit.backends.fake_nvidia import World, fake_tensorrt
+from tests.unit.backends.test_profiling import FP16, INT8
+
+SHORT = ["--warmUp", "0", "--duration", "0", "--iterations", "5"]
+
+
+@pytest.fixture
+def world(monkeypatch, tmp_path):
+    world = World()
+    world.version = "10.3"
+    monkeypatch.setenv("EDGE_HARMONY_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(build_module, "find_tensorrt", lambda distribution=None: fake_tensorrt(world.version, world))
+    monkeypatch.setattr(build_module, "find_cuda", lambda package=None, device=0: world.cuda)
+    return world
+
+
+def run(capsys, *arguments):
+    status = main([*map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_build_time_and_write_everything(world, exported, tmp_path, capsys):
+    names = ("times", "profile", "layers")
+    times, profile, layers = (tmp_path / f"{name}.json" for name in names)
+    engine = tmp_path / "edge-n.plan"
+    arguments = [f"--onnx={exported['signed']}", f"--saveEngine={engine}", *SHORT, f"--exportTimes={times}"]
+    arguments += [f"--exportProfile={profile}", f"--exportLayerInfo={layers}", "--percentile=50,99", "--json"]
+    status, out, _ = run(capsys, "build", *arguments)
+    report = json.loads(out)
+    assert status == 0
+    assert (report["tensorrt"], report["cached"], report["strongly_typed"]) == ("tensorrt 10.3.0", False, True)
+    assert report["device"]["name"] == "Orin"
+    assert report["timing"]["queries"] == 5
+    assert report["timing"]["computeMs"]["p99"] == 2.0
+    assert report["timing_options"] == {
+        "warm_up": 0.0, "duration": 0.0, "iterations": 5, "graph": False, "spin": False, "transfers": True
+    }  # fmt: skip
+    assert report["warnings"] == ["a warning"]
+    rows = json.loads(times.read_text())
+    assert len(rows) == 5
+    assert rows[0].keys() >= {"startEnqMs", "endComputeMs", "latencyMs", "h2dMs", "computeMs", "d2hMs"}
+    assert read_profile(profile)[0].name == "conv"
+    assert "Layers" in json.loads(layers.read_text())
+    manifest = read_manifest(engine)
+    assert (manifest.model, manifest.backend, manifest.engine["sm"]) == ("edge-n", "tensorrt", ["sm87"])
+    assert manifest.engine["onnx_sha256"] == sha256_of(exported["signed"])
+    assert world.cuda.held == {}
+
+
+def test_the_summary_says_what_trtexec_says(world, exported, capsys):
+    status, out, _ = run(capsys, "build", exported["signed"], *SHORT, "--dumpProfile")
+    assert status == 0
+    assert "GPU Compute Time: min = 2 ms, max = 2 ms, mean = 2 ms, median = 2 ms, percentile(90%) = 2 ms" in out
+    for word in ("Throughput: ", "Latency: ", "Enqueue Time: ", "H2D Latency: min = 3 ms", "D2H Latency: ", "conv"):
+        assert word in out
+    assert "CUDA graph off, spin wait off, data transfers on" in out
+    assert "built in" in out
+    again = run(capsys, "build", exported["signed"], *SHORT)[1]
+    assert "from the cache" in again
+    assert world.builds == 1
+
+
+def test_defaults_of_11_are_taken_and_recorded(world, exported, capsys):
+    world.version = "11.4"
+    timing = json.loads(run(capsys, "build", exported["signed"], *SHORT, "--json")[1])["timing_options"]
+    assert (timing["graph"], timing["spin"], timing["transfers"]) == (True, True, False)
+    flags = ["--noCudaGraph", "--noSpinWait", "--dataTransfers"]
+    timing = json.loads(run(capsys, "build", exported["signed"], *SHORT, *flags, "--json")[1])["timing_options"]
+    assert (timing["graph"], timing["spin"], timing["transfers"]) == (False, False, True)
+
+
+def test_finished_engines_are_timed(world, exported, tmp_path, capsys):
+    engine = tmp_path / "x.plan"
+    run(capsys, "build", exported["signed"], f"--saveEngine={engine}", "--skipInference")
+    status, out, _ = run(capsys, "build", f"--loadEngine={engine}", *SHORT, "--json")
+    assert (status, json.loads(out)["timing"]["queries"]) == (0, 5)
+    engine.write_bytes(b"{")
+    assert run(capsys, "build", f"--loadEngine={engine}")[0] == 1
+
+
+def test_dynamic_shapes(world, exported, capsys):
+    world.open_batch = True
+    low, high = "composite:1x3x4x4,mask:1x1x4x4", "composite:4x3x4x4,mask:4x1x4x4"
+    arguments = ["build", exported["signed"], f"--minShapes={low}", f"--maxShapes={high}", *SHORT, "--json"]
+    report = json.loads(run(capsys, *arguments, "--shapes=composite:3x3x4x4,mask:3x1x4x4")[1])
+    assert report["options"]["profile"]["best"]["mask"] == [4, 1, 4, 4]
+    ratio = report["timing"]["images_per_second"] / report["timing"]["throughput_qps"]
+    assert ratio == pytest.approx(3)
+
+
+def test_implicit_int8_is_calibrated_from_the_command_line(world, exported, tmp_path, capsys):
+    cache = tmp_path / "ranges"
+    arguments = ["build", exported["fp32"], "--int8", f"--calib={cache}", "--skipInference"]
+    assert run(capsys, *arguments)[0] == 0
+    assert world.batches == 24
+    assert cache.read_bytes() == b"ranges"
+    assert run(capsys, *arguments, f"--saveEngine={tmp_path / 'x.plan'}")[0] == 0
+    assert world.batches == 24
+    run(capsys, "build", exported["signed"], "--int8", "--skipInference")
+    assert world.batches == 24  # Q/DQ pairs: nothing to calibrate
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ([], 2, "name an ONNX file to build, or --loadEngine"),
+        (["MODEL", "--loadEngine=x"], 2, "one of the two"),
+        (["--loadEngine=x", "--saveEngine=y"], 2, "--saveEngine is for what is built"),
+        (["--loadEngine=none.plan"], 2, "there is no engine none.plan"),
+        (["none.onnx"], 2, "there is no file none.onnx"),
+        (["MODEL", "--minShapes=x"], 2, "--minShapes cannot be read"),
+        (["MODEL", "--minShapes=mask:2x1", "--maxShapes=mask:1x1"], 2, "must increase"),
+        (["MODEL", "--minShapes=mask:2x1", "--maxShapes=composite:2x1"], 2, "must name the same inputs"),
+        (["MODEL", "--memPoolSize=heap:1"], 2, "--memPoolSize cannot be read"),
+        (["MODEL", "--percentile=101"], 2, "--percentile cannot be '101'"),
+        (["MODEL", "--percentile=x"], 2, "--percentile cannot be 'x'"),
+        (["MODEL", "--allowGPUFallback"], 2, "--allowGPUFallback goes with --useDLACore"),
+        (["MODEL", "--excludeLeanRuntime"], 2, "--excludeLeanRuntime goes with --versionCompatible"),
+        (["MODEL", "--useDLACore=0"], 3, "there is no DLA core 0 here (0 found)"),
+        (["MODEL", "--computeCapabilities=SM89"], 3, "it needs TensorRT for RTX"),
+        (["MODEL", "--skipInference", "--exportTimes=x"], 2, "--exportTimes needs a run"),
+        (["MODEL", "--skipInference", "--dumpProfile"], 2, "--dumpProfile needs a run"),
+        (["MODEL", "--calib=x"], 2, "--calib is for implicit INT8"),
+        (["MODEL", "--fp16", "--stronglyTyped"], 2, "--stronglyTyped"),
+        (["MODEL", "--streams=2"], 2, "--streams"),
+    ],
+)
+def test_refusals_are_one_line_and_build_nothing(
+    arguments, status, said, world, exported, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    given = [str(exported["signed"]) if argument == "MODEL" else argument for argument in arguments]
+    found, _, err = run(capsys, "build", *given)
+    assert found == status
+    assert said in err
+    assert err.count("\n") == 1
+    assert world.builds == 0
+    assert not list(tmp_path.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("version", "flags", "said"),
+    [
+        ("11.4", ["--fp16"], "--fp16 is not in tensorrt 11.4.0; it needs TensorRT 8.6 to 10"),
+        ("11.4", ["--int8"], "--int8 is not in tensorrt 11.4.0"),
+        ("8.6", ["--stripWeights"], "--stripWeights is not in tensorrt 8.6.0; it needs TensorRT 10.0 or newer"),
+        ("8.6", ["--stronglyTyped"], "--stronglyTyped is not in tensorrt 8.6.0"),
+        ("rtx-1.7", ["--timingCacheFile=x"], "tensorrt-rtx 1.7.0 keeps no kernel timings"),
+        ("10.3", ["--hardwareCompatibilityLevel=sameComputeCapability"], "it needs TensorRT 10.8 or newer"),
+    ],
+)
+def test_flags_of_other_versions_are_refused(version, flags, said, world, exported, capsys):
+    world.version = version
+    status, _, err = run(capsys, "build", exported["signed"], *flags)
+    assert status == 3
+    assert said in err
+    assert world.builds == 0
+
+
+def test_a_diff_of_two_profiles(tmp_path, capsys):
+    for name, content in {"fp16": FP16, "int8": INT8}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    files = [tmp_path / "fp16.json", tmp_path / "int8.json"]
+    status, out, _ = run(capsys, "build", "--diff", *files)
+    assert status == 0
+    assert "loses in 8 bits: /encoder.0/Conv + /encoder.0/Relu (+0.0100 ms)" in out
+    assert "int8.json: 0.1700 ms, 0.0200 of it reformats" in out
+    rows = json.loads(run(capsys, "build", "--diff", *files, "--json")[1])
+    assert {round(row["change"], 6) for row in rows} == {0.01, -0.05, 0.02, -0.01}
+
+
+def test_without_a_gpu_only_rtx_can_build_for_another(capsys, exported, tmp_path):
+    pytest.importorskip("tensorrt_rtx")
+    status, _, err = run(capsys, "build", exported["signed"], "--distribution", "tensorrt-rtx")
+    assert status in (0, 3)
+    if status == 3:
+        assert "to build for another: --computeCapabilities SM89" in err
+
+
+RTX = [("edge-s", "fp32"), ("edge-s", "fp16"), ("edge-s", "int8"), ("edge-m", "fp16"), ("hdnet-lite", "fp32")]
+
+
+@pytest.mark.parametrize(("name", "precision"), RTX)
+def test_rtx_builds_the_networks_for_three_gpus(name, precision, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("tensorrt_rtx")
+    monkeypatch.setenv("EDGE_HARMONY_HOME", str(tmp_path / "home"))
+    weights = weights_folder() / f"{name}.safetensors"
+    if not weights.is_file():
+        weights = tmp_path / weights.name
+        save_weights(weights, build_model(name), name=name)
+    onnx = export_onnx(name, weights, tmp_path, precision=precision, flavour="signed")
+    shapes = [f"composite:{n}x3x256x256,mask:{n}x1x256x256" for n in (1, 2, 8)]
+    arguments = [f"--minShapes={shapes[0]}", f"--optShapes={shapes[1]}", f"--maxShapes={shapes[2]}"]
+    arguments += ["--computeCapabilities", "SM86,SM89,SM120", "--logFile", tmp_path / "log", "--json"]
+    status, out, err = run(capsys, "build", onnx, *arguments)
+    assert (status, "nothing was timed" in err) == (0, True)
+    report = json.loads(out)
+    assert report["bytes"] > 1_000_000
+    assert report["strongly_typed"]
+    assert (tmp_path / "log").stat().st_size > 1000
+    facts = read_manifest(Path(report["engine"])).engine
+    assert facts["sm"] == ["sm86", "sm89", "sm120"]
+    assert json.loads(run(capsys, "build", onnx, *arguments)[1])["cached"]
