@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from edge_harmony.backends.base import backend_names, get_backend
+from edge_harmony.backends.cuda.base import find_cuda
 from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.jetson import find_jetson
 
 _INT8_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
@@ -22,7 +25,9 @@ def examine() -> dict[str, Any]:
         _packages("export to ONNX", ("torch", "onnx", "onnxscript"), "pip install 'edge-harmony[train]'"),
         _packages("training", ("torch", "safetensors"), "pip install 'edge-harmony[train]'"),
         _cuda(),
+        _gpu(),
     ]
+    jetson = find_jetson()
     return {
         "version": importlib.metadata.version("edge-harmony"),
         "machine": {
@@ -30,6 +35,8 @@ def examine() -> dict[str, Any]:
             "system": f"{platform.system()} {platform.machine()}",
             "cpus": os.cpu_count(),
             **_cpu(),
+            "memory_bytes": _memory(),
+            "jetson": asdict(jetson) if jetson else None,
         },
         "capabilities": rows,
     }
@@ -65,6 +72,26 @@ def _cuda() -> dict[str, Any]:
         )
     names = ", ".join(torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count()))
     return _row("training on CUDA", True, names, "")
+
+
+def _gpu() -> dict[str, Any]:
+    """The device that engines run on."""
+    try:
+        cuda = find_cuda()
+        device = cuda.device()
+    except EdgeHarmonyError as error:
+        return _row("engines on CUDA", False, error.message, error.hint or "")
+    memory = f"{device.free / 2**30:.1f} of {device.memory / 2**30:.1f} GiB free"
+    detail = f"{device.name} ({device.sm}), {memory}, CUDA {device.driver}, {cuda.name}"
+    return _row("engines on CUDA", True, detail, "")
+
+
+def _memory() -> int | None:
+    """Bytes of main memory, where the system tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _row(name: str, available: bool, detail: str, fix: str) -> dict[str, Any]:

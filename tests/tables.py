@@ -64,9 +64,32 @@ def speed_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def engines_table() -> str:
+    """What TensorRT for RTX makes of every network."""
+    content = result("engine-builds")
+    lines = [
+        "| network | precision | ONNX, MB | engine, MB | seconds | engine for batches of 1 to 8, MB |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    rows = {(row["model"], row["precision"], row["batch"]): row for row in content["rows"]}
+    for (model, precision, batch), row in rows.items():
+        if batch != "1":
+            continue
+        if "refused" in row:
+            lines.append(f"| `{model}` | {precision} | {row['refused']} | | | |")
+            continue
+        dynamic = rows[model, precision, "1-8"]["SM89_bytes"] / 1e6
+        sizes = f"{row['onnx_bytes'] / 1e6:.1f} | {row['SM89_bytes'] / 1e6:.1f} | {row['SM89_seconds']:.1f}"
+        lines.append(f"| `{model}` | {precision} | {sizes} | {dynamic:.1f} |")
+    versions = content["versions"]
+    note = f"\nTensorRT for RTX {versions['tensorrt_rtx_cu13']}; `benchmarks/engine_builds.py`.\n"
+    return "\n".join(lines) + "\n" + note
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "networks"): networks_table,
     ("README.md", "speed"): speed_table,
+    ("docs/tensorrt.md", "engines"): engines_table,
 }
 
 

@@ -21,6 +21,9 @@ def doctor(json: JsonOption = False) -> None:
         f"{machine['cpus']} CPUs ({machine['cpu']}; {', '.join(machine['features']) or 'no int8 features known'})",
         soft_wrap=True,
     )
+    if machine["jetson"]:
+        facts = ", ".join(f"{name.replace('_', ' ')} {value or 'unknown'}" for name, value in machine["jetson"].items())
+        out.print(facts, soft_wrap=True, markup=False)
     table = Table()
     for heading in ("capability", "here", "detail", "to get it"):
         table.add_column(heading)

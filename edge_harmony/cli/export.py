@@ -31,6 +31,7 @@ def export(
     entry = find_model(model)
     spec = read_target(target)
     backend = get_backend(spec.backend)
+    engine = {"engine": spec.engine} if spec.device == "cuda" else {}
     path = backend.build(
         resolve_weights(entry.name, weights),
         output,
@@ -39,12 +40,14 @@ def export(
         size=(spec.height, spec.width),
         opset=spec.opset,
         keep_float=tuple(keep_float or ()),
+        **engine,
     )
     if json:
         print_json({"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": path.stat().st_size})
         return
     out.print(f"{path} ({path.stat().st_size / 1024:.0f} KiB)", soft_wrap=True)
     chosen = f" --weights {weights}" if weights else ""
+    chosen += f" --backend {spec.backend}" if spec.backend != "onnxruntime" else ""
     out.print(
         f"next: edge-harmony compare {path}{chosen} --min-psnr {spec.accuracy.min_psnr:g}", soft_wrap=True, markup=False
     )

@@ -19,6 +19,7 @@ from edge_harmony.cli.export import export
 from edge_harmony.cli.harmonize import harmonize
 from edge_harmony.cli.import_checkpoint import import_checkpoint
 from edge_harmony.cli.models import models
+from edge_harmony.cli.selftest import selftest
 from edge_harmony.cli.sensitivity import sensitivity
 from edge_harmony.cli.train import train
 from edge_harmony.errors import EdgeHarmonyError, ExitCode
@@ -43,6 +44,7 @@ app.command()(export)
 app.command()(build)
 app.command()(check)
 app.command()(compare)
+app.command()(selftest)
 app.command("import")(import_checkpoint)
 app.command()(models)
 app.command()(doctor)

@@ -103,7 +103,7 @@ def test_commands_in_documents_exist(path):
         verb, *words = line.split("#")[0].split()
         command = group.commands[verb]
         options = {name for parameter in command.params for name in parameter.opts}
-        assert {word for word in words if word.startswith("-")} <= options, line
+        assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options, line
 
 
 def between(text, name):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import IOSpec, Manifest, read_manifest
+from edge_harmony.artifact import IOSpec, Manifest, make_folder, read_manifest
 from edge_harmony.backends.base import LoadRequest, Probe, Runner
 from edge_harmony.backends.cuda.base import find_cuda
 from edge_harmony.backends.onnx.artifacts import require_exporter
@@ -46,27 +46,30 @@ class TensorRTBackend:
         """Export weights to the signed flavour and build an engine of it.
 
         Args:
-            source: weights.
+            source: weights, or an ONNX file of this package.
             output: folder; the ONNX file stays beside the engine.
             options: ``model``, ``precision``, ``size``, ``opset``, ``keep_float`` of
                 :func:`edge_harmony.backends.onnx.export.export_onnx`; ``engine``, the :class:`BuildOptions`.
 
         Raises:
-            CapabilityError: TensorRT, a GPU or the packages that export are missing.
+            CapabilityError: TensorRT, a GPU or the packages that export are missing. Without TensorRT or a GPU the
+                ONNX file is there all the same, and the message says how to go on where they are.
         """
-        require_exporter()
-        from edge_harmony.backends.onnx.export import export_onnx
-
         engine = options.pop("engine", BuildOptions())
-        onnx = export_onnx(
-            options.pop("model"), source, output, flavour="signed", dynamic_batch=engine.profile is not None, **options
-        )
-        tensorrt = find_tensorrt(self.distribution)
-        device = None if engine.architectures else find_cuda().device()
+        onnx = source if source.suffix == ".onnx" else _export(source, output, engine, options)
+        try:
+            tensorrt = find_tensorrt(self.distribution)
+            device = None if engine.architectures else find_cuda().device()
+        except CapabilityError as error:
+            command = " ".join(["edge-harmony build", onnx.name, *engine.flags()])
+            raise CapabilityError(
+                f"{onnx} is ready, and no engine can be built here: {error.message}",
+                f"copy it and its .json to the device, and there: {command} --saveEngine={onnx.stem}{SUFFIX}",
+            ) from None
         built = build_engine(tensorrt, onnx, engine)
         facts = facts_of(tensorrt, onnx, engine, device)
         version = "".join(map(str, tensorrt.version[:2]))
-        path = onnx.with_name(f"{onnx.stem}-{'-'.join(facts.sm)}-trt{version}{SUFFIX}")
+        path = make_folder(output) / f"{onnx.stem}-{'-'.join(facts.sm)}-trt{version}{SUFFIX}"
         write_plan(path, built.plan, facts, onnx)
         return path
 
@@ -88,6 +91,14 @@ class TensorRTBackend:
         facts = check_plan(request.artifact, tensorrt, cuda.device())
         engine = Engine(tensorrt, cuda, request.artifact, facts.options)
         return TensorRTRunner(engine, read_manifest(request.artifact))
+
+
+def _export(source: Path, output: Path, engine: BuildOptions, options: dict[str, Any]) -> Path:
+    require_exporter()
+    from edge_harmony.backends.onnx.export import export_onnx
+
+    model = options.pop("model")
+    return export_onnx(model, source, output, flavour="signed", dynamic_batch=engine.profile is not None, **options)
 
 
 class TensorRTRTXBackend(TensorRTBackend):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from typing import Literal
 
@@ -84,9 +82,33 @@ class BuildOptions(BaseModel):
             raise ValueError("hardware-compatible engines cannot use a DLA core")
         return self
 
-    def sha256(self) -> str:
-        """Identity of the options."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+    def flags(self) -> list[str]:
+        """The options as ``edge-harmony build`` takes them."""
+        switches = {
+            "--stronglyTyped": self.strongly_typed,
+            "--noTF32": not self.tf32,
+            "--allowGPUFallback": self.gpu_fallback,
+            "--versionCompatible": self.version_compatible,
+            "--excludeLeanRuntime": self.exclude_lean_runtime,
+            "--stripWeights": self.strip_weights,
+            "--refit": self.refit,
+        }
+        values: dict[str, str | int | None] = {
+            "--memPoolSize": ",".join(f"{pool}:{size}B" for pool, size in self.pools.items()),
+            "--builderOptimizationLevel": self.optimization_level,
+            "--avgTiming": self.timing_iterations,
+            "--useDLACore": self.dla_core,
+            "--hardwareCompatibilityLevel": _unless(self.hardware_compatibility, "none"),
+            "--sparsity": "enable" if self.sparsity else None,
+            "--profilingVerbosity": _unless(self.verbosity, "layer_names_only"),
+            "--computeCapabilities": ",".join(self.architectures),
+        }
+        if self.profile is not None:
+            shapes = {"min": self.profile.least, "opt": self.profile.best, "max": self.profile.largest}
+            values |= {f"--{name}Shapes": _write_shapes(each) for name, each in shapes.items()}
+        said = [f"--{self.precision}"] if self.precision != "typed" else []
+        said += [switch for switch, on in switches.items() if on]
+        return said + [f"{name}={value}" for name, value in values.items() if value not in ("", None)]
 
 
 def parse_shapes(text: str, option: str) -> dict[str, Shape]:
@@ -106,6 +128,14 @@ def parse_shapes(text: str, option: str) -> dict[str, Shape]:
             raise UsageError(f"{option} names {found[1]} {problem}", "write every input once, sizes from 1")
         shapes[found[1]] = shape
     return shapes
+
+
+def _unless(value: str, default: str) -> str | None:
+    return None if value == default else value
+
+
+def _write_shapes(shapes: dict[str, Shape]) -> str:
+    return ",".join(f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
 
 
 def parse_pools(text: str) -> dict[Pool, int]:

@@ -133,9 +133,8 @@ def check_plan(path: Path, tensorrt: TensorRT, device: Device) -> EngineFacts:
     elif portable == "none" and not tensorrt.is_rtx and facts.gpu != device.name:
         differences.append(f"built on {facts.gpu}, this is {device.name}")
     if differences:
-        raise ArtifactError(
-            f"{path} does not fit: {'; '.join(differences)}", f"edge-harmony build MODEL.onnx --saveEngine {path}"
-        )
+        command = " ".join(["edge-harmony build MODEL.onnx", *options.flags(), f"--saveEngine={path}"])
+        raise ArtifactError(f"{path} does not fit: {'; '.join(differences)}", command)
     return facts
 
 

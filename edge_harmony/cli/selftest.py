@@ -1,0 +1,48 @@
+"""``edge-harmony selftest``: does a backend build, run and agree with the reference on this device."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_harmony.artifact import write_json
+from edge_harmony.cli.console import JsonOption, ModelOption, PrecisionOption, err, out, print_json
+from edge_harmony.selftest import run_selftest
+
+
+def selftest(
+    backend: Annotated[str, typer.Option("--backend", help="What to test: tensorrt, openvino, ...")],
+    model: ModelOption = "edge-s",
+    precision: PrecisionOption = "int8",
+    onnx: Annotated[
+        Path | None, typer.Option("--onnx", help="An exported file to build from; needs no torch then.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Report; by default selftest-BACKEND.json here.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Build, load, run, compare and time a network on this device, and write a report that you can send."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = run_selftest(
+            backend,
+            model,
+            precision,
+            Path(folder),
+            onnx=onnx,
+            tell=lambda line: err.print(line, soft_wrap=True, markup=False, highlight=False),
+        )
+    path = output or Path(f"selftest-{backend}.json")
+    write_json(path, report)
+    if json:
+        print_json(report)
+    else:
+        for step in report["steps"]:
+            facts = ", ".join(f"{k} {v}" for k, v in step.items() if k not in ("name", "ok", "seconds", "artifact"))
+            line = f"{step['name']}: {'ok' if step['ok'] else 'FAILED'}{'; ' if facts else ''}{facts}"
+            out.print(line, soft_wrap=True, markup=False, highlight=False)
+        out.print(f"{'passed' if report['passed'] else 'failed'}; report: {path}", soft_wrap=True, markup=False)
+    raise typer.Exit(report["exit_code"])

@@ -1,0 +1,61 @@
+"""What a Jetson tells about itself: board, L4T and JetPack, power mode."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+# https://docs.nvidia.com/jetson/archives: L4T releases and the JetPack they belong to, the longest match wins
+_JETPACK = {
+    "35": "5.1",
+    "36.2": "6.0 (developer preview)",
+    "36.3": "6.0",
+    "36.4": "6.1 or 6.2",
+    "38": "7",
+}
+
+
+@dataclass(frozen=True)
+class Jetson:
+    """A Jetson.
+
+    Attributes:
+        board: such as ``NVIDIA Jetson Orin Nano Developer Kit``.
+        l4t: release of the board support package, such as ``36.4.3``; None if the system does not tell.
+        jetpack: the JetPack it belongs to; None if it is not known.
+        power_mode: such as ``15W``; None if the system does not tell.
+    """
+
+    board: str
+    l4t: str | None
+    jetpack: str | None
+    power_mode: str | None
+
+
+def find_jetson(root: Path = Path("/")) -> Jetson | None:
+    """The Jetson that this is; None elsewhere. ``root`` is for tests."""
+    board = _read(root / "proc/device-tree/model").rstrip("\0\n")
+    found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", _read(root / "etc/nv_tegra_release"))
+    if "Jetson" not in board and found is None:
+        return None
+    l4t = f"{found[1]}.{found[2]}" if found else None
+    fitting = [name for name in _JETPACK if l4t and f"{l4t}.".startswith(f"{name}.")]
+    jetpack = _JETPACK[max(fitting, key=len)] if fitting else None
+    return Jetson(board or "Jetson", l4t, jetpack, _power_mode(root))
+
+
+def _power_mode(root: Path) -> str | None:
+    """The current mode's name: nvpmodel keeps its number in one file and all names in another."""
+    number = re.search(r"pmode:0*(\d+)", _read(root / "var/lib/nvpmodel/status"))
+    if number is None:
+        return None
+    names = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+?)\s*>", _read(root / "etc/nvpmodel.conf"))
+    return dict(names).get(number[1], number[1])
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
