@@ -10,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edge_harmony.artifact import Manifest
-from edge_harmony.backends.onnx.runner import OnnxRunner
+from edge_harmony.backends.artifact_runner import ArtifactRunner
 from edge_harmony.errors import ArtifactError
 
 # x86 CPUs without VNNI multiply unsigned by signed 8 bits with an instruction whose 16-bit sums saturate: wrong
@@ -19,7 +19,7 @@ from edge_harmony.errors import ArtifactError
 _EXACT_INT8 = ("session.x64quantprecision", "1")
 
 
-class OnnxRuntimeRunner(OnnxRunner):
+class OnnxRuntimeRunner(ArtifactRunner):
     """An ONNX file on the CPU execution provider.
 
     Args:

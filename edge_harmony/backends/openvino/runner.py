@@ -10,11 +10,11 @@ import openvino
 from numpy.typing import NDArray
 
 from edge_harmony.artifact import Manifest
-from edge_harmony.backends.onnx.runner import OnnxRunner
+from edge_harmony.backends.artifact_runner import ArtifactRunner
 from edge_harmony.errors import ArtifactError
 
 
-class OpenVinoRunner(OnnxRunner):
+class OpenVinoRunner(ArtifactRunner):
     """An ONNX file on OpenVINO's CPU device.
 
     Float stays 32 bits: left alone, OpenVINO computes in bfloat16 on CPUs that have it

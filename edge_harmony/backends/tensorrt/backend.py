@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import IOSpec, Manifest, make_folder, read_manifest
+from edge_harmony.artifact import Manifest, make_folder, read_manifest
+from edge_harmony.backends.artifact_runner import ArtifactRunner
 from edge_harmony.backends.base import LoadRequest, Probe, Runner
 from edge_harmony.backends.cuda.base import find_cuda
 from edge_harmony.backends.onnx.artifacts import require_exporter
@@ -108,26 +109,17 @@ class TensorRTRTXBackend(TensorRTBackend):
     distribution: Distribution = "tensorrt-rtx"
 
 
-class TensorRTRunner:
+class TensorRTRunner(ArtifactRunner):
     """See :class:`edge_harmony.backends.base.Runner`. One context: used by one thread at a time."""
 
     def __init__(self, engine: Engine, manifest: Manifest) -> None:
+        super().__init__(manifest)
         self._engine = engine
-        self._manifest = manifest
         self._context = engine.context()
-
-    @property
-    def io_spec(self) -> IOSpec:
-        """See :class:`edge_harmony.backends.base.Runner`."""
-        return self._manifest.io
-
-    @property
-    def sha256(self) -> str:
-        """See :class:`edge_harmony.backends.base.Runner`."""
-        return self._manifest.file_sha256
 
     def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`edge_harmony.backends.base.Runner`."""
+        self._check_size(composite, mask)
         results = self._context.run({"composite": composite, "mask": mask})
         output: NDArray[np.float32] = next(iter(results.values())).astype(np.float32)  # a copy: the memory is reused
         return output

@@ -10,6 +10,7 @@ import pytest
 import edge_harmony.cli.build as build_module
 from edge_harmony.artifact import read_manifest, sha256_of
 from edge_harmony.backends.onnx.export import export_onnx
+from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.backends.tensorrt.profiling import read_profile
 from edge_harmony.cli.main import main
 from edge_harmony.models.registry import build_model, weights_folder
@@ -17,6 +18,7 @@ from edge_harmony.models.state import save_weights
 from tests.unit.backends.fake_nvidia import World, fake_tensorrt
 from tests.unit.backends.test_profiling import FP16, INT8
 
+SIDES = ("least", "best", "largest")
 SHORT = ["--warmUp", "0", "--duration", "0", "--iterations", "5"]
 
 
@@ -115,6 +117,24 @@ def test_implicit_int8_is_calibrated_from_the_command_line(world, exported, tmp_
     assert world.batches == 24
     run(capsys, "build", exported["signed"], "--int8", "--skipInference")
     assert world.batches == 24  # Q/DQ pairs: nothing to calibrate
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"precision": "fp16", "tf32": False, "optimization_level": 5, "timing_iterations": 8, "verbosity": "none"},
+        {"strongly_typed": True, "pools": {"workspace": 1 << 28}, "refit": True, "strip_weights": True},
+        {"dla_core": 1, "gpu_fallback": True, "sparsity": True, "verbosity": "detailed"},
+        {"version_compatible": True, "exclude_lean_runtime": True, "hardware_compatibility": "ampere+"},
+        {"precision": "best", "profile": {side: {"composite": (1, 3, 4, 4), "mask": (1, 1, 4, 4)} for side in SIDES}},
+    ],
+)
+def test_options_are_said_as_flags_that_give_them_back(options, world, exported, capsys):
+    world.dla = 2
+    given = BuildOptions.model_validate(options)
+    status, out, err = run(capsys, "build", exported["signed"], *given.flags(), "--skipInference", "--json")
+    assert status == 0, err
+    assert BuildOptions.model_validate(json.loads(out)["options"]) == given
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What runners of ONNX files have in common: the contract in the manifest, and inputs that must fit it."""
+"""What runners of files with a manifest have in common: its contract, and inputs that must fit it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from edge_harmony.artifact import IOSpec, Manifest
 from edge_harmony.errors import InputError
 
 
-class OnnxRunner:
-    """Base of a runner of an ONNX file on the CPU.
+class ArtifactRunner:
+    """Base of a runner of a file with a manifest.
 
     Args:
         manifest: of the file, verified by the caller.
@@ -26,7 +26,7 @@ class OnnxRunner:
 
     @property
     def sha256(self) -> str:
-        """Hash of the ONNX file."""
+        """Hash of the file."""
         return self._manifest.file_sha256
 
     def synchronize(self) -> None:
