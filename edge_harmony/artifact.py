@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,12 +68,22 @@ def artifact_name(model: str, height: int, width: int, precision: str, suffix: s
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file, read in portions."""
+    """Hex digest of a file, read in portions; of a folder: over its files' names and digests, in order."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
+    if path.is_dir():
+        for file in sorted(part for part in path.rglob("*") if part.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()} {sha256_of(file)}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    files = [part for part in path.rglob("*") if part.is_file()] if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -95,6 +108,27 @@ def atomic_write(path: Path, data: bytes) -> None:
         raise UsageError(f"cannot write {path} ({error.strerror})", "free space or choose another folder") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder under a temporary name; at the end it takes the name ``path``, and the place of what was there.
+
+    Raises:
+        UsageError: the folder it lies in is missing or cannot be written.
+    """
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    except OSError as error:
+        raise UsageError(f"cannot write {path} ({error.strerror})", "choose a folder that can be written") from None
+    try:
+        made = temporary / path.name
+        yield made
+        if path.exists():
+            path.rename(temporary / "before")
+        made.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -135,7 +169,7 @@ def read_manifest(artifact: Path) -> Manifest:
         ArtifactError: the manifest is missing or damaged, or the file is not the one it describes.
     """
     rebuild = "export it again with edge-harmony export"
-    if not artifact.is_file():
+    if not artifact.exists():
         raise UsageError(f"there is no artifact {artifact}", "check the path or make one with edge-harmony export")
     path = manifest_path(artifact)
     if not path.is_file():

@@ -22,13 +22,23 @@ class Accuracy(BaseModel):
     min_psnr: float = Field(gt=0, description="dB, harmonized pictures against the reference's")
 
 
+class PackageOptions(BaseModel):
+    """See :func:`edge_harmony.backends.coreml.convert.convert`."""
+
+    model_config = _STRICT
+
+    minimum: Literal["iOS16", "iOS17", "iOS18"] = "iOS17"
+    inputs: Literal["tensor", "image"] = "tensor"
+    palette_bits: Literal[4, 6, 8] | None = None
+
+
 class Target(BaseModel):
-    """A deployment target; ``engine`` is for those that TensorRT builds."""
+    """A deployment target; ``engine`` is for those that TensorRT builds, ``package`` for Core ML."""
 
     model_config = _STRICT
 
     description: str
-    device: Literal["cpu", "cuda"]
+    device: Literal["cpu", "cuda", "apple"]
     backend: str
     precision: Precision
     height: int = Field(256, ge=32, multiple_of=32)
@@ -36,6 +46,7 @@ class Target(BaseModel):
     opset: int = Field(18, ge=18, le=24)
     accuracy: Accuracy
     engine: BuildOptions = BuildOptions()
+    package: PackageOptions = PackageOptions()
 
 
 def read_target(name: str) -> Target:

@@ -86,10 +86,34 @@ def engines_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def ablation_table(name: str) -> str:
+    """Quality against work and INT8 latency of every variant."""
+    content = result(f"ablation--{name}")
+    lines = [
+        "| variant | PSNR dB | fMSE | M parameters | GFLOP | INT8 latency |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in content["rows"]:
+        latency = "-" if row["int8_ms"] is None else f"{row['int8_of_reference']:.2f}"
+        cells = [f"{row['group']}: {row['name']}", f"{row['psnr']:.2f}", f"{row['fmse']:.0f}"]
+        cells += [f"{row['parameters'] / 1e6:.3f}", f"{row['flops'] / 1e9:.3f}", latency]
+        lines.append(f"| {' | '.join(cells)} |")
+    first = content["rows"][0]
+    lines.append(f"| *composite, unharmonized* | {first['composite_psnr']:.2f} | {first['composite_fmse']:.0f} | | | |")
+    stage = content["recipe"]["stages"][0]
+    note = (
+        f"\n{stage['images']:,} images each at {stage['size']} pixels; held-out pictures at native size; INT8 latency "
+        "in ONNX Runtime as a share of the first row's, one thread, "
+        f"{machine(content)}, {content['rounds']} rounds.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "networks"): networks_table,
     ("README.md", "speed"): speed_table,
     ("docs/tensorrt.md", "engines"): engines_table,
+    ("docs/decisions/0004-the-edge-family.md", "family"): lambda: ablation_table("edge-family"),
 }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.artifact import manifest_path
+from edge_harmony.artifact import manifest_path, size_of
 from edge_harmony.backends.base import get_backend
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json
 from edge_harmony.models.registry import find_model, require_torch
@@ -31,7 +31,7 @@ def export(
     entry = find_model(model)
     spec = read_target(target)
     backend = get_backend(spec.backend)
-    engine = {"engine": spec.engine} if spec.device == "cuda" else {}
+    own: dict[str, dict[str, Any]] = {"cuda": {"engine": spec.engine}, "apple": spec.package.model_dump()}
     path = backend.build(
         resolve_weights(entry.name, weights),
         output,
@@ -40,12 +40,12 @@ def export(
         size=(spec.height, spec.width),
         opset=spec.opset,
         keep_float=tuple(keep_float or ()),
-        **engine,
+        **own.get(spec.device, {}),
     )
     if json:
-        print_json({"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": path.stat().st_size})
+        print_json({"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": size_of(path)})
         return
-    out.print(f"{path} ({path.stat().st_size / 1024:.0f} KiB)", soft_wrap=True)
+    out.print(f"{path} ({size_of(path) / 1024:.0f} KiB)", soft_wrap=True)
     chosen = f" --weights {weights}" if weights else ""
     chosen += f" --backend {spec.backend}" if spec.backend != "onnxruntime" else ""
     out.print(

@@ -1,0 +1,1 @@
+"""Core ML: weights to mlprogram packages on any system, predictions on macOS."""

@@ -1,0 +1,206 @@
+"""Core ML packages: what is in them, read back from the file; predictions only on a Mac."""
+
+from __future__ import annotations
+
+import json
+import platform
+from contextlib import closing
+
+import numpy as np
+import pytest
+import torch
+
+from edge_harmony.artifact import new_folder, read_manifest, sha256_of, size_of
+from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.onnx.export import exportable
+from edge_harmony.cli.main import main
+from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
+from edge_harmony.models.registry import build_model
+from edge_harmony.models.state import read_weights, save_weights
+
+pytest.importorskip("coremltools")
+from edge_harmony.backends.coreml import backend as backend_module
+from edge_harmony.backends.coreml.contents import read_contents
+from edge_harmony.backends.coreml.convert import convert, decomposed
+
+
+@pytest.fixture(scope="module")
+def packages(edge_weights, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("coreml")
+    return {p: convert("edge-n", edge_weights, folder / p, precision=p) for p in ("fp32", "fp16", "int8")}
+
+
+@pytest.fixture(scope="module")
+def contents(packages):
+    return {precision: read_contents(path) for precision, path in packages.items()}
+
+
+def test_integer_operations_are_really_there(contents, edge_weights):
+    ours = contents["int8"]
+    assert ours.convolutions == ours.integer_convolutions == 14
+    assert ours.operations["quantize"] >= 14
+    assert ours.operations["constexpr_affine_dequantize"] == 14
+    for precision in ("fp32", "fp16"):
+        assert contents[precision].integer_convolutions == 0
+        assert "quantize" not in contents[precision].operations
+
+
+def test_masked_statistics_stay_in_32_bits(packages, contents):
+    import coremltools as ct
+
+    spec = ct.models.MLModel(str(packages["fp16"]), skip_model_load=True).get_spec()
+    block = next(iter(spec.mlProgram.functions["main"].block_specializations.values()))
+    kinds = {}
+    for operation in block.operations:
+        for output in operation.outputs:
+            kinds.setdefault(operation.type, set()).add(output.type.tensorType.dataType)
+    half, single = 10, 11  # FeatureTypes of MIL.proto
+    assert kinds["conv"] == {half}
+    assert kinds["matmul"] == kinds["real_div"] == kinds["reduce_sum"] == {single}
+    assert "cast" in contents["fp16"].operations
+
+
+def test_weights_come_back_as_they_went_in(contents, edge_weights):
+    model = exportable("edge-n", read_weights(edge_weights), "int8")
+    reference = [m.weight.detach() for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    by_shape = sorted((tuple(w.shape), float(w.abs().sum())) for w in reference)
+    for precision, tolerance in (("fp32", 1e-4), ("fp16", 2e-3), ("int8", 0.02)):
+        ours = sorted((w.shape, float(np.abs(w).sum())) for w in contents[precision].weights.values())
+        assert [shape for shape, _ in ours] == [shape for shape, _ in by_shape]
+        for (_, found), (_, expected) in zip(ours, by_shape, strict=True):
+            assert found == pytest.approx(expected, rel=tolerance)
+
+
+def test_the_contract_and_the_description_are_read_back(packages, contents, edge_weights):
+    for precision, found in contents.items():
+        assert found.inputs == {"composite": "float 1x3x256x256", "mask": "float 1x1x256x256"}
+        assert found.outputs == {"transform": (1, 12, 32, 32)}
+        assert (found.metadata["author"], found.metadata["license"]) == ("edge-harmony", "MIT")
+        own = json.loads(found.metadata["edge_harmony"])
+        manifest = read_manifest(packages[precision])
+        assert own["weights_sha256"] == manifest.weights_sha256 == sha256_of(edge_weights)
+        assert (manifest.backend, manifest.precision, manifest.engine["minimum"]) == ("coreml", precision, "iOS17")
+
+
+def test_pictures_and_palettes(edge_weights, tmp_path):
+    path = convert("edge-n", edge_weights, tmp_path, inputs="image", palette_bits=6, minimum="iOS16")
+    found = read_contents(path)
+    assert found.inputs == {"composite": "image RGB 256x256", "mask": "image grayscale 256x256"}
+    assert found.operations["constexpr_lut_to_dense"] > 5
+    assert len(np.unique(next(w for w in found.weights.values() if w.size > 2000))) <= 64
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_decomposed_program_computes_what_the_network_does(precision, edge_weights):
+    model = exportable("edge-n", read_weights(edge_weights), precision).eval()
+    program = decomposed(model, (256, 256)).module()
+    torch.manual_seed(1)
+    composite, mask = torch.rand(1, 3, 256, 256), (torch.rand(1, 1, 256, 256) > 0.5).float()
+    with torch.no_grad():
+        ours, theirs = program(composite, mask), model(composite, mask)
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["hdnet-lite", "fmm", "rcl"])
+def test_other_networks_convert(name, tmp_path):
+    torch.manual_seed(0)
+    options = {"width": 4}
+    save_weights(tmp_path / "w.safetensors", build_model(name, **options), name=name, options=options)
+    path = convert(name, tmp_path / "w.safetensors", tmp_path, size=(64, 64))
+    assert read_contents(path).outputs == {"harmonized": (1, 3, 64, 64)}
+
+
+def test_contradictions_are_refused_before_anything_is_written(edge_weights, tmp_path):
+    with pytest.raises(UsageError, match="8-bit programs need iOS17"):
+        convert("edge-n", edge_weights, tmp_path / "out", precision="int8", minimum="iOS16")
+    with pytest.raises(UsageError, match="palettes are for float programs"):
+        convert("edge-n", edge_weights, tmp_path / "out", precision="int8", palette_bits=6)
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_packages_are_one_clear_error(packages, tmp_path):
+    with pytest.raises(ArtifactError, match="is no Core ML package"):
+        read_contents(tmp_path / "none.mlpackage")
+    (tmp_path / "x.mlpackage").mkdir()
+    with pytest.raises(ArtifactError, match="is no Core ML package"):
+        read_contents(tmp_path / "x.mlpackage")
+    (packages["fp32"] / "odd").write_text("x")
+    with pytest.raises(ArtifactError, match="not the file its manifest describes"):
+        read_manifest(packages["fp32"])
+    (packages["fp32"] / "odd").unlink()
+
+
+def test_export_for_an_iphone(edge_weights, tmp_path, capsys):
+    arguments = ["--weights", edge_weights, "--target", "iphone-int8", "-o", tmp_path, "--json"]
+    assert main(["export", "edge-n", *map(str, arguments)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["artifact"].endswith("edge-n-256x256-int8.mlpackage")
+    assert said["bytes"] == size_of(tmp_path / "edge-n-256x256-int8.mlpackage")
+
+
+@pytest.mark.skipif(platform.system() == "Darwin", reason="predictions work there")
+def test_predictions_need_a_mac(packages, edge_weights, capsys):
+    backend = get_backend("coreml")
+    assert "predictions need macOS" in backend.probe().detail
+    with pytest.raises(CapabilityError, match="need macOS"):
+        backend.load(LoadRequest("edge-n", "int8", artifact=packages["int8"]))
+    weights = ["--weights", str(edge_weights)]
+    assert main(["compare", str(packages["int8"]), "--backend", "coreml", *weights]) == 3
+    assert "Core ML predictions need macOS" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="runs a package"):
+        backend.load(LoadRequest("edge-n", "int8"))
+    with pytest.raises(UsageError, match="no device cuda"):
+        backend.load(LoadRequest("edge-n", "int8", artifact=packages["int8"], device="cuda"))
+
+
+class FakeModel:
+    """coremltools.models.MLModel on a Mac, as far as it is used."""
+
+    fed = None
+
+    def __init__(self, path, compute_units):
+        self.units = compute_units
+
+    def predict(self, feed):
+        FakeModel.fed = feed
+        return {"transform": np.ones((1, 12, 32, 32), np.float32)}
+
+
+@pytest.mark.parametrize("kind", ["tensor", "image"])
+def test_the_runner_feeds_what_the_package_takes(kind, packages, monkeypatch):
+    import coremltools as ct
+
+    monkeypatch.setattr(ct.models, "MLModel", FakeModel)
+    manifest = read_manifest(packages["int8"])
+    manifest = manifest.model_copy(update={"engine": manifest.engine | {"inputs": kind}})
+    runner = backend_module.CoreMLRunner(packages["int8"], manifest, "cpu-ane")
+    composite, mask = np.full((1, 3, 256, 256), 0.5, np.float32), np.ones((1, 1, 256, 256), np.float32)
+    with closing(runner):
+        assert runner.infer(composite, mask).shape == (1, 12, 32, 32)
+        if kind == "image":
+            assert (FakeModel.fed["composite"].size, FakeModel.fed["mask"].mode) == ((256, 256), "L")
+            assert np.asarray(FakeModel.fed["composite"])[0, 0].tolist() == [128, 128, 128]
+        else:
+            assert FakeModel.fed["composite"] is composite
+        with pytest.raises(InputError, match="one picture"):
+            runner.infer(np.repeat(composite, 2, 0), np.repeat(mask, 2, 0))
+        with pytest.raises(InputError, match="takes 256x256"):
+            runner.infer(composite[..., :64, :64], mask[..., :64, :64])
+
+
+def test_folders_appear_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "a"
+    with new_folder(target) as made:
+        made.mkdir()
+        (made / "x").write_text("1")
+    first = sha256_of(target)
+    with pytest.raises(ZeroDivisionError), new_folder(target) as made:
+        made.write_text(str(1 / 0))
+    assert sha256_of(target) == first
+    with new_folder(target) as made:
+        made.mkdir()
+        (made / "x").write_text("2")
+    assert sha256_of(target) != first
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    with pytest.raises(UsageError, match="cannot write"), new_folder(tmp_path / "none" / "b"):
+        pass
