@@ -90,7 +90,7 @@ class FeatureModulation(FloatIsland):
         query = self.query((x * foreground if self.published else x).flatten(2))
         key, value = self.key(keys), self.value(keys)
         portions = []
-        for part in query.split(min(self.max_keys, query.shape[2]), dim=2):
+        for part in torch.split(query, min(self.max_keys, query.shape[2]), dim=2):
             similarity = part.transpose(1, 2) @ key  # (N, Q, L)
             if not self.published:
                 similarity = similarity * is_background + _EXCLUDED * (1 - is_background)

@@ -50,10 +50,8 @@ class LocalDynamics(FloatIsland):
             return self._official(x, foreground)
         keys, is_background = pooled_background(x, foreground, self.max_keys)
         queries = x.flatten(2)
-        portions = [
-            self._attend(part, keys, is_background)
-            for part in queries.split(min(self.max_keys, queries.shape[2]), dim=2)
-        ]
+        size = min(self.max_keys, queries.shape[2])
+        portions = [self._attend(part, keys, is_background) for part in torch.split(queries, size, dim=2)]
         fused = portions[0] if len(portions) == 1 else torch.cat(portions, 2)
         mixed: Tensor = self.linear(torch.cat([fused, queries], 1)).view_as(x)
         weight = foreground * is_background.amax((1, 2)).view(-1, 1, 1, 1)  # nothing to take from: pass unchanged
