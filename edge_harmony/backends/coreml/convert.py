@@ -12,6 +12,7 @@ import logging
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, redirect_stderr
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -184,6 +185,10 @@ def _producers(operation: Any) -> list[Any]:
 
 
 def _palettized(converted: Any, bits: int) -> Any:
+    if find_spec("sklearn") is None:
+        raise CapabilityError(
+            "palettes need scikit-learn, which is not installed", "pip install 'edge-harmony[coreml]'"
+        )
     import coremltools.optimize.coreml as cto
 
     chosen = cto.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=512)

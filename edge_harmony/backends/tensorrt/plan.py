@@ -82,6 +82,8 @@ def write_plan(path: Path, plan: bytes, facts: EngineFacts, onnx: Path) -> None:
     atomic_write(path, plan)
     try:
         network = read_manifest(onnx).model_dump(mode="json") | {"backend": facts.distribution}
+        if facts.options.precision != "typed":  # flags allow more than the file says
+            network["precision"] = "int8" if facts.options.precision == "best" else facts.options.precision
     except EdgeHarmonyError:  # a file of someone else's
         network = {}
     write_json(

@@ -13,7 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 import edge_harmony.backends.tensorrt.backend as backend_module
-from edge_harmony.artifact import manifest_path
+from edge_harmony.artifact import manifest_path, read_manifest
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.backends.cuda.base import CudaError, Device
 from edge_harmony.backends.tensorrt.backend import TensorRTBackend
@@ -206,6 +206,7 @@ def test_implicit_int8_is_calibrated_on_pictures_and_kept(version, algorithm, wo
     after = make_engine(*arguments, save=tmp_path / "b.plan", calibration=request)
     assert world.batches == len(pictures.files)
     assert before.facts.calibration.startswith(algorithm)
+    assert read_manifest(before.path).precision == "int8"
     assert after.facts.calibration.startswith("cache ")
     assert world.cuda.held == {}
 
