@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_harmony.errors import ArtifactError, UsageError
 
-Output = Literal["rgb", "difference", "gain", "affine"]
-"""What a network returns: a picture, or per cell a difference, gains and offsets, or a 3x4 transform (residuals)."""
+Output = Literal["rgb", "difference", "gain", "affine", "picture"]
+"""What a file returns: a network's picture at its working size, or per cell a difference, gains and offsets, or a 3x4
+transform (residuals); or the harmonized picture itself (:mod:`edge_harmony.backends.onnx.whole`)."""
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -26,7 +27,8 @@ class IOSpec(BaseModel):
     """The input/output contract of a network file.
 
     Inputs are ``composite`` ``(N, 3, H, W)`` RGB and ``mask`` ``(N, 1, H, W)``, float32 in [0, 1], 1 in the
-    foreground; the output is described by ``output``.
+    foreground; the output is described by ``output``. A file that returns a ``picture`` takes ``picture`` ``(H, W, 3)``
+    and ``mask`` ``(H, W)``, uint8, of any size from ``height`` x ``width`` on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,7 +36,7 @@ class IOSpec(BaseModel):
     height: int = 256
     width: int = 256
     output: Output
-    layout: Literal["NCHW"] = "NCHW"
+    layout: Literal["NCHW", "HWC"] = "NCHW"
     value_range: tuple[float, float] = (0.0, 1.0)
     foreground: Literal[1] = 1
 

@@ -86,6 +86,36 @@ def engines_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def whole_table() -> str:
+    """The whole pipeline as one file, beside the pipeline."""
+    content = result("whole")
+    lines = [
+        "| picture | largest difference | beyond one level | pipeline's time | memory, MiB | pipeline's, MiB |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in content["rows"].items():
+        memory = [f"{row[f'{kind}_peak_bytes'] / 2**20:.0f}" for kind in ("whole", "pipeline")]
+        cells = [name, str(row["largest_difference"]), f"{100 * row['share_beyond_1']:.3f} %"]
+        lines.append(f"| {' | '.join([*cells, spread(row, 'of_pipeline'), *memory])} |")
+    note = (
+        f"\n`{content['model']}`, {content['precision']}, a third of the picture foreground; time as a multiple of the "
+        f"pipeline's (quartiles), ONNX Runtime {content['versions']['onnxruntime']}, one thread, {machine(content)}, "
+        f"{content['rounds']} interleaved rounds; memory: what a picture adds to the peak; `benchmarks/whole.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def packages_table() -> str:
+    """What coremltools makes of every network."""
+    content = result("packages")
+    lines = ["| network | in | MB | convolutions in 8 bits |", "|---|---|---:|---:|"]
+    for row in content["rows"]:
+        integers = f"{row['integer_convolutions']} of {row['convolutions']}" if "bytes" in row else row["refused"]
+        size = f"{row['bytes'] / 1e6:.1f}" if "bytes" in row else "-"
+        lines.append(f"| `{row['model']}` | {row['variant']} | {size} | {integers} |")
+    return "\n".join(lines) + f"\n\ncoremltools {content['versions']['coremltools']}; `benchmarks/packages.py`.\n"
+
+
 def ablation_table(name: str) -> str:
     """Quality against work and INT8 latency of every variant."""
     content = result(f"ablation--{name}")
@@ -113,6 +143,8 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "networks"): networks_table,
     ("README.md", "speed"): speed_table,
     ("docs/tensorrt.md", "engines"): engines_table,
+    ("docs/coreml.md", "packages"): packages_table,
+    ("docs/whole-pipeline.md", "whole"): whole_table,
     ("docs/decisions/0004-the-edge-family.md", "family"): lambda: ablation_table("edge-family"),
 }
 

@@ -10,6 +10,7 @@ import typer
 from edge_harmony.artifact import manifest_path, size_of
 from edge_harmony.backends.base import get_backend
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json
+from edge_harmony.errors import UsageError
 from edge_harmony.models.registry import find_model, require_torch
 from edge_harmony.targets import read_target
 
@@ -22,6 +23,9 @@ def export(
     keep_float: Annotated[
         list[str] | None, typer.Option("--keep-float", help="Layer of an INT8 network that stays float; repeatable.")
     ] = None,
+    fuse_io: Annotated[
+        bool, typer.Option("--fuse-io", help="Export the whole pipeline: 8-bit pictures of any size in and out.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Export a network for a target."""
@@ -30,6 +34,8 @@ def export(
 
     entry = find_model(model)
     spec = read_target(target)
+    if fuse_io and spec.device == "apple":
+        raise UsageError("Core ML packages take one size: their input and output are not fused", "leave --fuse-io out")
     backend = get_backend(spec.backend)
     own: dict[str, dict[str, Any]] = {"cuda": {"engine": spec.engine}, "apple": spec.package.model_dump()}
     path = backend.build(
@@ -40,12 +46,15 @@ def export(
         size=(spec.height, spec.width),
         opset=spec.opset,
         keep_float=tuple(keep_float or ()),
+        **({"fuse_io": True} if fuse_io else {}),
         **own.get(spec.device, {}),
     )
     if json:
         print_json({"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": size_of(path)})
         return
     out.print(f"{path} ({size_of(path) / 1024:.0f} KiB)", soft_wrap=True)
+    if fuse_io:
+        return
     chosen = f" --weights {weights}" if weights else ""
     chosen += f" --backend {spec.backend}" if spec.backend != "onnxruntime" else ""
     out.print(

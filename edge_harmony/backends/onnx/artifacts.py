@@ -59,6 +59,11 @@ def find_artifact(request: LoadRequest, backend: str) -> tuple[Path, Manifest]:
         raise UsageError(f"the {backend} backend runs an artifact, not weights", "export them first, then --artifact")
     path = request.artifact or _shipped(request, backend)
     manifest = read_manifest(path)
+    if manifest.io.output == "picture":
+        raise UsageError(
+            f"{path} is a whole pipeline, not a network",
+            "feed it pictures with the runtime itself, see docs/whole-pipeline.md",
+        )
     if request.artifact is None and (manifest.model, manifest.precision) != (request.model, request.precision):
         raise ArtifactError(f"{path} holds {manifest.model} in {manifest.precision}", "reinstall edge-harmony")
     return path, manifest

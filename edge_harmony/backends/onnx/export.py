@@ -15,11 +15,12 @@ from typing import Any, Literal
 import onnx
 import torch
 from onnx import ModelProto
-from torch import nn
+from torch import Tensor, nn
 
 from edge_harmony.artifact import IOSpec, Manifest, artifact_name, atomic_write, make_folder, sha256_of, write_manifest
 from edge_harmony.backends.onnx.flavour import to_unsigned, unshare_zero_points
 from edge_harmony.backends.onnx.half import to_half
+from edge_harmony.backends.onnx.whole import WholePipeline
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.state import Weights, read_weights, restore
@@ -29,8 +30,15 @@ from edge_harmony.quantization.prepare import load_ranges, prepare_qat
 Flavour = Literal["signed", "unsigned"]
 """``signed``: TensorRT and Core ML; ``unsigned``: ONNX Runtime and OpenVINO."""
 
-OUTPUT_NAMES = {"rgb": "harmonized", "difference": "difference", "gain": "transform", "affine": "transform"}
+OUTPUT_NAMES = {
+    "picture": "harmonized",
+    "rgb": "harmonized",
+    "difference": "difference",
+    "gain": "transform",
+    "affine": "transform",
+}
 DEFAULT_OPSET = 18
+_LARGEST = 1 << 15
 METADATA_KEY = "edge_harmony"
 
 
@@ -45,6 +53,7 @@ def export_onnx(
     opset: int = DEFAULT_OPSET,
     dynamic_batch: bool = True,
     keep_float: Collection[str] = (),
+    fuse_io: bool = False,
 ) -> Path:
     """Export a network and write ``<name>-<HxW>-<precision>.onnx`` with its manifest.
 
@@ -59,6 +68,8 @@ def export_onnx(
         opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
         dynamic_batch: leave the batch size open.
         keep_float: layers of an ``int8`` network that stay float, see :mod:`edge_harmony.quantization.sensitivity`.
+        fuse_io: export the whole pipeline around the network (:mod:`~edge_harmony.backends.onnx.whole`), 8-bit pictures
+            of any size in and out; the file's name ends in ``-whole``.
 
     Returns:
         The path of the model.
@@ -69,14 +80,19 @@ def export_onnx(
     """
     weights = read_weights(weights_path)
     model = exportable(name, weights, precision, keep_float)
-    proto = trace(model, size, opset=opset, dynamic_batch=dynamic_batch)
+    if fuse_io:
+        model = WholePipeline(model, size)
+        proto = trace_whole(model, opset=opset)
+    else:
+        proto = trace(model, size, opset=opset, dynamic_batch=dynamic_batch)
     if precision == "fp16":
         proto = to_half(proto)
     elif precision == "int8":
         proto = unshare_zero_points(proto)
         if flavour == "unsigned":
             proto = to_unsigned(proto)
-    spec = IOSpec(height=size[0], width=size[1], output=str(model.output))  # type: ignore[arg-type]
+    own: dict[str, Any] = {"layout": "HWC", "value_range": (0.0, 255.0)} if fuse_io else {}
+    spec = IOSpec(height=size[0], width=size[1], output=str(model.output), **own)  # type: ignore[arg-type]
     description: dict[str, Any] = {
         "model": name,
         "precision": precision,
@@ -89,7 +105,7 @@ def export_onnx(
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
     proto.producer_name, proto.producer_version = "edge-harmony", importlib.metadata.version("edge-harmony")
-    path = make_folder(folder) / artifact_name(name, *size, precision, ".onnx")
+    path = make_folder(folder) / artifact_name(name, *size, precision, "-whole.onnx" if fuse_io else ".onnx")
     atomic_write(path, proto.SerializeToString(deterministic=True))
     write_manifest(
         path,
@@ -129,18 +145,33 @@ def exportable(name: str, weights: Weights, precision: str, keep_float: Collecti
 def trace(model: nn.Module, size: tuple[int, int], *, opset: int, dynamic_batch: bool) -> ModelProto:
     """Trace a network to ONNX without files, stack traces or other traces of the machine."""
     batch = 2 if dynamic_batch else 1
-    inputs = (torch.rand(batch, 3, *size), torch.rand(batch, 1, *size).round())
     axis = {0: torch.export.Dim("N", min=1, max=4096)}
+    inputs = {"composite": torch.rand(batch, 3, *size), "mask": torch.rand(batch, 1, *size).round()}
+    return _trace(model, inputs, (axis, axis) if dynamic_batch else None, opset)
+
+
+def trace_whole(model: WholePipeline, *, opset: int) -> ModelProto:
+    """Trace a whole pipeline, for pictures of any size."""
+    height, width = model.size[0] + 45, model.size[1] + 146  # unlike all others, so that nothing is taken for granted
+    axes = {
+        0: torch.export.Dim("H", min=model.size[0], max=_LARGEST),
+        1: torch.export.Dim("W", min=model.size[1], max=_LARGEST),
+    }
+    picture = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8)
+    return _trace(model, {"picture": picture, "mask": picture[..., 0].clone()}, (axes, axes), opset)
+
+
+def _trace(model: nn.Module, inputs: dict[str, Tensor], dynamic_shapes: Any, opset: int) -> ModelProto:
     try:
         with _quiet():
             program = torch.onnx.export(
                 model.eval(),
-                inputs,
+                tuple(inputs.values()),
                 dynamo=True,
                 opset_version=opset,
-                input_names=["composite", "mask"],
+                input_names=list(inputs),
                 output_names=[OUTPUT_NAMES[str(model.output)]],
-                dynamic_shapes=(axis, axis) if dynamic_batch else None,
+                dynamic_shapes=dynamic_shapes,
                 verbose=False,
             )
     except Exception as error:  # the exporter raises many kinds

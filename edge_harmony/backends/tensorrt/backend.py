@@ -17,7 +17,7 @@ from edge_harmony.backends.cuda.base import find_cuda
 from edge_harmony.backends.onnx.artifacts import require_exporter
 from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, find_tensorrt
 from edge_harmony.backends.tensorrt.builder import build_engine
-from edge_harmony.backends.tensorrt.options import BuildOptions
+from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, facts_of, write_plan
 from edge_harmony.backends.tensorrt.runner import Engine
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
@@ -56,7 +56,9 @@ class TensorRTBackend:
             CapabilityError: TensorRT, a GPU or the packages that export are missing. Without TensorRT or a GPU the
                 ONNX file is there all the same, and the message says how to go on where they are.
         """
-        engine = options.pop("engine", BuildOptions())
+        engine: BuildOptions = options.pop("engine", BuildOptions())
+        if options.get("fuse_io") and engine.profile is None:
+            engine = engine.model_copy(update={"profile": _picture_sizes(options.get("size", (256, 256)))})
         onnx = source if source.suffix == ".onnx" else _export(source, output, engine, options)
         try:
             tensorrt = find_tensorrt(self.distribution)
@@ -92,6 +94,16 @@ class TensorRTBackend:
         facts = check_plan(request.artifact, tensorrt, cuda.device())
         engine = Engine(tensorrt, cuda, request.artifact, facts.options)
         return TensorRTRunner(engine, read_manifest(request.artifact))
+
+
+def _picture_sizes(least: tuple[int, int]) -> Profile:
+    """Pictures from the network's working size to 4K, best at 1080p."""
+    return Profile(
+        **{
+            side: {"picture": (*size, 3), "mask": size}
+            for side, size in (("least", least), ("best", (1080, 1920)), ("largest", (2160, 4096)))
+        }
+    )
 
 
 def _export(source: Path, output: Path, engine: BuildOptions, options: dict[str, Any]) -> Path:

@@ -1,0 +1,117 @@
+"""The whole pipeline as one ONNX file beside the pipeline: parity, time and peak memory at 512, 1080p and 4K.
+
+    OPENBLAS_NUM_THREADS=1 python benchmarks/whole.py -o benchmarks/results/0.1.0/whole.json
+
+Times are interleaved in one run; memory is by how much a picture raises the peak of a process that has harmonized a
+small one (Linux). Needs the extra [train].
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+import torch
+from measuring import interleave, quartiles
+from provenance import provenance
+
+from edge_harmony.artifact import write_json
+from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.onnx.export import export_onnx
+from edge_harmony.models.registry import bundled_weights
+from edge_harmony.pipeline import harmonize_pixels
+from edge_harmony.samples import sample_pictures
+
+SIZES = {"512x512": (512, 512), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}
+MODEL, PRECISION = "edge-s", "int8"
+
+
+def picture(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A sample photograph at a size, a third of it foreground."""
+    height, width = SIZES[name]
+    _, pixels, _ = next(iter(sample_pictures()))
+    mask = np.zeros((height, width), np.uint8)
+    mask[:, width // 3 : 2 * width // 3] = 255
+    return cv2.resize(np.ascontiguousarray(pixels), (width, height)), mask
+
+
+def caller(kind: str, whole: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The function that harmonizes: the file's or the pipeline's."""
+    if kind == "whole":
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = ort.InferenceSession(str(whole), options, providers=["CPUExecutionProvider"])
+        return lambda p, m: session.run(None, {"picture": p, "mask": m})[0]
+    runner = get_backend("onnxruntime").load(LoadRequest(MODEL, PRECISION, threads=1))
+    return lambda p, m: harmonize_pixels(runner, p, m)
+
+
+def peak(kind: str, name: str, whole: Path) -> int:
+    """Bytes that harmonizing one picture adds to the peak of a process, by running this file in one."""
+    command = [sys.executable, __file__, "--child", kind, name, "-o", str(whole)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def child(kind: str, name: str, whole: Path) -> None:
+    """Harmonize one picture, and say by how much the peak has grown."""
+    cv2.setNumThreads(1)
+    pixels, mask = picture(name)
+    call = caller(kind, whole)
+    call(pixels[:256, :256].copy(), np.full((256, 256), 255, np.uint8))
+    before = high_water()
+    call(pixels, mask)
+    print(high_water() - before)
+
+
+def high_water() -> int:
+    """Peak memory of this process in bytes; unlike ``ru_maxrss`` it does not begin with its parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(*arguments.child, arguments.output)
+        return
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        whole = export_onnx(MODEL, bundled_weights(MODEL), Path(folder), precision=PRECISION, fuse_io=True)
+        calls = {kind: caller(kind, whole) for kind in ("pipeline", "whole")}
+        for name in SIZES:
+            pixels, mask = picture(name)
+            results = {kind: call(pixels, mask) for kind, call in calls.items()}
+            difference = np.abs(results["whole"].astype(int) - results["pipeline"])
+            samples = interleave(
+                {kind: lambda c=call, p=pixels, m=mask: c(p, m) for kind, call in calls.items()}, arguments.rounds
+            )
+            rows[name] = {
+                "largest_difference": int(difference.max()),
+                "share_beyond_1": float((difference > 1).mean()),
+                "background_unchanged": bool((results["whole"][mask == 0] == pixels[mask == 0]).all()),
+                **{f"{kind}_ms": round(float(np.median(times)), 2) for kind, times in samples.items()},
+                **quartiles("of_pipeline", samples["whole"], samples["pipeline"]),
+                **{f"{kind}_peak_bytes": peak(kind, name, whole) for kind in calls},
+            }
+            print(name, json.dumps(rows[name]), flush=True)
+    result = {**provenance("onnxruntime", "numpy"), "model": MODEL, "precision": PRECISION, "threads": 1}
+    write_json(arguments.output, result | {"rounds": arguments.rounds, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
