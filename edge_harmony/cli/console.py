@@ -21,7 +21,9 @@ err = Console(stderr=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ModelOption = Annotated[str, typer.Option("--model", help="Network; see edge-harmony models.")]
-BackendOption = Annotated[str, typer.Option("--backend", help="What runs it: onnxruntime, openvino, pytorch, tensorrt, ...; see doctor.")]
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="What runs it: onnxruntime, openvino, pytorch, tensorrt, ...; see doctor.")
+]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="int8, fp16 or fp32.")]
 ArtifactOption = Annotated[Path | None, typer.Option("--artifact", help="Exported file instead of the shipped one.")]
 WeightsOption = Annotated[Path | None, typer.Option("--weights", help="Weights instead of the shipped ones.")]
