@@ -77,3 +77,8 @@ def name_some(items: Sequence[str]) -> str:
     """The first few of many names, and how many more there are: for errors that stay one line."""
     rest = len(items) - _NAMED_IN_ERROR
     return ", ".join(items[:_NAMED_IN_ERROR]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, in one line; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

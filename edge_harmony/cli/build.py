@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from edge_harmony.artifact import manifest_path
 from edge_harmony.backends.cuda.base import Cuda, Package, find_cuda
@@ -218,7 +218,8 @@ def build(  # one parameter per flag of trtexec
     if load_engine is not None and save_engine is not None:
         raise UsageError("--saveEngine is for what is built", "leave it out with --loadEngine")
     tensorrt = find_tensorrt(distribution)
-    options = _options(
+    options = _checked(
+        BuildOptions,
         precision=_precision(fp16=fp16, int8=int8, best=best),
         strongly_typed=True if strongly_typed else None,
         tf32=not no_tf32,
@@ -307,9 +308,12 @@ def _precision(*, fp16: bool, int8: bool, best: bool) -> str:
     return "fp16" if fp16 else "int8" if int8 else "typed"
 
 
-def _options(**values: Any) -> BuildOptions:
+_Checked = TypeVar("_Checked", bound=BaseModel)
+
+
+def _checked(kind: type[_Checked], **values: Any) -> _Checked:
     try:
-        return BuildOptions(**values)
+        return kind(**values)
     except ValidationError as error:
         raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, "), "see --help") from None
 
@@ -323,10 +327,9 @@ def _profile(least: str | None, best: str | None, largest: str | None, timed: st
     if not read:
         return None
     middle = read.get("--optShapes") or read.get("--maxShapes") or read["--minShapes"]
-    try:
-        return Profile(least=read.get("--minShapes", middle), best=middle, largest=read.get("--maxShapes", middle))
-    except ValidationError as error:
-        raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, "), "see --help") from None
+    return _checked(
+        Profile, least=read.get("--minShapes", middle), best=middle, largest=read.get("--maxShapes", middle)
+    )
 
 
 def _percentiles(text: str) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from edge_harmony.errors import ArtifactError, UsageError
+from edge_harmony.errors import ArtifactError, UsageError, first_line
 
 CONVERTERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
 """What changes the type of a tensor and computes nothing else."""
@@ -76,8 +76,7 @@ def read_graph(path: Path) -> Graph:
         onnx.checker.check_model(model)
         inferred = onnx.shape_inference.infer_shapes(model)
     except Exception as error:  # protobuf, the checker and the inference raise kinds of their own
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ArtifactError(f"{path} is no usable ONNX file ({first})", "export it again") from None
+        raise ArtifactError(f"{path} is no usable ONNX file ({first_line(error)})", "export it again") from None
     return index(model, inferred)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from coremltools.converters.mil.frontend.milproto import load as milproto
 from numpy.typing import NDArray
 
-from edge_harmony.errors import ArtifactError
+from edge_harmony.errors import ArtifactError, first_line
 
 _WEIGHTS = "com.apple.CoreML/weights"
 
@@ -51,8 +51,7 @@ def read_contents(package: Path) -> Contents:
         spec = model.get_spec()
         program = milproto.load(spec, spec.specificationVersion, model.weights_dir)
     except Exception as error:  # protobuf, the loader and the file system raise kinds of their own
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ArtifactError(f"{package} is no Core ML package ({first})", "export it again") from None
+        raise ArtifactError(f"{package} is no Core ML package ({first_line(error)})", "export it again") from None
     operations = [op for op in program.functions["main"].operations if op.op_type != "const"]
     convolutions = [op for op in operations if op.op_type in ("conv", "conv_transpose")]
     described = spec.description

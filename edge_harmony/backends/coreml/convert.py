@@ -6,12 +6,8 @@ https://apple.github.io/coremltools/docs-guides
 from __future__ import annotations
 
 import importlib.metadata
-import io
 import json
-import logging
-import warnings
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +27,8 @@ from edge_harmony.artifact import (
     write_manifest,
 )
 from edge_harmony.backends.onnx.export import METADATA_KEY, OUTPUT_NAMES, exportable
-from edge_harmony.errors import CapabilityError, UsageError
+from edge_harmony.backends.quiet import quiet
+from edge_harmony.errors import CapabilityError, UsageError, first_line
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.state import read_weights
 
@@ -39,6 +36,7 @@ Minimum = Literal["iOS16", "iOS17", "iOS18"]
 Inputs = Literal["tensor", "image"]
 _FIRST_WITH_INTEGERS = "iOS17"
 _INT8_OPSETS = ("iOS17", "iOS18")
+_LOGGERS = ("coremltools", "torch.export")
 _HALF = {"conv", "conv_transpose", "relu", "leaky_relu", "upsample_bilinear", "max_pool", "quantize", "dequantize"}
 _IF_ALL_HALF = {"add", "concat"}
 
@@ -87,7 +85,7 @@ def convert(
     weights = read_weights(weights_path)
     model = exportable(name, weights, precision, keep_float)
     output = str(model.output)
-    with _quiet():
+    with quiet(*_LOGGERS):
         converted = _converted(name, decomposed(model, size), size, precision, minimum, inputs, OUTPUT_NAMES[output])
         if palette_bits is not None:
             converted = _palettized(converted, palette_bits)
@@ -104,7 +102,7 @@ def convert(
     package = {"minimum": minimum, "inputs": inputs, "palette_bits": palette_bits}
     _describe(converted, name, description | {"engine": package})
     path = make_folder(folder) / artifact_name(name, *size, precision, ".mlpackage")
-    with new_folder(path) as temporary, _quiet():
+    with new_folder(path) as temporary, quiet(*_LOGGERS):
         converted.save(str(temporary))
     versions = {p: importlib.metadata.version(p) for p in ("edge-harmony", "coremltools", "torch")}
     manifest = Manifest(**description, backend="coreml", file_sha256=sha256_of(path), versions=versions, engine=package)
@@ -115,7 +113,7 @@ def convert(
 def decomposed(model: nn.Module, size: tuple[int, int]) -> torch.export.ExportedProgram:
     """The program that is converted: core ATen operators, one picture."""
     inputs = (torch.rand(1, 3, *size), torch.rand(1, 1, *size).round())
-    with _quiet():
+    with quiet(*_LOGGERS):
         return torch.export.export(model.eval(), inputs).run_decompositions({})
 
 
@@ -145,9 +143,8 @@ def _converted(
             **arguments,
         )
     except Exception as error:  # coremltools raises ValueError, NotImplementedError, RuntimeError, KeyError ...
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CapabilityError(
-            f"coremltools {ct.__version__} cannot convert {name} ({first})",
+            f"coremltools {ct.__version__} cannot convert {name} ({first_line(error)})",
             "update coremltools, or choose another network",
         ) from None
 
@@ -211,19 +208,3 @@ def _describe(converted: Any, name: str, description: dict[str, Any]) -> None:
     for feature in spec.description.output:
         converted.output_description[feature.name] = "What is applied to the picture; see the io of edge_harmony"
     converted.user_defined_metadata[METADATA_KEY] = json.dumps(description, sort_keys=True)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """coremltools and the exporter draw bars and warn about versions and their own insides."""
-    loggers = [logging.getLogger(name) for name in ("coremltools", "torch.export")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

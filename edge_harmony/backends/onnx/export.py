@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-import io
 import json
-import logging
-import warnings
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +17,8 @@ from edge_harmony.artifact import IOSpec, Manifest, artifact_name, atomic_write,
 from edge_harmony.backends.onnx.flavour import to_unsigned, unshare_zero_points
 from edge_harmony.backends.onnx.half import to_half
 from edge_harmony.backends.onnx.whole import WholePipeline
-from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
+from edge_harmony.backends.quiet import quiet
+from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, first_line
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.state import Weights, read_weights, restore
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
@@ -38,6 +35,7 @@ OUTPUT_NAMES = {
     "affine": "transform",
 }
 DEFAULT_OPSET = 18
+_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
 _LARGEST = 1 << 15
 METADATA_KEY = "edge_harmony"
 
@@ -163,7 +161,7 @@ def trace_whole(model: WholePipeline, *, opset: int) -> ModelProto:
 
 def _trace(model: nn.Module, inputs: dict[str, Tensor], dynamic_shapes: Any, opset: int) -> ModelProto:
     try:
-        with _quiet():
+        with quiet(*_LOGGERS):
             program = torch.onnx.export(
                 model.eval(),
                 tuple(inputs.values()),
@@ -175,9 +173,8 @@ def _trace(model: nn.Module, inputs: dict[str, Tensor], dynamic_shapes: Any, ops
                 verbose=False,
             )
     except Exception as error:  # the exporter raises many kinds
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CapabilityError(
-            f"the ONNX exporter failed on {type(model).__name__} ({first})",
+            f"the ONNX exporter failed on {type(model).__name__} ({first_line(error)})",
             "report it with the versions that edge-harmony doctor prints",
         ) from error
     if program is None:
@@ -204,19 +201,3 @@ def _strip(proto: ModelProto) -> None:
             item.doc_string = ""
             del item.metadata_props[:]
     del proto.graph.metadata_props[:]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and per-call warnings out of our streams."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.artifact import Manifest
 from edge_harmony.backends.artifact_runner import ArtifactRunner
-from edge_harmony.errors import ArtifactError
+from edge_harmony.errors import ArtifactError, first_line
 
 # x86 CPUs without VNNI multiply unsigned by signed 8 bits with an instruction whose 16-bit sums saturate: wrong
 # numbers. This option has ONNX Runtime use unsigned by unsigned there (onnxruntime_session_options_config_keys.h);
@@ -62,5 +62,4 @@ def open_session(path: Path, options: Any) -> Any:
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no common base
-        first = str(error).splitlines()[0]
-        raise ArtifactError(f"ONNX Runtime does not take {path} ({first})", "export it again") from None
+        raise ArtifactError(f"ONNX Runtime does not take {path} ({first_line(error)})", "export it again") from None

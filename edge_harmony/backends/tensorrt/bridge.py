@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Literal
 
-from edge_harmony.errors import CapabilityError
+from edge_harmony.errors import CapabilityError, first_line
 
 Distribution = Literal["tensorrt", "tensorrt-rtx"]
 Version = tuple[int, ...]
@@ -171,8 +171,9 @@ def _imported(name: Distribution) -> TensorRT:
     try:
         module: ModuleType = importlib.import_module(MODULES[name])
     except Exception as error:  # loading the libraries fails in many ways: ImportError, OSError, RuntimeError
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CapabilityError(f"{name} is installed and cannot be imported ({first})", INSTALL[name]) from None
+        raise CapabilityError(
+            f"{name} is installed and cannot be imported ({first_line(error)})", INSTALL[name]
+        ) from None
     version = tuple(int(part) for part in re.findall(r"\d+", str(module.__version__))[:3])
     if name == "tensorrt" and version[:2] < OLDEST:
         raise CapabilityError(f"TensorRT {module.__version__} is too old", "install 8.6 or newer (JetPack 6.0)")
