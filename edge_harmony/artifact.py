@@ -18,7 +18,7 @@ from edge_harmony.errors import ArtifactError, UsageError
 
 Output = Literal["rgb", "difference", "gain", "affine", "picture"]
 """What a file returns: a network's picture at its working size, or per cell a difference, gains and offsets, or a 3x4
-transform (residuals); or the harmonized picture itself (:mod:`edge_harmony.backends.onnx.whole`)."""
+transform (residuals); or the harmonized picture itself (:mod:`edge_harmony.models.whole`)."""
 
 Precision = Literal["fp32", "fp16", "int8"]
 

@@ -73,6 +73,12 @@ class AccuracyError(EdgeHarmonyError):
     exit_code = ExitCode.ACCURACY
 
 
+class CostError(EdgeHarmonyError):
+    """A result is outside its budget of latency, memory or energy."""
+
+    exit_code = ExitCode.COST
+
+
 def name_some(items: Sequence[str]) -> str:
     """The first few of many names, and how many more there are: for errors that stay one line."""
     rest = len(items) - _NAMED_IN_ERROR

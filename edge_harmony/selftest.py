@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from edge_harmony.artifact import size_of
 from edge_harmony.backends.base import Backend, LoadRequest, Runner, get_backend
 from edge_harmony.comparison import compare
 from edge_harmony.doctor import examine
-from edge_harmony.errors import AccuracyError, CapabilityError, EdgeHarmonyError, ExitCode
+from edge_harmony.errors import AccuracyError, CapabilityError, CostError, EdgeHarmonyError, ExitCode
 from edge_harmony.models.registry import bundled_weights, find_model
 from edge_harmony.pipeline import to_working_size
 from edge_harmony.samples import sample_pictures
+from edge_harmony.targets import Target
 
 LEAST_PARITY = 35.0
-"""dB of the foreground that a backend must agree with the reference; 8-bit results differ by a level or two."""
+"""dB of the foreground that a backend must agree with the reference where no target says otherwise; 8-bit results
+differ by a level or two."""
 
 _QUERIES = 50
 _WARM_UP = 5
@@ -32,6 +35,7 @@ def run_selftest(
     folder: Path,
     *,
     onnx: Path | None = None,
+    target: Target | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Build a network for a backend, run it on the shipped pictures, compare and time it.
@@ -42,7 +46,8 @@ def run_selftest(
         precision: ``fp32``, ``fp16`` or ``int8``.
         folder: for what is built.
         onnx: an exported file to build from, for devices without torch; the reference is then ONNX Runtime on that
-            file, otherwise PyTorch (fake-quantized for ``int8``).
+            file, otherwise PyTorch (fake-quantized for ``int8``, float for a target).
+        target: whose options it is built with, and whose accuracy and latency it must hold.
         tell: called with a line per step.
 
     Returns:
@@ -57,14 +62,15 @@ def run_selftest(
             backend = get_backend(backend_name)
             _step(steps, tell, "probe", lambda: _probe(backend))
             source = onnx or bundled_weights(model)
-            built = _step(steps, tell, "build", lambda: _build(backend, source, folder, model, precision))
+            options = target.build_options() if target else {"precision": precision}
+            built = _step(steps, tell, "build", lambda: _build(backend, source, folder, model, options))
             request = LoadRequest(model, precision, artifact=Path(built["artifact"]))
             runner = _step(steps, tell, "load", lambda: {"runner": backend.load(request)})["runner"]
             held.callback(runner.close)
-            reference = _reference(source, onnx, model, precision)
+            reference = _reference(source, onnx, model, "fp32" if target else precision)
             held.callback(reference.close)
-            _step(steps, tell, "parity", lambda: _parity(runner, reference))
-            _step(steps, tell, "timing", lambda: _time(runner))
+            _step(steps, tell, "parity", lambda: _parity(runner, reference, target))
+            _step(steps, tell, "timing", lambda: _time(runner, target))
         except EdgeHarmonyError as error:
             status = error.exit_code
             if not steps or steps[-1]["ok"]:
@@ -106,9 +112,9 @@ def _probe(backend: Backend) -> dict[str, Any]:
     return {"detail": probe.detail}
 
 
-def _build(backend: Backend, source: Path, folder: Path, model: str, precision: str) -> dict[str, Any]:
-    path = backend.build(source, folder, model=model, precision=precision)
-    return {"artifact": str(path), "bytes": path.stat().st_size}
+def _build(backend: Backend, source: Path, folder: Path, model: str, options: dict[str, Any]) -> dict[str, Any]:
+    path = backend.build(source, folder, model=model, **options)
+    return {"artifact": str(path), "bytes": size_of(path)}
 
 
 def _reference(source: Path, onnx: Path | None, model: str, precision: str) -> Runner:
@@ -118,17 +124,18 @@ def _reference(source: Path, onnx: Path | None, model: str, precision: str) -> R
     return get_backend("pytorch").load(LoadRequest(model, same, weights=source))
 
 
-def _parity(runner: Runner, reference: Runner) -> dict[str, Any]:
+def _parity(runner: Runner, reference: Runner, target: Target | None) -> dict[str, Any]:
     result = compare(runner, reference, sample_pictures())
-    if result["psnr"] is None or result["psnr"] < LEAST_PARITY:
+    least = target.accuracy.min_psnr if target else LEAST_PARITY
+    if result["psnr"] is None or result["psnr"] < least:
         raise AccuracyError(
-            f"the results agree with the reference by {result['psnr']:.1f} dB only, below {LEAST_PARITY:g} dB",
+            f"the results agree with the reference by {result['psnr']:.1f} dB only, below {least:g} dB",
             "send us this report",
         )
     return {key: round(result[key], 2) for key in ("images", "psnr", "psnr_min", "max_level_difference")}
 
 
-def _time(runner: Runner) -> dict[str, Any]:
+def _time(runner: Runner, target: Target | None) -> dict[str, Any]:
     _, picture, mask = next(iter(sample_pictures()))
     spec = runner.io_spec
     planes, small_mask = to_working_size(picture, mask, (spec.height, spec.width))
@@ -139,8 +146,14 @@ def _time(runner: Runner) -> dict[str, Any]:
         runner.synchronize()
         samples.append(1e3 * (time.perf_counter() - started))
     kept = samples[_WARM_UP:]
+    p90 = float(np.percentile(kept, 90))
+    if target and p90 > target.latency.max_p90_ms:
+        raise CostError(
+            f"a picture takes {p90:.1f} ms (90th percentile), more than {target.latency.max_p90_ms:g} ms",
+            "choose a smaller network or precision, or set the device to its full clocks",
+        )
     return {
         "queries": _QUERIES,
         "median_ms": round(float(np.median(kept)), 3),
-        "p95_ms": round(float(np.percentile(kept, 95)), 3),
+        "p90_ms": round(p90, 3),
     }

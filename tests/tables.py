@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.models.registry import MODELS, weights_folder
+from edge_harmony.targets import read_target
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "0.1.0"
@@ -139,9 +140,25 @@ def ablation_table(name: str) -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def targets_table() -> str:
+    """What every shipped target is for, and what it must hold."""
+    lines = [
+        "| target | device | runtime | opset | PSNR, least dB | p90, most ms |",
+        "|---|---|---|---|---:|---:|",
+    ]
+    for path in sorted((ROOT / "export" / "targets").glob("*.toml")):
+        target = read_target(str(path))
+        opset = f"{target.opset} of {target.runtime.opset}" if target.runtime.opset else "-"
+        cells = [f"`{path.stem}`", target.device, target.runtime.name, opset]
+        cells += [f"{target.accuracy.min_psnr:g}", f"{target.latency.max_p90_ms:g}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "networks"): networks_table,
     ("README.md", "speed"): speed_table,
+    ("export/README.md", "targets"): targets_table,
     ("docs/tensorrt.md", "engines"): engines_table,
     ("docs/coreml.md", "packages"): packages_table,
     ("docs/whole-pipeline.md", "whole"): whole_table,

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import IOSpec, Manifest
-from edge_harmony.errors import InputError
+from edge_harmony.artifact import IOSpec, Manifest, read_manifest
+from edge_harmony.errors import InputError, UsageError
+
+
+def read_network_manifest(path: Path) -> Manifest:
+    """The verified manifest of a file that holds a network.
+
+    Raises:
+        UsageError: the file is missing, or holds a whole pipeline.
+        ArtifactError: the manifest is missing, damaged, or of another file.
+    """
+    manifest = read_manifest(path)
+    if manifest.io.output == "picture":
+        raise UsageError(
+            f"{path} is a whole pipeline, not a network",
+            "feed it pictures with the runtime itself, see docs/whole-pipeline.md",
+        )
+    return manifest
 
 
 class ArtifactRunner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -32,6 +33,31 @@ class Probe:
     detail: str
     fix: str = ""
     precisions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step on the way to an artifact.
+
+    Attributes:
+        does: what is done, for people.
+        makes: name of the file or folder; parts that only the device knows stand in angle brackets.
+        missing: why it cannot be done on this machine; empty if it can.
+        fix: what to do about it.
+    """
+
+    does: str
+    makes: str
+    missing: str = ""
+    fix: str = ""
+
+    def unless(self, check: Callable[[], object]) -> Step:
+        """The same step, with what ``check`` finds missing."""
+        try:
+            check()
+        except CapabilityError as error:
+            return replace(self, missing=error.message, fix=error.hint or "")
+        return self
 
 
 @dataclass(frozen=True)
@@ -107,6 +133,9 @@ class Backend(Protocol):
 
     def build(self, source: Path, output: Path, **options: Any) -> Path:
         """Turn ``source`` (weights or ONNX) into this backend's artifact, with its manifest."""
+
+    def plan(self, **options: Any) -> list[Step]:
+        """The steps of :meth:`build` with these options, none of them done."""
 
     def load(self, request: LoadRequest) -> Runner:
         """Load a network.

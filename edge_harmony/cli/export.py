@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edge_harmony.artifact import manifest_path, size_of
-from edge_harmony.backends.base import get_backend
+from edge_harmony.backends.base import Backend, get_backend
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json
-from edge_harmony.errors import UsageError
 from edge_harmony.models.registry import find_model, require_torch
-from edge_harmony.targets import read_target
+from edge_harmony.targets import Target, read_target
+
+_ARTIFACT = "ARTIFACT"
 
 
 def export(
@@ -24,39 +26,58 @@ def export(
         list[str] | None, typer.Option("--keep-float", help="Layer of an INT8 network that stays float; repeatable.")
     ] = None,
     fuse_io: Annotated[
-        bool, typer.Option("--fuse-io", help="Export the whole pipeline: 8-bit pictures of any size in and out.")
+        bool, typer.Option("--fuse-io", help="Export the whole pipeline: 8-bit pictures in and out.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Export a network for a target."""
+    entry = find_model(model)
+    spec = read_target(target)
+    backend = get_backend(spec.backend)
+    options: dict[str, Any] = {"model": entry.name, "keep_float": tuple(keep_float or ())} | spec.build_options()
+    if fuse_io:
+        options["fuse_io"] = True
+    where, command = _afterwards(backend, spec, target, weights, fuse_io=fuse_io)
+    if dry_run:
+        steps = backend.plan(**options)
+        if json:
+            limits = {"min_psnr": spec.accuracy.min_psnr, "max_p90_ms": spec.latency.max_p90_ms}
+            plan = {"model": entry.name, "target": target, "device": spec.device, "runtime": spec.runtime.name}
+            steps_then = {"steps": [asdict(step) for step in steps], "then": {"where": where, "command": command}}
+            print_json(plan | steps_then | {"limits": limits})
+            return
+        _say(f"{entry.name} in {spec.precision} for {spec.device}, {spec.runtime.name}, at {spec.width}x{spec.height}")
+        for number, step in enumerate(steps, 1):
+            _say(f"{number}. {step.does}: {output / step.makes}")
+            if step.missing:
+                _say(f"   not here: {step.missing}; {step.fix}")
+        _say(f"{len(steps) + 1}. {where}: {command.replace(_ARTIFACT, str(output / steps[-1].makes))}")
+        _say(f"budget: at least {spec.accuracy.min_psnr:g} dB, at most {spec.latency.max_p90_ms:g} ms (p90)")
+        return
     require_torch()
     from edge_harmony.models.state import resolve_weights
 
-    entry = find_model(model)
-    spec = read_target(target)
-    if fuse_io and spec.device == "apple":
-        raise UsageError("Core ML packages take one size: their input and output are not fused", "leave --fuse-io out")
-    backend = get_backend(spec.backend)
-    own: dict[str, dict[str, Any]] = {"cuda": {"engine": spec.engine}, "apple": spec.package.model_dump()}
-    path = backend.build(
-        resolve_weights(entry.name, weights),
-        output,
-        model=entry.name,
-        precision=spec.precision,
-        size=(spec.height, spec.width),
-        opset=spec.opset,
-        keep_float=tuple(keep_float or ()),
-        **({"fuse_io": True} if fuse_io else {}),
-        **own.get(spec.device, {}),
-    )
+    path = backend.build(resolve_weights(entry.name, weights), output, **options)
     if json:
         print_json({"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": size_of(path)})
         return
-    out.print(f"{path} ({size_of(path) / 1024:.0f} KiB)", soft_wrap=True)
+    _say(f"{path} ({size_of(path) / 1024:.0f} KiB)")
+    _say(f"next, {where}: {command.replace(_ARTIFACT, str(path))}")
+
+
+def _afterwards(backend: Backend, spec: Target, target: str, weights: Path | None, *, fuse_io: bool) -> tuple[str, str]:
+    """Where to go on with the artifact, and how."""
+    away = "on a Mac" if spec.platform == "apple" else "on the device"
+    where = "here" if backend.probe().available else away
     if fuse_io:
-        return
+        return where, f"feed {_ARTIFACT} pictures, see docs/whole-pipeline.md"
+    if where != "here" and weights is None:
+        return where, f"edge-harmony selftest --target {target}"
     chosen = f" --weights {weights}" if weights else ""
     chosen += f" --backend {spec.backend}" if spec.backend != "onnxruntime" else ""
-    out.print(
-        f"next: edge-harmony compare {path}{chosen} --min-psnr {spec.accuracy.min_psnr:g}", soft_wrap=True, markup=False
-    )
+    return where, f"edge-harmony compare {_ARTIFACT}{chosen} --min-psnr {spec.accuracy.min_psnr:g}"
+
+
+def _say(line: str) -> None:
+    out.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -10,11 +10,16 @@ import typer
 
 from edge_harmony.artifact import write_json
 from edge_harmony.cli.console import JsonOption, ModelOption, PrecisionOption, err, out, print_json
+from edge_harmony.errors import UsageError
 from edge_harmony.selftest import run_selftest
+from edge_harmony.targets import read_target
 
 
 def selftest(
-    backend: Annotated[str, typer.Option("--backend", help="What to test: tensorrt, openvino, ...")],
+    backend: Annotated[str | None, typer.Option("--backend", help="What to test: tensorrt, openvino, ...")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="A target instead, whose accuracy and latency must be held.")
+    ] = None,
     model: ModelOption = "edge-s",
     precision: PrecisionOption = "int8",
     onnx: Annotated[
@@ -26,6 +31,10 @@ def selftest(
     json: JsonOption = False,
 ) -> None:
     """Build, load, run, compare and time a network on this device, and write a report that you can send."""
+    if (backend is None) == (target is None):
+        raise UsageError("name a --backend or a --target, and not both", "edge-harmony doctor lists the backends")
+    spec = read_target(target) if target else None
+    backend, precision = (spec.backend, spec.precision) if spec else (str(backend), precision)
     with tempfile.TemporaryDirectory() as folder:
         report = run_selftest(
             backend,
@@ -33,6 +42,7 @@ def selftest(
             precision,
             Path(folder),
             onnx=onnx,
+            target=spec,
             tell=lambda line: err.print(line, soft_wrap=True, markup=False, highlight=False),
         )
     path = output or Path(f"selftest-{backend}.json")

@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 
@@ -17,10 +16,9 @@ from edge_harmony.artifact import (
     sha256_of,
     write_manifest,
 )
-from edge_harmony.backends.base import backend_names
 from edge_harmony.config import read_toml
 from edge_harmony.errors import ArtifactError, InputError, UsageError
-from edge_harmony.targets import Target, read_target
+from edge_harmony.targets import Target
 
 
 def make(tmp_path):
@@ -83,18 +81,6 @@ def test_folders_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot create"):
         make_folder(tmp_path / "file" / "below")
-
-
-def test_every_target_is_valid_and_named_after_what_it_says():
-    names = resources.resource_names("targets")
-    assert {"cpu-onnxruntime-int8", "jetson-orin-nano-int8", "cuda-fp16", "rtx-fp32"} <= set(names)
-    table = (Path(__file__).parents[2] / "export" / "README.md").read_text()
-    for name in names:
-        target = read_target(name)
-        assert name.endswith(f"-{target.precision}")
-        assert target.backend in backend_names()
-        assert (target.device == "cpu") == name.startswith(f"cpu-{target.backend}-")
-        assert f"`{name}`" in table
 
 
 def test_resources_of_the_user_come_first_and_names_are_not_guessed(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import edge_harmony.selftest as selftest_module
 from edge_harmony.backends.tensorrt.backend import TensorRTBackend
 from edge_harmony.cli.main import main
 from edge_harmony.jetson import find_jetson
+from edge_harmony.resources import find_resource
 from tests.unit.backends.fake_nvidia import World, fake_tensorrt
 
 
@@ -29,6 +30,26 @@ def test_a_backend_that_works(tmp_path, capsys, exported, monkeypatch):
     assert report["steps"][3]["psnr"] > 40
     assert report["steps"][4]["median_ms"] > 0
     assert report["machine"]["cpus"]
+
+
+def test_a_target_is_held_to_its_budget(tmp_path, capsys):
+    path = tmp_path / "report.json"
+    own = tmp_path / "own.toml"
+    shipped = (
+        find_resource("targets", "cpu-onnxruntime-int8").read_text().replace("max_p90_ms = 33.3", "max_p90_ms = 1e6")
+    )
+    own.write_text(shipped)
+    status, _ = run(capsys, "--target", own, "-o", path)
+    report = json.loads(path.read_text())
+    assert (status, report["backend"], report["precision"]) == (0, "onnxruntime", "int8")
+    assert report["steps"][4]["p90_ms"] > 0
+    own.write_text(shipped.replace("max_p90_ms = 1e6", "max_p90_ms = 1e-3"))
+    status, streams = run(capsys, "--target", own, "-o", path)
+    assert status == 5
+    assert "more than 0.001 ms" in streams.out
+    own.write_text(shipped.replace("min_psnr = 38.0", "min_psnr = 90.0"))
+    assert run(capsys, "--target", own, "-o", path)[0] == 4
+    assert run(capsys, "-o", path)[0] == run(capsys, "--target", own, "--backend", "openvino", "-o", path)[0] == 2
 
 
 def test_a_backend_that_is_missing(tmp_path, capsys):

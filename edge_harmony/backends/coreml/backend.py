@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import Manifest, read_manifest
-from edge_harmony.backends.artifact_runner import ArtifactRunner
-from edge_harmony.backends.base import LoadRequest, Probe, Runner
+from edge_harmony.artifact import Manifest, artifact_name
+from edge_harmony.backends.artifact_runner import ArtifactRunner, read_network_manifest
+from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
 from edge_harmony.models.registry import require_torch
 
@@ -46,12 +46,21 @@ class CoreMLBackend:
         Raises:
             CapabilityError: torch or coremltools is not installed.
         """
-        require_torch()
-        _require_coremltools()
+        _require_converter()
         from edge_harmony.backends.coreml.convert import convert
 
         options.pop("opset", None)  # of ONNX files
         return convert(options.pop("model"), source, output, **options)
+
+    def plan(self, **options: Any) -> list[Step]:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        height, width = options.get("size", (256, 256))
+        suffix = "-whole.mlpackage" if options.get("fuse_io") else ".mlpackage"
+        step = Step(
+            f"convert to Core ML for {options.get('minimum', 'iOS17')}",
+            artifact_name(options["model"], height, width, options["precision"], suffix),
+        )
+        return [step.unless(_require_converter)]
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`~edge_harmony.backends.base.Backend`; devices are ``all``, ``cpu``, ``cpu-gpu``, ``cpu-ane``."""
@@ -61,12 +70,17 @@ class CoreMLBackend:
         units = "all" if request.device == "auto" else request.device
         if units not in _UNITS:
             raise UsageError(f"Core ML has no device {request.device}", f"choose from {', '.join(_UNITS)}")
-        manifest = read_manifest(request.artifact)
+        manifest = read_network_manifest(request.artifact)
         if platform.system() != "Darwin":
             raise CapabilityError(
                 "Core ML predictions need macOS", "copy the package to a Mac; here its contents can be read"
             )
         return CoreMLRunner(request.artifact, manifest, units)
+
+
+def _require_converter() -> None:
+    require_torch()
+    _require_coremltools()
 
 
 def _require_coremltools() -> None:

@@ -12,39 +12,43 @@ import numpy as np
 from coremltools.converters.mil.frontend.milproto import load as milproto
 from numpy.typing import NDArray
 
-from edge_harmony.errors import ArtifactError, first_line
+from edge_harmony.errors import ArtifactError, UsageError, first_line
 
 _WEIGHTS = "com.apple.CoreML/weights"
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A program.
+    """A function of a package: its only one, called ``main``, or one of several.
 
     Attributes:
+        functions: names of all functions of the package, the default first.
         operations: how many of each type, constants left out.
         integer_convolutions: convolutions whose weights and whose input are both dequantized from 8 bits.
         convolutions: all of them.
         weights: of the convolutions by name, dequantized, in the program's order.
-        inputs: name to what it takes: ``image RGB 256x256`` or ``float 1x3x256x256``.
-        outputs: name to shape.
+        inputs: name to what it takes: ``image RGB 256x256``, ``image RGB 256x256 to 2160x4096`` (height x width) or
+            ``float 1x3x256x256``.
+        outputs: name to what it returns, likewise.
         metadata: what the user may read: author, licence, version, description and our own.
     """
 
+    functions: tuple[str, ...]
     operations: dict[str, int]
     integer_convolutions: int
     convolutions: int
     weights: dict[str, NDArray[np.float32]]
     inputs: dict[str, str]
-    outputs: dict[str, tuple[int, ...]]
+    outputs: dict[str, str]
     metadata: dict[str, str]
 
 
-def read_contents(package: Path) -> Contents:
-    """Open a package again and list what is in it.
+def read_contents(package: Path, function: str | None = None) -> Contents:
+    """Open a package again and list what is in a function of it; without a name, in the default.
 
     Raises:
         ArtifactError: it is no package, or damaged.
+        UsageError: there is no such function in it.
     """
     try:
         model = ct.models.MLModel(str(package), skip_model_load=True)
@@ -52,22 +56,30 @@ def read_contents(package: Path) -> Contents:
         program = milproto.load(spec, spec.specificationVersion, model.weights_dir)
     except Exception as error:  # protobuf, the loader and the file system raise kinds of their own
         raise ArtifactError(f"{package} is no Core ML package ({first_line(error)})", "export it again") from None
-    operations = [op for op in program.functions["main"].operations if op.op_type != "const"]
+    several = {described.name: described for described in spec.description.functions}
+    default = spec.description.defaultFunctionName or "main"
+    names = (default, *(name for name in program.functions if name != default))
+    chosen = function or default
+    if chosen not in names:
+        raise UsageError(f"{package} has no function {chosen!r}", f"choose from {', '.join(names)}")
+    described = several.get(chosen, spec.description)
+    operations = [op for op in program.functions[chosen].operations if op.op_type != "const"]
     convolutions = [op for op in operations if op.op_type in ("conv", "conv_transpose")]
-    described = spec.description
+    metadata = spec.description.metadata
     return Contents(
+        functions=names,
         operations=dict(Counter(op.op_type for op in operations)),
         integer_convolutions=sum(_is_integer(op) for op in convolutions),
         convolutions=len(convolutions),
         weights={op.name: _weights(op) for op in convolutions},
-        inputs={feature.name: _input(feature.type) for feature in described.input},
-        outputs={feature.name: tuple(feature.type.multiArrayType.shape) for feature in described.output},
+        inputs={feature.name: _kind(feature.type) for feature in described.input},
+        outputs={feature.name: _kind(feature.type) for feature in described.output},
         metadata={
-            "author": described.metadata.author,
-            "license": described.metadata.license,
-            "version": described.metadata.versionString,
-            "description": described.metadata.shortDescription,
-            **dict(described.metadata.userDefined),
+            "author": metadata.author,
+            "license": metadata.license,
+            "version": metadata.versionString,
+            "description": metadata.shortDescription,
+            **dict(metadata.userDefined),
         },
     )
 
@@ -87,9 +99,13 @@ def _is_integer(convolution: Any) -> bool:
     return bool(packed and source is not None and source.op_type == "dequantize")
 
 
-def _input(kind: Any) -> str:
+def _kind(kind: Any) -> str:
     if kind.WhichOneof("Type") == "imageType":
         image = kind.imageType
         space = {10: "grayscale", 20: "RGB", 30: "BGR"}.get(image.colorSpace, "unknown")
-        return f"image {space} {image.height}x{image.width}"
+        sizes = f"{image.height}x{image.width}"
+        if image.WhichOneof("SizeFlexibility") == "imageSizeRange":
+            high, wide = image.imageSizeRange.heightRange, image.imageSizeRange.widthRange
+            sizes = f"{high.lowerBound}x{wide.lowerBound} to {high.upperBound}x{wide.upperBound}"
+        return f"image {space} {sizes}"
     return f"float {'x'.join(str(size) for size in kind.multiArrayType.shape)}"

@@ -6,12 +6,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.artifact import Manifest, artifact_name, read_manifest
-from edge_harmony.backends.base import LoadRequest
+from edge_harmony.artifact import Manifest, artifact_name
+from edge_harmony.backends.artifact_runner import read_network_manifest
+from edge_harmony.backends.base import LoadRequest, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.models.registry import find_model, require_torch, weights_folder
 
 PRECISIONS = ("fp32", "fp16", "int8")
+UNSIGNED = ", Q/DQ with unsigned activations"
 
 
 def build_unsigned(source: Path, output: Path, **options: Any) -> Path:
@@ -30,6 +32,16 @@ def build_unsigned(source: Path, output: Path, **options: Any) -> Path:
     from edge_harmony.backends.onnx.export import export_onnx
 
     return export_onnx(options.pop("model"), source, output, flavour="unsigned", **options)
+
+
+def plan_export(*, does: str = "", **options: Any) -> Step:
+    """The step that :func:`~edge_harmony.backends.onnx.export.export_onnx` does with these options."""
+    height, width = options.get("size", (256, 256))
+    suffix = "-whole.onnx" if options.get("fuse_io") else ".onnx"
+    written = f"write the ONNX file, opset {options.get('opset', 18)}{does}"
+    return Step(written, artifact_name(options["model"], height, width, options["precision"], suffix)).unless(
+        require_exporter
+    )
 
 
 def require_exporter() -> None:
@@ -58,12 +70,7 @@ def find_artifact(request: LoadRequest, backend: str) -> tuple[Path, Manifest]:
     if request.weights is not None:
         raise UsageError(f"the {backend} backend runs an artifact, not weights", "export them first, then --artifact")
     path = request.artifact or _shipped(request, backend)
-    manifest = read_manifest(path)
-    if manifest.io.output == "picture":
-        raise UsageError(
-            f"{path} is a whole pipeline, not a network",
-            "feed it pictures with the runtime itself, see docs/whole-pipeline.md",
-        )
+    manifest = read_network_manifest(path)
     if request.artifact is None and (manifest.model, manifest.precision) != (request.model, request.precision):
         raise ArtifactError(f"{path} holds {manifest.model} in {manifest.precision}", "reinstall edge-harmony")
     return path, manifest

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from edge_harmony.artifact import IOSpec, Manifest, artifact_name, atomic_write, make_folder, sha256_of, write_manifest
 from edge_harmony.backends.onnx.flavour import to_unsigned, unshare_zero_points
 from edge_harmony.backends.onnx.half import to_half
-from edge_harmony.backends.onnx.whole import WholePipeline
 from edge_harmony.backends.quiet import quiet
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, first_line
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.state import Weights, read_weights, restore
+from edge_harmony.models.whole import WholePipeline
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
 from edge_harmony.quantization.prepare import load_ranges, prepare_qat
 
@@ -66,7 +66,7 @@ def export_onnx(
         opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
         dynamic_batch: leave the batch size open.
         keep_float: layers of an ``int8`` network that stay float, see :mod:`edge_harmony.quantization.sensitivity`.
-        fuse_io: export the whole pipeline around the network (:mod:`~edge_harmony.backends.onnx.whole`), 8-bit pictures
+        fuse_io: export the whole pipeline around the network (:mod:`~edge_harmony.models.whole`), 8-bit pictures
             of any size in and out; the file's name ends in ``-whole``.
 
     Returns:

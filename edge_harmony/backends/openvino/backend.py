@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.backends.base import LoadRequest, Probe, Runner
-from edge_harmony.backends.onnx.artifacts import PRECISIONS, build_unsigned, find_artifact
+from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
+from edge_harmony.backends.onnx.artifacts import PRECISIONS, UNSIGNED, build_unsigned, find_artifact, plan_export
 from edge_harmony.errors import CapabilityError
 
 _FIX = "pip install 'edge-harmony[openvino]'"
@@ -29,6 +29,10 @@ class OpenVinoBackend:
     def build(self, source: Path, output: Path, **options: Any) -> Path:
         """See :func:`~edge_harmony.backends.onnx.artifacts.build_unsigned`."""
         return build_unsigned(source, output, **options)
+
+    def plan(self, **options: Any) -> list[Step]:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        return [plan_export(does=UNSIGNED if options["precision"] == "int8" else "", **options)]
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""

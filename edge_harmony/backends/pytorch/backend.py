@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.artifact import sha256_of
-from edge_harmony.backends.base import LoadRequest, Probe, Runner
+from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.models.registry import require_torch
 
@@ -29,6 +29,10 @@ class PyTorchBackend:
     def build(self, source: Path, output: Path, **options: Any) -> Path:
         """Weights need no building."""
         raise UsageError("the pytorch backend runs weights as they are", "use them with --weights")
+
+    def plan(self, **options: Any) -> list[Step]:
+        """None: weights need no building."""
+        return []
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""

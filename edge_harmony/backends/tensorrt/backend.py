@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import Manifest, make_folder, read_manifest
-from edge_harmony.backends.artifact_runner import ArtifactRunner
-from edge_harmony.backends.base import LoadRequest, Probe, Runner
-from edge_harmony.backends.cuda.base import find_cuda
-from edge_harmony.backends.onnx.artifacts import require_exporter
-from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, find_tensorrt
+from edge_harmony.artifact import Manifest, make_folder
+from edge_harmony.backends.artifact_runner import ArtifactRunner, read_network_manifest
+from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
+from edge_harmony.backends.cuda.base import Device, find_cuda
+from edge_harmony.backends.onnx.artifacts import plan_export, require_exporter
+from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, TensorRT, find_tensorrt
 from edge_harmony.backends.tensorrt.builder import build_engine
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, facts_of, write_plan
@@ -61,8 +61,7 @@ class TensorRTBackend:
             engine = engine.model_copy(update={"profile": _picture_sizes(options.get("size", (256, 256)))})
         onnx = source if source.suffix == ".onnx" else _export(source, output, engine, options)
         try:
-            tensorrt = find_tensorrt(self.distribution)
-            device = None if engine.architectures else find_cuda().device()
+            tensorrt, device = self._require(engine)
         except CapabilityError as error:
             command = " ".join(["edge-harmony build", onnx.name, *engine.flags()])
             raise CapabilityError(
@@ -75,6 +74,19 @@ class TensorRTBackend:
         path = make_folder(output) / f"{onnx.stem}-{'-'.join(facts.sm)}-trt{version}{SUFFIX}"
         write_plan(path, built.plan, facts, onnx)
         return path
+
+    def plan(self, **options: Any) -> list[Step]:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        engine: BuildOptions = options.get("engine", BuildOptions())
+        onnx = plan_export(does=", Q/DQ with signed activations" if options["precision"] == "int8" else "", **options)
+        sm = "-".join(name.lower() for name in engine.architectures) or "<sm>"
+        stem = Path(onnx.makes).stem
+        step = Step(f"build the engine with {self.distribution}", f"{stem}-{sm}-trt<version>{SUFFIX}")
+        return [onnx, step.unless(lambda: self._require(engine))]
+
+    def _require(self, engine: BuildOptions) -> tuple[TensorRT, Device | None]:
+        """TensorRT, and the GPU unless the engine is for architectures that are named."""
+        return find_tensorrt(self.distribution), None if engine.architectures else find_cuda().device()
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
@@ -91,9 +103,10 @@ class TensorRTBackend:
                 f"edge-harmony export {request.model} --target TARGET -o out, then --artifact out/...{SUFFIX}",
             )
         tensorrt, cuda = find_tensorrt(self.distribution), find_cuda(device=int(found[1] or 0))
+        manifest = read_network_manifest(request.artifact)
         facts = check_plan(request.artifact, tensorrt, cuda.device())
         engine = Engine(tensorrt, cuda, request.artifact, facts.options)
-        return TensorRTRunner(engine, read_manifest(request.artifact))
+        return TensorRTRunner(engine, manifest)
 
 
 def _picture_sizes(least: tuple[int, int]) -> Profile:

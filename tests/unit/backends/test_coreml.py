@@ -6,6 +6,7 @@ import json
 import platform
 from contextlib import closing
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,11 +18,15 @@ from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.state import read_weights, save_weights
+from edge_harmony.models.whole import PlanarPipeline
+from edge_harmony.pipeline import harmonize_pixels
+from edge_harmony.samples import sample_pictures
 
 pytest.importorskip("coremltools")
 from edge_harmony.backends.coreml import backend as backend_module
 from edge_harmony.backends.coreml.contents import read_contents
-from edge_harmony.backends.coreml.convert import convert, decomposed
+from edge_harmony.backends.coreml.convert import convert
+from edge_harmony.backends.coreml.program import decomposed, decomposed_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +79,8 @@ def test_weights_come_back_as_they_went_in(contents, edge_weights):
 def test_the_contract_and_the_description_are_read_back(packages, contents, edge_weights):
     for precision, found in contents.items():
         assert found.inputs == {"composite": "float 1x3x256x256", "mask": "float 1x1x256x256"}
-        assert found.outputs == {"transform": (1, 12, 32, 32)}
+        assert found.outputs == {"transform": "float 1x12x32x32"}
+        assert found.functions == ("main",)
         assert (found.metadata["author"], found.metadata["license"]) == ("edge-harmony", "MIT")
         own = json.loads(found.metadata["edge_harmony"])
         manifest = read_manifest(packages[precision])
@@ -88,6 +94,63 @@ def test_pictures_and_palettes(edge_weights, tmp_path):
     assert found.inputs == {"composite": "image RGB 256x256", "mask": "image grayscale 256x256"}
     assert found.operations["constexpr_lut_to_dense"] > 5
     assert len(np.unique(next(w for w in found.weights.values() if w.size > 2000))) <= 64
+
+
+def test_one_package_for_several_sizes_holds_the_weights_once(packages, edge_weights, tmp_path):
+    path = convert("edge-n", edge_weights, tmp_path, precision="int8", more_sizes=[(192, 256)], minimum="iOS18")
+    both = read_contents(path), read_contents(path, "h192w256")
+    assert [found.functions for found in both] == [("h256w256", "h192w256")] * 2
+    assert [found.inputs["mask"] for found in both] == ["float 1x1x256x256", "float 1x1x192x256"]
+    assert [found.outputs["transform"] for found in both] == ["float 1x12x32x32", "float 1x12x24x32"]
+    assert [found.integer_convolutions for found in both] == [14, 14]
+    stored, single = (package / "Data/com.apple.CoreML/weights/weight.bin" for package in (path, packages["int8"]))
+    assert stored.stat().st_size < 1.1 * single.stat().st_size
+    assert read_manifest(path).engine["functions"] == ["h256w256", "h192w256"]
+    assert json.loads(both[1].metadata["edge_harmony"])["precision"] == "int8"
+    assert both[0].metadata["license"] == "MIT"
+    with pytest.raises(UsageError, match="no function 'main'"):
+        read_contents(path, "main")
+
+
+def test_the_whole_pipeline_takes_and_returns_pictures_of_all_sizes(edge_weights, tmp_path):
+    path = convert("edge-n", edge_weights, tmp_path, precision="int8", fuse_io=True)
+    found = read_contents(path)
+    assert path.name == "edge-n-256x256-int8-whole.mlpackage"
+    assert found.inputs == {
+        "picture": "image RGB 256x256 to 2160x4096",
+        "mask": "image grayscale 256x256 to 2160x4096",
+    }
+    assert found.outputs == {"harmonized": "image RGB 256x256 to 2160x4096"}
+    assert found.integer_convolutions == 14
+    assert (read_manifest(path).io.output, read_manifest(path).engine["inputs"]) == ("picture", "image")
+    with pytest.raises(UsageError, match="whole pipeline, not a network"):
+        get_backend("coreml").load(LoadRequest("edge-n", "int8", artifact=path))
+
+
+def test_the_whole_pipeline_for_one_size(edge_weights, tmp_path):
+    path = convert("edge-n", edge_weights, tmp_path, fuse_io=True, picture_sizes=[(270, 480)], palette_bits=4)
+    found = read_contents(path)
+    assert found.inputs["picture"] == "image RGB 270x480"
+    assert found.outputs == {"harmonized": "image RGB 270x480"}
+    assert found.operations["constexpr_lut_to_dense"] <= found.convolutions  # what resizes is not put into palettes
+
+
+@pytest.mark.parametrize("size", [None, (300, 401)])
+def test_the_decomposed_pipeline_computes_what_the_pipeline_does(size, edge_weights):
+    whole = PlanarPipeline(exportable("edge-n", read_weights(edge_weights), "fp32"), (256, 256))
+    program = decomposed_pipeline(whole, size).module()
+    runner = get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights))
+    _, pixels, mask = next(iter(sample_pictures()))
+    for height, width in [size] if size else [(256, 256), (300, 401)]:
+        picture = cv2.resize(np.ascontiguousarray(pixels), (width, height))
+        soft = np.rint(cv2.resize(mask, (width, height)) * 255).astype(np.uint8)
+        planes = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32))
+        with torch.no_grad():
+            result = program(planes, torch.from_numpy(soft[None, None].astype(np.float32)))
+        result = result[0].numpy().transpose(1, 2, 0)
+        assert np.array_equal(result, np.rint(result))
+        assert np.abs(result - harmonize_pixels(runner, picture, soft)).max() <= 1
+        assert np.array_equal(result[soft == 0], picture[soft == 0])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -107,7 +170,7 @@ def test_other_networks_convert(name, tmp_path):
     options = {"width": 4}
     save_weights(tmp_path / "w.safetensors", build_model(name, **options), name=name, options=options)
     path = convert(name, tmp_path / "w.safetensors", tmp_path, size=(64, 64))
-    assert read_contents(path).outputs == {"harmonized": (1, 3, 64, 64)}
+    assert read_contents(path).outputs == {"harmonized": "float 1x3x64x64"}
 
 
 def test_contradictions_are_refused_before_anything_is_written(edge_weights, tmp_path):
@@ -115,6 +178,12 @@ def test_contradictions_are_refused_before_anything_is_written(edge_weights, tmp
         convert("edge-n", edge_weights, tmp_path / "out", precision="int8", minimum="iOS16")
     with pytest.raises(UsageError, match="palettes are for float programs"):
         convert("edge-n", edge_weights, tmp_path / "out", precision="int8", palette_bits=6)
+    with pytest.raises(UsageError, match="several sizes need iOS18"):
+        convert("edge-n", edge_weights, tmp_path / "out", more_sizes=[(192, 256)])
+    with pytest.raises(UsageError, match="named twice"):
+        convert("edge-n", edge_weights, tmp_path / "out", more_sizes=[(256, 256)], minimum="iOS18")
+    with pytest.raises(UsageError, match="one working size"):
+        convert("edge-n", edge_weights, tmp_path / "out", more_sizes=[(192, 256)], minimum="iOS18", fuse_io=True)
     assert not (tmp_path / "out").exists()
 
 

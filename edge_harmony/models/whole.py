@@ -49,18 +49,27 @@ class WholePipeline(nn.Module):
         Returns:
             ``(H, W, 3)`` uint8; equal to ``picture`` where the mask is 0.
         """
-        height, width = picture.shape[0], picture.shape[1]
-        levels, weight = picture.float(), mask.float() / 255
+        height, width = mask.shape
+        levels = picture.float()
         rows, columns = area_weights(self.size[0], height), area_weights(self.size[1], width)
-        small = (rows @ levels.reshape(height, width * 3)).reshape(self.size[0], width, 3).permute(2, 0, 1)
-        small = torch.round(small @ columns.transpose(0, 1)) / 255
-        small_mask = (rows @ weight @ columns.transpose(0, 1)).clamp(0.0, 1.0)
-        grid = self.network(small[None], small_mask[None, None])[0]
-        up, across = bilinear_weights(grid.shape[1], height).transpose(0, 1), bilinear_weights(grid.shape[2], width)
+        narrow = (rows @ levels.reshape(height, width * 3)).reshape(self.size[0], width, 3).permute(2, 0, 1)
         planes = [levels[..., channel] for channel in range(3)]
-        changed = [plane + weight * self._change(k, planes, grid, up, across) for k, plane in enumerate(planes)]
-        result = torch.round(torch.stack(changed, 2).clamp(0.0, 255.0))
-        return torch.where((weight > 0)[..., None], result, levels).to(torch.uint8)
+        changed = self._harmonize(planes, mask.float() / 255, narrow @ columns.transpose(0, 1), rows, columns)
+        return torch.stack(changed, 2).to(torch.uint8)
+
+    def _harmonize(
+        self, planes: list[Tensor], weight: Tensor, small: Tensor, rows: Tensor, columns: Tensor
+    ) -> list[Tensor]:
+        """The planes ``(H, W)`` after harmonization, in whole levels; ``small`` is the picture at working size."""
+        small_mask = (rows @ weight @ columns.transpose(0, 1)).clamp(0.0, 1.0)
+        grid = self.network(torch.round(small)[None] / 255, small_mask[None, None])[0]
+        height, width = weight.shape
+        up, across = bilinear_weights(grid.shape[1], height).transpose(0, 1), bilinear_weights(grid.shape[2], width)
+        painted = []
+        for channel, plane in enumerate(planes):
+            changed = plane + weight * self._change(channel, planes, grid, up, across)
+            painted.append(torch.where(weight > 0, torch.round(changed.clamp(0.0, 255.0)), plane))
+        return painted
 
     def _change(self, channel: int, planes: list[Tensor], grid: Tensor, up: Tensor, across: Tensor) -> Tensor:
         """What a channel gains, in levels; one upsampled plane at a time."""
@@ -76,6 +85,26 @@ class WholePipeline(nn.Module):
         for k, plane in enumerate(planes):
             total = total + field(3 * channel + k) * plane
         return total
+
+
+class PlanarPipeline(WholePipeline):
+    """The same for runtimes that hand over pictures as planes of float levels, as Core ML does."""
+
+    def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
+        """Harmonize.
+
+        Args:
+            picture: ``(1, 3, H, W)`` float32 RGB in [0, 255].
+            mask: ``(1, 1, H, W)`` float32 in [0, 255], 255 in the foreground.
+
+        Returns:
+            ``(1, 3, H, W)`` float32, whole levels; equal to ``picture`` where the mask is 0.
+        """
+        height, width = mask.shape[2:]
+        rows, columns = area_weights(self.size[0], height), area_weights(self.size[1], width)
+        small = rows @ picture[0] @ columns.transpose(0, 1)
+        planes = [picture[0, channel] for channel in range(3)]
+        return torch.stack(self._harmonize(planes, mask[0, 0] / 255, small, rows, columns))[None]
 
 
 def area_weights(cells: int, size: int) -> Tensor:
