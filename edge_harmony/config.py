@@ -41,5 +41,6 @@ def parse_toml(text: str, model: type[Model], source: str) -> Model:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{source} is not valid TOML ({error})", "mend the line it names") from None
     except ValidationError as error:
-        problems = [f"{'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg']}" for e in error.errors()]
-        raise InputError(f"{source} does not fit: {'; '.join(problems[:5])}", "see the docs for its keys") from None
+        found = sorted(error.errors(), key=lambda e: e["type"] == "missing")  # a misspelt key explains a missing one
+        problems = "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg']}" for e in found[:5])
+        raise InputError(f"{source} does not fit: {problems}", "see the docs for its keys") from None

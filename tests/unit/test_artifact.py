@@ -96,7 +96,7 @@ def test_resources_of_the_user_come_first_and_names_are_not_guessed(tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a = ", "not valid TOML"), ("device = 'cpu'\nodd = 1", "odd"), ("device = 3", "device")]
+    ("text", "message"), [("a = ", "not valid TOML"), ("odd = 1", "odd"), ("device = 3", "device")]
 )
 def test_toml_errors_name_the_key(tmp_path, text, message):
     path = tmp_path / "t.toml"

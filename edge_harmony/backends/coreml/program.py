@@ -18,6 +18,8 @@ Minimum = Literal["iOS16", "iOS17", "iOS18"]
 Inputs = Literal["tensor", "image"]
 LARGEST_PICTURE = (2160, 4096)
 """Height and width up to which a pipeline for all sizes takes pictures."""
+_LEAST_FOR_PALETTES = 512  # elements
+_PARAMETER = "p_"  # what torch.export calls parameters; other constants, such as matrices that resize, are no weights
 LOGGERS = ("coremltools", "torch.export")
 _HALF = {"conv", "conv_transpose", "relu", "leaky_relu", "upsample_bilinear", "max_pool", "quantize", "dequantize"}
 _IF_ALL_HALF = {"add", "concat"}
@@ -86,7 +88,7 @@ def decomposed_pipeline(model: PlanarPipeline, size: tuple[int, int] | None) -> 
 
 
 def palettized(converted: Any, bits: int) -> Any:
-    """The program with the weights of its convolutions as indices into palettes, one per tensor, by k-means.
+    """The program with its weights as indices into palettes, one palette per tensor, by k-means.
 
     Raises:
         CapabilityError: scikit-learn is not installed.
@@ -97,10 +99,11 @@ def palettized(converted: Any, bits: int) -> Any:
         )
     import coremltools.optimize.coreml as cto
 
-    chosen = cto.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=512)
-    config = cto.OptimizationConfig(op_type_configs={"conv": chosen, "conv_transpose": chosen})
+    chosen = cto.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=_LEAST_FOR_PALETTES)
     with quiet(*LOGGERS):
-        return cto.palettize_weights(converted, config)
+        large = cto.get_weights_metadata(converted, weight_threshold=_LEAST_FOR_PALETTES)
+        weights = {name: chosen for name in large if name.startswith(_PARAMETER)}
+        return cto.palettize_weights(converted, cto.OptimizationConfig(op_name_configs=weights))
 
 
 def _converted(program: torch.export.ExportedProgram, precision: Precision, minimum: Minimum, **arguments: Any) -> Any:
