@@ -17,6 +17,7 @@ from edge_harmony.backends.cuda.base import Device, find_cuda
 from edge_harmony.backends.onnx.artifacts import plan_export, require_exporter
 from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, TensorRT, find_tensorrt
 from edge_harmony.backends.tensorrt.builder import build_engine
+from edge_harmony.backends.tensorrt.checking import check_file
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, facts_of, write_plan
 from edge_harmony.backends.tensorrt.runner import Engine
@@ -55,6 +56,7 @@ class TensorRTBackend:
         Raises:
             CapabilityError: TensorRT, a GPU or the packages that export are missing. Without TensorRT or a GPU the
                 ONNX file is there all the same, and the message says how to go on where they are.
+            ArtifactError: the ONNX file is damaged, or TensorRT would compute it wrongly.
         """
         engine: BuildOptions = options.pop("engine", BuildOptions())
         if options.get("fuse_io") and engine.profile is None:
@@ -68,6 +70,7 @@ class TensorRTBackend:
                 f"{onnx} is ready, and no engine can be built here: {error.message}",
                 f"copy it and its .json to the device, and there: {command} --saveEngine={onnx.stem}{SUFFIX}",
             ) from None
+        check_file(onnx, tensorrt)
         built = build_engine(tensorrt, onnx, engine)
         facts = facts_of(tensorrt, onnx, engine, device)
         version = "".join(map(str, tensorrt.version[:2]))

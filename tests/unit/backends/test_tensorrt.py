@@ -19,6 +19,7 @@ from edge_harmony.backends.cuda.base import CudaError, Device
 from edge_harmony.backends.tensorrt.backend import TensorRTBackend
 from edge_harmony.backends.tensorrt.bridge import find_tensorrt
 from edge_harmony.backends.tensorrt.builder import build_engine
+from edge_harmony.backends.tensorrt.checking import check_file
 from edge_harmony.backends.tensorrt.logger import Log
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile, parse_pools, parse_shapes
 from edge_harmony.backends.tensorrt.plan import cached, check_plan, facts_of, write_plan
@@ -26,7 +27,7 @@ from edge_harmony.backends.tensorrt.progress import Phases
 from edge_harmony.backends.tensorrt.runner import Engine
 from edge_harmony.backends.tensorrt.timing import TimingOptions, summarize, time_engine, warnings_of
 from edge_harmony.data.calibration_set import read_calibration_set
-from edge_harmony.engines import CalibrationRequest, check_file, make_engine
+from edge_harmony.engines import CalibrationRequest, make_engine
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError, InputError, UsageError
 from tests.unit.backends.fake_nvidia import VERSIONS, FakeCuda, World, fake_tensorrt
 
@@ -284,11 +285,17 @@ def _axis(model):
         (_axis, "the scales of its weights lie along axis 1"),
     ],
 )
-def test_what_the_compiler_takes_silently_is_caught_before_the_build(change, said, world, onnx_file, tmp_path):
+def test_what_the_compiler_takes_silently_is_caught_before_the_build(
+    change, said, world, onnx_file, tmp_path, monkeypatch
+):
     tensorrt = fake_tensorrt("10.3", world)
     check_file(onnx_file, tensorrt)
     with pytest.raises(ArtifactError, match=said):
         make_engine(tensorrt, planted(onnx_file, tmp_path, change), BuildOptions(), world.cuda.model)
+    monkeypatch.setattr(backend_module, "find_tensorrt", lambda distribution: tensorrt)
+    monkeypatch.setattr(backend_module, "find_cuda", lambda: world.cuda)
+    with pytest.raises(ArtifactError, match=said):
+        TensorRTBackend().build(tmp_path / "planted.onnx", tmp_path)
     assert world.builds == 0
 
 
