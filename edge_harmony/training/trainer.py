@@ -195,7 +195,7 @@ class Trainer:
             parallel = DistributedDataParallel(model, device_ids=ids)
         step: Callable[[Tensor, Tensor], Tensor] = parallel
         if self.compiled and not stage.quantize:
-            step = torch.compile(parallel)
+            step = torch.compile(parallel, dynamic=False)  # stages differ in size: one program each
         position, recipe = self.position, self.recipe
         self._store(stage)
         started, start_images, shown = time.monotonic(), position.images, 0.0
