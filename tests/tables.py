@@ -23,16 +23,21 @@ def result(name: str) -> dict[str, Any]:
 
 def networks_table() -> str:
     """Sizes of all networks; quality of the shipped ones."""
-    lines = ["| network | parameters | GFLOP at 256 x 256 | PSNR dB | fMSE |", "|---|---:|---:|---:|---:|"]
+    lines = [
+        "| network | parameters | GFLOP at 256 x 256 | scored in | PSNR dB | fMSE |",
+        "|---|---:|---:|---|---:|---:|",
+    ]
     for entry in MODELS.values():
         card = weights_folder() / f"{entry.name}.json"
         quality = json.loads(card.read_text())["quality"] if card.is_file() else None
-        scores = f"{quality['psnr']:.2f} | {quality['fmse']:.1f}" if quality else "- | -"
+        scores = "- | - | -"
+        if quality:
+            scores = f"{quality['precision'].upper()} | {quality['psnr']:.2f} | {quality['fmse']:.1f}"
         lines.append(f"| `{entry.name}` | {entry.parameters / 1e6:.3f} M | {entry.flops / 1e9:.2f} | {scores} |")
     quality = json.loads((weights_folder() / "edge-s.json").read_text())["quality"]
     composite = quality["composite"]
-    lines.append(f"| *composite, unharmonized* | | | {composite['psnr']:.2f} | {composite['fmse']:.1f} |")
-    note = f"\nINT8, {quality['images']} test pictures of LB-Harmony at native size; means over pictures.\n"
+    lines.append(f"| *composite, unharmonized* | | | | {composite['psnr']:.2f} | {composite['fmse']:.1f} |")
+    note = f"\n{quality['images']} test pictures of LB-Harmony at native size, ONNX Runtime; means over pictures.\n"
     return "\n".join(lines) + "\n" + note
 
 

@@ -63,7 +63,8 @@ def export(
         print_json({"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": size_of(path)})
         return
     _say(f"{path} ({size_of(path) / 1024:.0f} KiB)")
-    _say(f"next, {where}: {command.replace(_ARTIFACT, str(path))}")
+    elsewhere = "" if where == "here" else f", {where}"
+    _say(f"next{elsewhere}: {command.replace(_ARTIFACT, str(path))}")
 
 
 def _afterwards(backend: Backend, spec: Target, target: str, weights: Path | None, *, fuse_io: bool) -> tuple[str, str]:
