@@ -1,5 +1,6 @@
 """What the shipped network reaches on the development data, at native size."""
 
+import json
 import subprocess
 import sys
 
@@ -38,6 +39,25 @@ def test_quality_and_parity_on_the_test_split(test_data):
     part = samples[::3]
     reference = evaluate(get_backend("pytorch").load(LoadRequest("edge-s", "fp32")), part)
     assert abs(evaluate(integer, part)["psnr"] - reference["psnr"]) < 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "gain", "share"), [("edge-n", 1.3, 0.65), ("edge-m", 1.9, 0.58)])
+def test_the_rest_of_the_family_on_a_third_of_it(test_data, name, gain, share):
+    samples = read_split(test_data / "lbharmony", "test")[::3]
+    scores = evaluate(get_backend("onnxruntime").load(LoadRequest(name, "int8")), samples)
+    assert scores["psnr"] >= scores["composite"]["psnr"] + gain
+    assert scores["fmse"] <= share * scores["composite"]["fmse"]
+
+
+def test_weights_in_the_repository_stay_small_and_have_cards():
+    assert sum(path.stat().st_size for path in weights_folder().glob("*.safetensors")) < 12e6
+    for name in SHIPPED:
+        card = json.loads((weights_folder() / f"{name}.json").read_text())
+        assert card["recipe_sha256"] == read_weights(bundled_weights(name)).recipe_sha256
+        text = (weights_folder() / f"{name}.md").read_text()
+        assert "## Known failures" in text
+        assert "PENDING" not in text
 
 
 @pytest.mark.slow
