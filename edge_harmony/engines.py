@@ -132,7 +132,11 @@ def _calibrator(tensorrt: TensorRT, graph: Graph, onnx: Path, request: Calibrati
     batches = iter(()) if request.is_finished else _batches(request, _picture_size(graph, onnx))
     feeder = Feeder(request.cuda, batches, request.cache)
     with contextlib.closing(feeder):
-        yield make_calibrator(tensorrt, request.algorithm, feeder, 1)
+        try:
+            yield make_calibrator(tensorrt, request.algorithm, feeder, 1)
+        finally:
+            if feeder.failure is not None:
+                raise feeder.failure from None
 
 
 def _batches(request: CalibrationRequest, size: tuple[int, int]) -> Iterator[Batch]:

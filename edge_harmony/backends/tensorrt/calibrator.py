@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.artifact import atomic_write
-from edge_harmony.errors import InputError
+from edge_harmony.errors import EdgeHarmonyError, InputError
 
 if TYPE_CHECKING:
     from edge_harmony.backends.cuda.base import Cuda
@@ -33,12 +33,17 @@ class Feeder:
         cuda: where the memory comes from.
         batches: what is fed; all of one shape.
         cache: file of what TensorRT counted; read if it is there, written afterwards.
+
+    Attributes:
+        batches: how many were given.
+        failure: why they ended before their end; whoever builds must ask, for TensorRT takes any end for the end.
     """
 
     def __init__(self, cuda: Cuda, batches: Iterator[Batch], cache: Path | None) -> None:
         self.cuda = cuda
         self.cache = cache
         self.batches = 0
+        self.failure: EdgeHarmonyError | None = None
         self._left = batches
         self._memory: dict[str, tuple[Any, int]] = {}
         self._held = ExitStack()
@@ -84,8 +89,8 @@ class Feeder:
         return self.cache.read_bytes() if self.cache is not None and self.cache.is_file() else None
 
     def write(self, content: bytes) -> None:
-        """Keep what was counted."""
-        if self.cache is not None:
+        """Keep what was counted, unless the batches failed before their end."""
+        if self.cache is not None and self.failure is None:
             atomic_write(self.cache, content)
 
     def close(self) -> None:
@@ -111,7 +116,11 @@ def make_calibrator(tensorrt: TensorRT, algorithm: Algorithm, feeder: Feeder, ba
             return batch_size
 
         def get_batch(self, names: list[str]) -> list[int] | None:
-            return feeder.next(names)
+            try:
+                return feeder.next(names)
+            except EdgeHarmonyError as error:
+                feeder.failure = error
+                return None
 
         def read_calibration_cache(self) -> bytes | None:
             return feeder.read()

@@ -183,7 +183,8 @@ def time_engine(
     with contextlib.closing(engine.context()) as context:
         context.resize(shapes or {})
         for buffer in context.inputs:
-            buffer.array[...] = dice.random(buffer.shape).astype(buffer.dtype)
+            largest = 1.0 if buffer.dtype.kind == "f" else 128.0
+            buffer.array[...] = (largest * dice.random(buffer.shape)).astype(buffer.dtype)
         batch = context.inputs[0].shape[0] if context.inputs and context.inputs[0].shape else 1
         samples = measure(context, options)
     layers = profile(engine, shapes or {}, profiled) if profiled else None

@@ -5,6 +5,7 @@ The TensorRT modules are cut to the real binding surfaces of a version: what tha
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 from collections.abc import Callable
@@ -242,8 +243,9 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
                 monitor.phase_finish("Building")
             calibrator = getattr(config, "int8_calibrator", None)
             if calibrator is not None and calibrator.read_calibration_cache() is None:
-                while calibrator.get_batch(list(world.names)) is not None:
-                    world.batches += 1
+                with contextlib.suppress(Exception):  # the bindings print what a callback raises, and go on
+                    while calibrator.get_batch(list(world.names)) is not None:
+                        world.batches += 1
                 calibrator.write_calibration_cache(b"ranges")
             if "build" in world.fails:
                 complain(self._logger, world.fails["build"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 import threading
 from contextlib import closing
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -221,6 +223,23 @@ def test_calibration_frees_its_memory_when_it_fails(world, exported, tmp_path):
         make_engine(*arguments, save=tmp_path / "a.plan", calibration=request)
     assert world.cuda.held == {}
     assert not (tmp_path / "a.plan").exists()
+
+
+def test_a_bad_calibration_picture_ends_the_build_and_leaves_no_ranges(world, exported, tmp_path):
+    shipped = read_calibration_set("samples-24")
+    root = tmp_path / "pictures"
+    shutil.copytree(shipped.root(None), root)
+    flat = root / shipped.files[2].composite
+    height, width = cv2.imread(str(flat)).shape[:2]
+    cv2.imwrite(str(flat), np.full((height, width, 3), 90, np.uint8))
+    request = CalibrationRequest(shipped, root, "entropy", tmp_path / "cache", world.cuda)
+    arguments = (fake_tensorrt("8.6", world), exported["fp32"], BuildOptions(precision="int8"), world.cuda.model)
+    with pytest.raises(InputError, match="holds a single colour"):
+        make_engine(*arguments, save=tmp_path / "a.plan", calibration=request)
+    assert world.batches == 2
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "a.plan").exists()
+    assert world.cuda.held == {}
 
 
 def test_someone_elses_file_is_not_calibrated(world, exported, tmp_path):
