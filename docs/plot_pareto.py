@@ -13,6 +13,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from edge_harmony.models.registry import MODELS, weights_folder
 
@@ -41,6 +42,16 @@ def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return kept
 
 
+def logarithmic(axes: Any, costs: list[float]) -> None:
+    """A logarithmic axis with plain numbers, and room for labels at its right end."""
+    axes.set_xscale("log")
+    axes.set_xlim(0.9 * min(costs), 1.6 * max(costs))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.25, which="both", linewidth=0.5)
+
+
 def panel(axes: Any, rows: list[dict[str, Any]], cost: str, scale: float, label: str, colours: dict[str, str]) -> None:
     """One scatter plot with its front."""
     ceiling = 1.12 * rows[0]["composite_fmse"]
@@ -59,10 +70,9 @@ def panel(axes: Any, rows: list[dict[str, Any]], cost: str, scale: float, label:
             at = (row[cost] * scale, row["fmse"])
             axes.annotate(row["name"], at, xytext=(5, 4), textcoords="offset points", fontsize=8)
     axes.axhline(rows[0]["composite_fmse"], color="#999999", linestyle=":", linewidth=1)
+    logarithmic(axes, [row[cost] * scale for row in shown])
     axes.annotate("composite", (axes.get_xlim()[1], rows[0]["composite_fmse"]), ha="right", va="bottom", fontsize=8)
-    axes.set_xscale("log")
     axes.set_xlabel(label)
-    axes.grid(alpha=0.25, which="both", linewidth=0.5)
 
 
 def shipped(axes: Any) -> None:
@@ -79,10 +89,9 @@ def shipped(axes: Any) -> None:
     composite = cards[0]["quality"]["composite"]["fmse"]
     axes.axhline(composite, color="#999999", linestyle=":", linewidth=1)
     axes.annotate("composite", (points[0][0], composite), ha="left", va="bottom", fontsize=8)
-    axes.set_xscale("log")
+    logarithmic(axes, [cost for cost, _, _ in points])
     axes.set_xlabel("GFLOP at 256 x 256")
     axes.set_ylabel("fMSE on LB-Harmony test, shipped weights")
-    axes.grid(alpha=0.25, which="both", linewidth=0.5)
 
 
 def main() -> None:

@@ -65,7 +65,48 @@ def speed_table() -> str:
     note = (
         f"\nOne thread, {machine(content)}, ONNX Runtime {content['versions']['onnxruntime']}, {content['rounds']} "
         "interleaved rounds; `benchmarks/latency.py`. This CPU has no integer dot product (VNNI): INT8 is computed "
-        "exactly there, but no faster than FP32.\n"
+        "exactly there, but hardly faster than FP32; OpenVINO lets sums saturate.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def runtimes_table() -> str:
+    """Every precision on every runtime, with one thread and two."""
+    one, two = result("latency--1-thread"), result("latency--2-threads")
+    lines = [
+        "| network, precision, runtime | 1 thread, ms | faster than HDNet-lite | faster than its FP32 | "
+        "2 threads, ms | faster than HDNet-lite |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in one["network"].items():
+        other = two["network"][name]
+        cells = [f"{row['median_ms']:.1f}", spread(row, "times_faster"), spread(row, "times_faster_than_fp32")]
+        cells += [f"{other['median_ms']:.1f}", spread(other, "times_faster")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
+    note = (
+        f"\nOne picture at 256 x 256; times as fast as HDNet-lite in PyTorch, and as itself in FP32 there: "
+        f"median and quartiles over {one['rounds']} interleaved rounds; {machine(one)}; {versions}; "
+        "`benchmarks/latency.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def precision_table() -> str:
+    """What every precision costs in quality."""
+    content = result("precision--edge-m")
+    lines = [
+        "| weights | precision, runtime | PSNR dB | fMSE | parity with PyTorch, dB (least) | KiB |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in content["rows"]:
+        cells = [row["training"], f"{row['precision']}, {row['backend']}", f"{row['psnr']:.2f}", f"{row['fmse']:.1f}"]
+        cells += [f"{row['parity_db']:.1f} ({row['parity_min_db']:.1f})", f"{row['bytes'] / 1024:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    note = (
+        f"\n`{content['model']}`, {content['images']} pictures of {content['set']}; calibrated on "
+        f"{content['calibration']}; parity over {content['compared']} of them; {machine(content)}; "
+        "`benchmarks/precision.py`.\n"
     )
     return "\n".join(lines) + "\n" + note
 
@@ -167,6 +208,9 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/tensorrt.md", "engines"): engines_table,
     ("docs/coreml.md", "packages"): packages_table,
     ("docs/whole-pipeline.md", "whole"): whole_table,
+    ("docs/quantization.md", "precision"): precision_table,
+    ("docs/quantization.md", "runtimes"): runtimes_table,
+    ("docs/decisions/0004-the-edge-family.md", "schedule"): lambda: ablation_table("full-schedule"),
     ("docs/decisions/0004-the-edge-family.md", "family"): lambda: ablation_table("edge-family"),
 }
 

@@ -44,7 +44,7 @@ def test_the_wheel_holds_the_package_and_its_data_only(wheel):
         "py.typed",
     ):
         assert f"edge_harmony/{part}" in names
-    assert sum(info.file_size for info in wheel.infolist()) < 12e6
+    assert sum(info.file_size for info in wheel.infolist()) < 18e6
 
 
 def test_the_base_install_does_not_need_torch(tmp_path):
@@ -120,6 +120,6 @@ def test_the_card_of_every_shipped_network_names_its_figures():
         if path.stem in MODELS:
             facts = json.loads(path.read_text())
             text = path.with_suffix(".md").read_text()
-            for key in ("psnr", "fmse"):
-                assert f"{facts['quality'][key]:.2f}" in text
-                assert f"{facts['quality']['composite'][key]:.2f}" in text
+            for key, digits in (("psnr", 2), ("fmse", 1)):
+                assert f"{facts['quality'][key]:.{digits}f}" in text
+                assert f"{facts['quality']['composite'][key]:.{digits}f}" in text

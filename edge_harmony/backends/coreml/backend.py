@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_harmony.artifact import Manifest, artifact_name
 from edge_harmony.backends.artifact_runner import ArtifactRunner, read_network_manifest
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
+from edge_harmony.backends.quiet import quiet
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
 from edge_harmony.models.registry import require_torch
 
@@ -47,7 +48,8 @@ class CoreMLBackend:
             CapabilityError: torch or coremltools is not installed.
         """
         _require_converter()
-        from edge_harmony.backends.coreml.convert import convert
+        with quiet("coremltools"):  # it warns of versions, and that predictions need macOS
+            from edge_harmony.backends.coreml.convert import convert
 
         options.pop("opset", None)  # of ONNX files
         return convert(options.pop("model"), source, output, **options)
