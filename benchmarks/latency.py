@@ -28,6 +28,7 @@ from edge_harmony.models.registry import MODELS, build_model, weights_folder
 from edge_harmony.models.state import read_weights, save_weights
 from edge_harmony.pipeline import harmonize_pixels, predict
 
+_SETTLE = 0.05  # seconds
 BASELINE = "hdnet-lite fp32 pytorch"
 SIZES = {"1920x1080": (1080, 1920), "4272x2848": (2848, 4272)}
 
@@ -104,12 +105,14 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    settle = 0.0 if arguments.threads == 1 else _SETTLE
     with tempfile.TemporaryDirectory() as folder:
-        network = interleave(networks(Path(folder), arguments.threads), arguments.rounds)
-    pipeline = interleave(pipelines(arguments.threads), max(5, arguments.rounds // 4))
+        network = interleave(networks(Path(folder), arguments.threads), arguments.rounds, settle=settle)
+    pipeline = interleave(pipelines(arguments.threads), max(5, arguments.rounds // 4), settle=settle)
     result = {
         **provenance("torch", "onnxruntime", "openvino", "numpy"),
         "threads": arguments.threads,
+        "settle_seconds": settle,
         "rounds": arguments.rounds,
         "network": network_rows(network),
         "pipeline": pipeline_rows(pipeline),

@@ -10,13 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def interleave(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds per call and round, after two rounds of warm-up."""
+def interleave(calls: dict[str, Callable[[], object]], rounds: int, *, settle: float = 0.0) -> dict[str, list[float]]:
+    """Milliseconds per call and round, after two rounds of warm-up.
+
+    Runtimes with several threads keep them spinning for a while after a call, on cores that the next contender needs.
+    ``settle`` seconds of rest and an untimed call before every timed one keep that out of the next one's time.
+    """
     samples: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffler = list(calls), random.Random(0)
     for turn in range(rounds + 2):
         shuffler.shuffle(order)
         for name in order:
+            if settle:
+                time.sleep(settle)
+                calls[name]()
             start = time.perf_counter()
             calls[name]()
             if turn >= 2:
