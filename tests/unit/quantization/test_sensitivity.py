@@ -123,4 +123,5 @@ def test_the_command_line(capsys, tmp_path, edge_weights):
     target = ["export", "edge-n", "--weights", str(edge_weights), "--target", "cpu-onnxruntime-int8", *options]
     assert main([*target, "-o", str(tmp_path)]) == 0
     assert main([*call[:-2], "-o", str(tmp_path / "report.txt")]) == 2
-    assert main(["sensitivity", "hdnet-lite", "--set", "samples-24"]) == 2
+    assert main(["sensitivity", "hdnet", "--set", "samples-24"]) == 2  # no weights are shipped
+    assert main(["sensitivity", "hdnet-lite", "--set", "samples-24"]) == 1  # they have no ranges
