@@ -85,8 +85,8 @@ def runtimes_table() -> str:
         lines.append(f"| {name} | {' | '.join(cells)} |")
     versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
     note = (
-        f"\nOne picture at 256 x 256; times as fast as HDNet-lite in PyTorch, and as itself in FP32 there: "
-        f"median and quartiles over {one['rounds']} and {two['rounds']} interleaved rounds; {machine(one)}; {versions}; "
+        "\nOne picture at 256 x 256; times as fast as HDNet-lite in PyTorch, and as itself in FP32 there: median and "
+        f"quartiles over {one['rounds']} and {two['rounds']} interleaved rounds; {machine(one)}; {versions}; "
         "`benchmarks/latency.py`.\n"
     )
     return "\n".join(lines) + "\n" + note
