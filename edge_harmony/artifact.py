@@ -64,9 +64,9 @@ class Manifest(BaseModel):
     engine: dict[str, Any] | None = None
 
 
-def artifact_name(model: str, height: int, width: int, precision: str, suffix: str) -> str:
-    """``<model>-<HxW>-<precision><suffix>``, so that no precision overwrites another."""
-    return f"{model}-{height}x{width}-{precision}{suffix}"
+def artifact_name(model: str, height: int, width: int, precision: str, suffix: str, *, fuse_io: bool = False) -> str:
+    """``<model>-<HxW>-<precision>[-whole]<suffix>``, so that no precision overwrites another."""
+    return f"{model}-{height}x{width}-{precision}{'-whole' if fuse_io else ''}{suffix}"
 
 
 def sha256_of(path: Path) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edge_harmony.errors import CapabilityError
 
-_CHANNELS = {"affine": 12, "gain": 6, "difference": 3}
+_GRIDS = ("affine", "gain", "difference")
 
 
 class WholePipeline(nn.Module):
@@ -31,7 +31,7 @@ class WholePipeline(nn.Module):
     def __init__(self, network: nn.Module, size: tuple[int, int]) -> None:
         super().__init__()
         kind = str(network.output)
-        if kind not in _CHANNELS:
+        if kind not in _GRIDS:
             raise CapabilityError(
                 f"networks that return {kind} are not fused with input and output", "use an edge network"
             )

@@ -57,12 +57,9 @@ class CoreMLBackend:
     def plan(self, **options: Any) -> list[Step]:
         """See :class:`edge_harmony.backends.base.Backend`."""
         height, width = options.get("size", (256, 256))
-        suffix = "-whole.mlpackage" if options.get("fuse_io") else ".mlpackage"
-        step = Step(
-            f"convert to Core ML for {options.get('minimum', 'iOS17')}",
-            artifact_name(options["model"], height, width, options["precision"], suffix),
-        )
-        return [step.unless(_require_converter)]
+        fused = bool(options.get("fuse_io"))
+        name = artifact_name(options["model"], height, width, options["precision"], ".mlpackage", fuse_io=fused)
+        return [Step(f"convert to Core ML for {options.get('minimum', 'iOS17')}", name).unless(_require_converter)]
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`~edge_harmony.backends.base.Backend`; devices are ``all``, ``cpu``, ``cpu-gpu``, ``cpu-ane``."""

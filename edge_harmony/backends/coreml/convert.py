@@ -14,7 +14,6 @@ from typing import Any, Literal
 import coremltools as ct
 
 from edge_harmony.artifact import (
-    IOSpec,
     Manifest,
     Precision,
     artifact_name,
@@ -31,7 +30,7 @@ from edge_harmony.backends.coreml.program import (
     palettized,
     pipeline_program,
 )
-from edge_harmony.backends.onnx.export import METADATA_KEY, OUTPUT_NAMES, exportable
+from edge_harmony.backends.onnx.export import METADATA_KEY, OUTPUT_NAMES, describe, exportable
 from edge_harmony.backends.quiet import quiet
 from edge_harmony.errors import UsageError
 from edge_harmony.models.registry import find_model
@@ -110,24 +109,14 @@ def convert(
         else:
             program = network_program(model, one or size, precision, minimum, inputs, OUTPUT_NAMES[output])
         programs[_function(one)] = palettized(program, palette_bits) if palette_bits is not None else program
-    own: dict[str, Any] = {"layout": "HWC", "value_range": (0.0, 255.0)} if fuse_io else {}
-    spec = IOSpec(height=size[0], width=size[1], output=output, **own)  # type: ignore[arg-type]
-    description: dict[str, Any] = {
-        "model": name,
-        "precision": precision,
-        "flavour": "signed" if precision == "int8" else None,
-        "io": spec.model_dump(mode="json"),
-        "weights_sha256": sha256_of(weights_path),
-        "recipe_sha256": weights.recipe_sha256,
-        "float_layers": sorted(keep_float),
-    }
+    description = describe(name, weights, weights_path, output, size, precision, "signed", keep_float)
     package = {
         "minimum": minimum,
         "inputs": "image" if fuse_io else inputs,
         "palette_bits": palette_bits,
         "functions": list(programs) if len(programs) > 1 else [],
     }
-    path = make_folder(folder) / artifact_name(name, *size, precision, "-whole.mlpackage" if fuse_io else ".mlpackage")
+    path = make_folder(folder) / artifact_name(name, *size, precision, ".mlpackage", fuse_io=fuse_io)
     with new_folder(path) as temporary:
         _save(_described(_package(programs, temporary.parent), name, description | {"engine": package}), temporary)
     versions = {p: importlib.metadata.version(p) for p in ("edge-harmony", "coremltools", "torch")}

@@ -37,11 +37,10 @@ def build_unsigned(source: Path, output: Path, **options: Any) -> Path:
 def plan_export(*, does: str = "", **options: Any) -> Step:
     """The step that :func:`~edge_harmony.backends.onnx.export.export_onnx` does with these options."""
     height, width = options.get("size", (256, 256))
-    suffix = "-whole.onnx" if options.get("fuse_io") else ".onnx"
     written = f"write the ONNX file, opset {options.get('opset', 18)}{does}"
-    return Step(written, artifact_name(options["model"], height, width, options["precision"], suffix)).unless(
-        require_exporter
-    )
+    fused = bool(options.get("fuse_io"))
+    name = artifact_name(options["model"], height, width, options["precision"], ".onnx", fuse_io=fused)
+    return Step(written, name).unless(require_exporter)
 
 
 def require_exporter() -> None:

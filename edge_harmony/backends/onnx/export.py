@@ -89,21 +89,11 @@ def export_onnx(
         proto = unshare_zero_points(proto)
         if flavour == "unsigned":
             proto = to_unsigned(proto)
-    own: dict[str, Any] = {"layout": "HWC", "value_range": (0.0, 255.0)} if fuse_io else {}
-    spec = IOSpec(height=size[0], width=size[1], output=str(model.output), **own)  # type: ignore[arg-type]
-    description: dict[str, Any] = {
-        "model": name,
-        "precision": precision,
-        "flavour": flavour if precision == "int8" else None,
-        "io": spec.model_dump(mode="json"),
-        "weights_sha256": sha256_of(weights_path),
-        "recipe_sha256": weights.recipe_sha256,
-        "float_layers": sorted(keep_float),
-    }
+    description = describe(name, weights, weights_path, str(model.output), size, precision, flavour, keep_float)
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
     proto.producer_name, proto.producer_version = "edge-harmony", importlib.metadata.version("edge-harmony")
-    path = make_folder(folder) / artifact_name(name, *size, precision, "-whole.onnx" if fuse_io else ".onnx")
+    path = make_folder(folder) / artifact_name(name, *size, precision, ".onnx", fuse_io=fuse_io)
     atomic_write(path, proto.SerializeToString(deterministic=True))
     write_manifest(
         path,
@@ -115,6 +105,30 @@ def export_onnx(
         ),
     )
     return path
+
+
+def describe(
+    name: str,
+    weights: Weights,
+    weights_path: Path,
+    output: str,
+    size: tuple[int, int],
+    precision: str,
+    flavour: Flavour,
+    keep_float: Collection[str],
+) -> dict[str, Any]:
+    """What a file says of itself, and its manifest too; ``output`` is its network's, or ``picture``."""
+    own: dict[str, Any] = {"layout": "HWC", "value_range": (0.0, 255.0)} if output == "picture" else {}
+    spec = IOSpec(height=size[0], width=size[1], output=output, **own)  # type: ignore[arg-type]
+    return {
+        "model": name,
+        "precision": precision,
+        "flavour": flavour if precision == "int8" else None,
+        "io": spec.model_dump(mode="json"),
+        "weights_sha256": sha256_of(weights_path),
+        "recipe_sha256": weights.recipe_sha256,
+        "float_layers": sorted(keep_float),
+    }
 
 
 def exportable(name: str, weights: Weights, precision: str, keep_float: Collection[str] = ()) -> nn.Module:
