@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from edge_harmony.metrics import FOREGROUND_BINS, Scores
 from edge_harmony.pipeline import harmonize_pixels
 from edge_harmony.preview import contact_sheet, error_map
 from edge_harmony.protocols import NATIVE, Protocol
+
+Harmonize = Callable[[NDArray[Any], NDArray[np.float32]], NDArray[Any]]
+"""Composite ``(H, W, 3)`` and mask ``(H, W)`` to the harmonized picture, whatever does it."""
 
 _KEYS = tuple(field.name for field in fields(Scores))
 
@@ -41,11 +45,11 @@ def evaluate(
     protocol: Protocol = NATIVE,
 ) -> dict[str, Any]:
     """Score a network and the unharmonized composite side by side: :func:`score_samples`, then :func:`summarize`."""
-    return summarize(score_samples(runner, samples, advance, protocol))
+    return summarize(score_samples(partial(harmonize_pixels, runner), samples, advance, protocol))
 
 
 def score_samples(
-    runner: Runner,
+    harmonize: Harmonize,
     samples: Sequence[Triplet],
     advance: Callable[[], None] | None = None,
     protocol: Protocol = NATIVE,
@@ -53,7 +57,7 @@ def score_samples(
     """Score every picture.
 
     Args:
-        runner: a loaded network.
+        harmonize: what is scored.
         samples: what to score.
         advance: called after each picture, for a progress bar.
         protocol: how pictures are prepared and errors taken.
@@ -70,7 +74,7 @@ def score_samples(
             broken.append(error.message)
             continue
         composite, mask, real, weight = protocol.prepare(*loaded)
-        result = harmonize_pixels(runner, composite, mask)
+        result = harmonize(composite, mask)
         scores = (protocol.score(picture, real, weight) for picture in (result, composite))
         rows.append(Row(sample, float(weight.mean()), *scores))
         if advance is not None:
@@ -104,20 +108,35 @@ def as_csv(rows: Sequence[Row]) -> bytes:
     return text.getvalue().encode()
 
 
-def worst_sheet(runner: Runner, rows: Sequence[Row], count: int, protocol: Protocol = NATIVE) -> Picture:
-    """The pictures with the largest foreground error, worst first.
+def worst_sheet(harmonize: Harmonize, rows: Sequence[Row], count: int, protocol: Protocol = NATIVE) -> Picture:
+    """The pictures with the largest foreground error on one sheet, worst first; a line of :func:`panels` each."""
+    return contact_sheet(
+        [
+            (f"{row.sample.name}  fMSE {row.composite.fmse:.0f} -> {row.ours.fmse:.0f}", list(shown.values()))
+            for row, shown in ((row, panels(harmonize, row, protocol)) for row in worst_rows(rows, count))
+        ]
+    )
 
-    One line each: composite, mask, result, real picture and the result's absolute error (0 dark blue, 64 levels and
-    more yellow).
+
+def worst_rows(rows: Sequence[Row], count: int) -> list[Row]:
+    """Those with the largest foreground error, worst first."""
+    return sorted(rows, key=_badness)[:count]
+
+
+def panels(harmonize: Harmonize, row: Row, protocol: Protocol = NATIVE) -> dict[str, NDArray[np.uint8]]:
+    """``composite``, ``mask``, ``result``, ``real`` and ``error``, 8 bits: what to look at where a picture is bad.
+
+    The error is the absolute one of the result: 0 dark blue, 64 levels and more yellow.
     """
-    lines = []
-    for row in sorted(rows, key=_badness)[:count]:
-        composite, mask, real, _ = protocol.prepare(*row.sample.load())
-        panels: list[NDArray[Any]] = [composite, np.dstack([mask] * 3), harmonize_pixels(runner, composite, mask), real]
-        shown = [to_eight_bits(panel) for panel in panels]
-        label = f"{row.sample.name}  fMSE {row.composite.fmse:.0f} -> {row.ours.fmse:.0f}"
-        lines.append((label, [*shown, error_map(shown[2], shown[3])]))
-    return contact_sheet(lines)
+    composite, mask, real, _ = protocol.prepare(*row.sample.load())
+    pictures = {
+        "composite": composite,
+        "mask": np.dstack([mask] * 3),
+        "result": harmonize(composite, mask),
+        "real": real,
+    }
+    shown = {name: to_eight_bits(picture) for name, picture in pictures.items()}
+    return shown | {"error": error_map(shown["result"], shown["real"])}
 
 
 def _badness(row: Row) -> float:

@@ -14,6 +14,8 @@ _INSIDE = {"recipes": _PACKAGE / "training" / "recipes"}
 _CHECKOUT = {
     "targets": _PACKAGE.parent / "export" / "targets",
     "sets": _PACKAGE.parent / "calibration" / "sets",
+    "suites": _PACKAGE.parent / "benchmarks" / "suites",
+    "budgets": _PACKAGE.parent / "benchmarks" / "budgets",
 }
 
 

@@ -71,6 +71,7 @@ class LoadRequest:
         weights: weights to use instead of the shipped ones, where a backend builds from weights.
         threads: CPU threads; 0 leaves the choice to the backend.
         device: where a backend has several, e.g. ``cuda:0``.
+        mode: how PyTorch runs it: ``eager``, ``compiled`` (``torch.compile``), or ``cuda-graphs``.
     """
 
     model: str
@@ -79,6 +80,7 @@ class LoadRequest:
     weights: Path | None = None
     threads: int = 0
     device: str = "auto"
+    mode: str = "eager"
 
     def resolved(self) -> LoadRequest:
         """The same request under the artifact's own model and precision, where there is an artifact.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,6 +31,7 @@ from edge_harmony.evaluation import as_csv, score_samples, summarize, worst_shee
 from edge_harmony.harmonizer import DEFAULT_BACKEND, DEFAULT_PRECISION
 from edge_harmony.images import check_writable, write_picture
 from edge_harmony.models.registry import DEFAULT_MODEL
+from edge_harmony.pipeline import harmonize_pixels
 from edge_harmony.protocols import NATIVE, PROTOCOLS, find_protocol
 
 
@@ -62,13 +64,14 @@ def evaluate(
     samples = samples[:limit] if limit else samples
     request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
     runner = get_backend(backend).load(request)
+    harmonize = partial(harmonize_pixels, runner)
     try:
         with progress_bar("evaluating", len(samples)) as advance:
-            rows = score_samples(runner, samples, advance, rules)
+            rows = score_samples(harmonize, samples, advance, rules)
         if csv is not None:
             atomic_write(csv, as_csv(rows))
         if worst is not None:
-            write_picture(worst, worst_sheet(runner, rows, worst_count, rules))
+            write_picture(worst, worst_sheet(harmonize, rows, worst_count, rules))
     finally:
         runner.close()
     result = summarize(rows) | {"protocol": rules.name}

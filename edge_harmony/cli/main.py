@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 import edge_harmony
+from edge_harmony.cli.benchmark import benchmark
 from edge_harmony.cli.build import build
 from edge_harmony.cli.calibrate import calibrate
 from edge_harmony.cli.check import check
@@ -44,6 +45,7 @@ app.command()(export)
 app.command()(build)
 app.command()(check)
 app.command()(compare)
+app.command()(benchmark)
 app.command()(selftest)
 app.command("import")(import_checkpoint)
 app.command()(models)

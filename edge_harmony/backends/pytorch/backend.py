@@ -13,7 +13,7 @@ from edge_harmony.models.registry import require_torch
 
 
 class PyTorchBackend:
-    """Runs the network itself: ``fp32`` is the reference, ``int8`` its fake-quantized twin."""
+    """Runs the network itself: ``fp32`` is the reference, ``int8`` its fake-quantized twin, ``fp16`` needs CUDA."""
 
     name = "pytorch"
 
@@ -24,7 +24,8 @@ class PyTorchBackend:
         import torch
 
         devices = ["cpu"] + [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
-        return Probe(True, f"torch {torch.__version__} on {', '.join(devices)}", precisions=("fp32", "int8"))
+        precisions = ("fp32", "fp16", "int8") if len(devices) > 1 else ("fp32", "int8")
+        return Probe(True, f"torch {torch.__version__} on {', '.join(devices)}", precisions=precisions)
 
     def build(self, source: Path, output: Path, **options: Any) -> Path:
         """Weights need no building."""
@@ -52,11 +53,18 @@ class PyTorchBackend:
             if not weights.ranges:
                 raise ArtifactError(f"{path} has no activation ranges for int8", "train a quantized stage, or use fp32")
             load_ranges(prepare_qat(model), weights.ranges)
-        elif request.precision != "fp32":
-            raise CapabilityError(f"the pytorch backend does not run {request.precision}", "use fp32 or int8")
+        device = "cpu" if request.device == "auto" else request.device
+        on_cuda = device.startswith("cuda")
+        if request.precision == "fp16" and on_cuda:
+            model = model.half()
+        elif request.precision not in ("fp32", "int8"):
+            raise CapabilityError(
+                f"the pytorch backend does not run {request.precision} on {device}", "use fp32 or int8"
+            )
+        if request.mode == "cuda-graphs" and not on_cuda:
+            raise CapabilityError(f"there are no CUDA graphs on {device}", "use --device cuda, or another mode")
         if request.threads:
             torch.set_num_threads(request.threads)
-        device = "cpu" if request.device == "auto" else request.device
-        if device.startswith("cuda") and not torch.cuda.is_available():
+        if on_cuda and not torch.cuda.is_available():
             raise CapabilityError("CUDA is not available here", "use --device cpu, or install a CUDA build of torch")
-        return PyTorchRunner(model, sha256_of(path), device)
+        return PyTorchRunner(model, sha256_of(path), device, request.mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -277,8 +278,12 @@ class Context:
             self.cuda.destroy_graph(self._graph)
             self._graph = 0
 
-    def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: dict[str, NDArray[Any]], mark: Callable[[], None] | None = None) -> dict[str, NDArray[Any]]:
         """Copy in, run, copy out, wait.
+
+        Args:
+            inputs: by name.
+            mark: called when the inputs are there, when the network is done, and at the end; waits at each.
 
         Returns:
             The outputs: views of pinned memory, good until the next call.
@@ -287,9 +292,11 @@ class Context:
         self.resize({name: tuple(array.shape) for name, array in inputs.items()})
         for name, array in inputs.items():
             np.copyto(self.buffers[name].array, array, casting="same_kind")
-        self.copy_in()
-        self.enqueue()
-        self.copy_out()
+        for part in (self.copy_in, self.enqueue, self.copy_out):
+            part()
+            if mark is not None:
+                self.synchronize()
+                mark()
         self.synchronize()
         return {buffer.name: buffer.array for buffer in self.outputs}
 

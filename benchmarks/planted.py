@@ -1,0 +1,105 @@
+"""Does the harness see what is there, and only that? Planted slow-downs, identical builds, a planted loss of accuracy.
+
+    python benchmarks/planted.py -o benchmarks/results/0.1.0/planted.json
+
+Needs the extra [train].
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.artifact import write_json
+from edge_harmony.backends.onnx.export import export_onnx
+from edge_harmony.benchmark.budget import Budget, exit_code
+from edge_harmony.benchmark.environment import environment
+from edge_harmony.benchmark.run import run_suite
+from edge_harmony.benchmark.suite import Effort, Entry, Suite
+from edge_harmony.models.registry import bundled_weights
+from edge_harmony.models.state import read_weights, restore, save_weights
+
+EFFORT = Effort(warm_up=3, least_count=200, least_seconds=2, most_seconds=6, tight=0.01)
+TOLERANCE = 0.05
+SLOWER = """
+import time
+from pathlib import Path
+from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.pipeline import harmonize_pixels
+
+def load(checkpoint):
+    runner = get_backend("onnxruntime").load(LoadRequest("edge-n", "int8", threads=1))
+    def run(composite, mask):
+        began = time.perf_counter()
+        result = harmonize_pixels(runner, composite, mask)
+        until = time.perf_counter() + {more} * (time.perf_counter() - began)
+        while time.perf_counter() < until:
+            pass
+        return result
+    return run
+"""
+
+
+def entry(folder: Path, name: str, more: float) -> Entry:
+    path = folder / f"{name}.py"
+    path.write_text(SLOWER.replace("{more}", str(more)))
+    return Entry(peer="file", checkout=path, label=name)
+
+
+def timed(folder: Path, repetitions: int) -> list[dict[str, Any]]:
+    """An identical build, and one that takes 20 % longer, beside the old one, again and again."""
+    entries = [entry(folder, "old", 0.0), entry(folder, "identical", 0.0), entry(folder, "slower by 20 %", 0.2)]
+    rows = []
+    for _ in range(repetitions):
+        suite = Suite(name="planted", baseline="old", tolerance=TOLERANCE, contenders=entries, effort=EFFORT)
+        result = run_suite(suite)
+        for m in result.measurements[1:]:
+            row = {"contender": m.contender.name, "ratio": m.ratio.estimate, "low": m.ratio.low, "high": m.ratio.high}
+            rows.append(row | {"verdict": m.verdict.value, "exit_code": int(exit_code(result))})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def spoiled(folder: Path) -> dict[str, Any]:
+    """edge-n whose head was rounded to a 32nd of its largest weight, held to the parity of the real one."""
+    weights = bundled_weights("edge-n")
+    network = restore("edge-n", read_weights(weights))
+    head = network.head.weight.data
+    step = head.abs().max() / 32
+    network.head.weight.data = (head / step).round() * step
+    path = folder / "spoiled.safetensors"
+    save_weights(path, network, name="edge-n", options=read_weights(weights).options)
+    shutil.rmtree(folder / "spoiled", ignore_errors=True)
+    artifact = export_onnx("edge-n", path, folder / "spoiled", precision="fp32")
+    entries = [Entry(model="edge-n", precision="fp32"), Entry(artifact=artifact, weights=weights, label="spoiled")]
+    suite = Suite(name="planted", baseline=entries[0].name, contenders=entries, effort=Effort(most_seconds=1))
+    budget = Budget(limits=[{"contender": "*", "min_parity_psnr": 60}])
+    result = run_suite(suite, budget=budget)
+    checks = {m.contender.name: m.checks[0] for m in result.measurements}
+    return {
+        "exit_code": int(exit_code(result, budget)),
+        "parity": {name: check.found for name, check in checks.items()},
+        "verdicts": {name: check.verdict.value for name, check in checks.items()},
+    }
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    where = environment().model_dump(mode="json")
+    with tempfile.TemporaryDirectory() as folder:
+        result = {"environment": where, "tolerance": TOLERANCE, "accuracy": spoiled(Path(folder))}
+        result["repetitions"] = timed(Path(folder), arguments.repetitions)
+    write_json(arguments.output, result)
+    print(json.dumps(result["accuracy"], indent=2))
+
+
+if __name__ == "__main__":
+    main()

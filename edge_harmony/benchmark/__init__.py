@@ -1,0 +1,1 @@
+"""The latency/accuracy harness: scenarios, statistics, counters, results, budgets and reports."""

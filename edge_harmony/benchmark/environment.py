@@ -1,0 +1,66 @@
+"""Where a benchmark ran: machine, clocks, load, container and versions."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import cv2
+
+from edge_harmony.benchmark.result import Environment
+from edge_harmony.benchmark.telemetry import ROOT, cpu_megahertz
+from edge_harmony.doctor import examine
+
+_PACKAGES = ("edge-harmony", "numpy", "onnxruntime", "openvino", "torch", "tensorrt", "coremltools")
+
+
+def environment(root: Path = ROOT) -> Environment:
+    """This machine, now."""
+    report = examine()
+    machine = report["machine"]
+    gpus = [row["detail"] for row in report["capabilities"] if row["name"] == "engines on CUDA" and row["available"]]
+    jetson = machine["jetson"]
+    return Environment(
+        system=machine["system"],
+        cpu=machine["cpu"],
+        cpu_features=machine["features"],
+        cpus=machine["cpus"],
+        memory_bytes=machine["memory_bytes"],
+        gpu=gpus[0] if gpus else None,
+        board=jetson["board"] if jetson else None,
+        power_mode=jetson["power_mode"] if jetson else None,
+        container=container(root),
+        governor=governor(root),
+        clock=cpu_megahertz(root),
+        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        versions={"python": machine["python"], "opencv": cv2.__version__}
+        | {name: found for name in _PACKAGES if (found := _version(name))},
+    )
+
+
+def container(root: Path = ROOT) -> str | None:
+    """What kind of container this is, if it is one."""
+    for mark, kind in ((".dockerenv", "docker"), ("run/.containerenv", "podman")):
+        if (root / mark).exists():
+            return kind
+    groups = root / "proc/1/cgroup"
+    found = re.search(r"docker|kubepods|containerd|lxc", groups.read_text() if groups.is_file() else "")
+    return found[0] if found else None
+
+
+def governor(root: Path = ROOT) -> str | None:
+    """How the system chooses the CPU's clock."""
+    path = root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

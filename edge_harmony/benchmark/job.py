@@ -1,0 +1,48 @@
+"""What a worker is asked to open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from edge_harmony.backends.base import LoadRequest
+from edge_harmony.benchmark.suite import Entry, Suite
+
+
+class Job(BaseModel):
+    """A contender of a suite, with the files that were built for it.
+
+    Attributes:
+        entry: the contender.
+        suite: what it is part of.
+        artifact: the file to run; None for what runs weights, or what is shipped.
+        weights: what the file was made from.
+        untrained: the weights are random.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    entry: Entry
+    suite: Suite
+    artifact: Path | None = None
+    weights: Path | None = None
+    untrained: bool = False
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether others are compared with it."""
+        return self.entry.backend == "pytorch" and self.entry.precision == "fp32" and self.entry.mode == "eager"
+
+    def request(self) -> LoadRequest:
+        """What the backend loads."""
+        entry = self.entry
+        return LoadRequest(
+            entry.model or "",
+            entry.precision,
+            artifact=self.artifact,
+            weights=self.weights if entry.backend == "pytorch" else None,
+            threads=self.suite.threads,
+            device=entry.device,
+            mode=entry.mode,
+        ).resolved()

@@ -1,0 +1,85 @@
+"""From a suite's entries to files that can be timed: what is shipped is taken, the rest is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_harmony.backends.base import get_backend
+from edge_harmony.benchmark.job import Job
+from edge_harmony.benchmark.result import Contender
+from edge_harmony.benchmark.suite import Entry, Suite
+from edge_harmony.errors import CapabilityError
+from edge_harmony.models.registry import bundled_weights, find_model, require_torch, weights_folder
+
+_SHIPPED = ("onnxruntime", "openvino")
+"""Backends that run the shipped ONNX files as they are."""
+
+
+def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
+    """What a worker needs to open a contender.
+
+    Networks without shipped weights get random ones, the same every time: they can be timed, not scored.
+
+    Args:
+        entry: the contender.
+        suite: that it is part of.
+        folder: for what is built.
+
+    Raises:
+        UsageError: an unknown backend or network, or one without weights.
+        CapabilityError: what it needs is not installed.
+    """
+    if entry.peer:
+        return Job(entry=entry, suite=suite)
+    if entry.artifact:
+        return Job(entry=entry, suite=suite, artifact=entry.artifact, weights=entry.weights)
+    model = str(entry.model)
+    backend = get_backend(entry.backend)
+    probe = backend.probe()
+    if not probe.available:
+        raise CapabilityError(f"{entry.backend} does not run here: {probe.detail}", probe.fix)
+    weights, untrained = _weights(model, entry.weights, folder)
+    shipped = weights_folder() / f"{model}-256x256-{entry.precision}.onnx"
+    if entry.backend == "pytorch" or (entry.backend in _SHIPPED and not entry.weights and shipped.is_file()):
+        return Job(entry=entry, suite=suite, weights=weights, untrained=untrained)
+    place = folder / entry.backend / (entry.weights.stem if entry.weights else "")
+    artifact = backend.build(weights, place, model=model, precision=entry.precision)
+    return Job(entry=entry, suite=suite, artifact=artifact, weights=weights, untrained=untrained)
+
+
+def describe(job: Job, sha256: str | None) -> Contender:
+    """How the result names what a worker opened."""
+    entry = job.entry
+    if entry.peer:
+        return Contender(name=entry.name, kind="peer", untrained=job.untrained)
+    request = job.request()
+    return Contender(
+        name=entry.name,
+        kind=entry.what,
+        model=request.model,
+        backend=entry.backend,
+        precision=request.precision,
+        mode=entry.mode if entry.backend == "pytorch" else None,
+        artifact=job.artifact.name if job.artifact else None,
+        sha256=sha256,
+        untrained=job.untrained,
+    )
+
+
+def _weights(model: str, own: Path | None, folder: Path) -> tuple[Path, bool]:
+    find_model(model)
+    if own is not None:
+        return own, False
+    if (weights_folder() / f"{model}.safetensors").is_file():
+        return bundled_weights(model), False
+    require_torch()
+    import torch
+
+    from edge_harmony.models.registry import build_model
+    from edge_harmony.models.state import save_weights
+
+    path = folder / f"{model}-untrained.safetensors"
+    if not path.is_file():
+        torch.manual_seed(0)
+        save_weights(path, build_model(model), name=model)
+    return path, True

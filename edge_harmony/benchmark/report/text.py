@@ -1,0 +1,98 @@
+"""Results as a terminal table, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from rich.table import Table
+from rich.text import Text
+
+from edge_harmony.benchmark.report.columns import COLUMNS, Column, fastest_first, heading, shown
+from edge_harmony.benchmark.result import Check, Result
+from edge_harmony.benchmark.statistics import Interval, Verdict
+
+_COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
+_TOO_WIDE = ("ratio_low", "ratio_high", "parity_least_db", "samples")
+"""Columns that a terminal has no room for."""
+
+
+def terminal(result: Result) -> Table:
+    """The table that the command prints."""
+    columns = [column for column in shown(result) if column.key not in _TOO_WIDE]
+    table = Table(title=f"{result.suite}: {heading(result)}")
+    for column in columns:
+        table.add_column(column.title, justify="left" if column.of_text else "right", no_wrap=column.of_text)
+    for measurement in fastest_first(result):
+        cells = [Text(column.cell(measurement)) for column in columns]
+        if measurement.verdict is not None:
+            cells[-1].stylize(_COLOURS[measurement.verdict])
+        table.add_row(*cells)
+    return table
+
+
+def complaints(result: Result) -> list[str]:
+    """A line for every check that is not held, and for every contender that did not run."""
+    lines = [
+        f"{check.verdict.value}: {m.contender.name}: {check.name} {limit_of(check)}"
+        for m in result.measurements
+        for check in m.checks
+        if check.verdict is not Verdict.PASS
+    ]
+    return lines + [f"not run: {failure.contender}: {failure.error}" for failure in result.failures]
+
+
+def limit_of(check: Check) -> str:
+    """What was found and what was allowed."""
+    found = check.found
+    if isinstance(found, Interval):
+        text = f"{found.estimate:.4g} ({found.low:.4g} to {found.high:.4g})"
+    else:
+        text = check.reason if found is None else f"{found:.4g}"
+    return f"{text}, limit {check.limit:.4g}"
+
+
+def markdown_table(result: Result, columns: list[Column] | None = None) -> str:
+    """A table, the fastest first."""
+    columns = columns or shown(result)
+    rows = ["| " + " | ".join(column.title for column in columns) + " |"]
+    rows.append("|" + "|".join("---" if column.of_text else "---:" for column in columns) + "|")
+    for measurement in fastest_first(result):
+        rows.append("| " + " | ".join(_escaped(column.cell(measurement)) for column in columns) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def markdown(result: Result) -> str:
+    """The whole report as Markdown."""
+    where = result.environment
+    facts = [
+        f"- system: {where.system}, {where.cpus} CPUs, load {'unknown' if where.load is None else f'{where.load:.2f}'}",
+        f"- container: {where.container or 'none'}; governor: {where.governor or 'unknown'}; "
+        f"clock: {'unknown' if where.clock.value is None else f'{where.clock.value:.0f} MHz'}",
+        f"- versions: {', '.join(f'{name} {version}' for name, version in where.versions.items())}",
+        f"- baseline: {result.baseline}; ratios are of medians, with {_level(result)} intervals",
+    ]
+    parts = [f"# {result.suite}", heading(result), markdown_table(result), *([] if not facts else ["\n".join(facts)])]
+    lines = complaints(result)
+    if lines:
+        parts.append("\n".join(f"- {_escaped(line)}" for line in lines))
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def as_csv(result: Result) -> str:
+    """One line per contender; empty cells for what was not measured."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.key for column in COLUMNS])
+    for measurement in fastest_first(result):
+        values = [column.value(measurement) for column in COLUMNS]
+        writer.writerow(["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in values])
+    return text.getvalue()
+
+
+def _level(result: Result) -> str:
+    return f"{100 * result.measurements[0].summary.p50.level:.0f} %"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")

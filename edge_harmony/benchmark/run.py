@@ -1,0 +1,364 @@
+"""Run a suite: every contender in a process of its own, all of them in turns."""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_harmony.benchmark import result as schema
+from edge_harmony.benchmark.budget import Budget, judge
+from edge_harmony.benchmark.environment import environment
+from edge_harmony.benchmark.job import Job
+from edge_harmony.benchmark.preparation import describe, prepare
+from edge_harmony.benchmark.process import WorkerProcess
+from edge_harmony.benchmark.statistics import interval, percentile, ratio
+from edge_harmony.benchmark.subjects import timing_pictures
+from edge_harmony.benchmark.suite import Suite
+from edge_harmony.benchmark.telemetry import Reading
+from edge_harmony.errors import EdgeHarmonyError, UsageError
+
+_OPENING = 600.0
+_SCORING = 7200.0
+_TURN_MS = 20.0
+"""Counted milliseconds of a turn that fast contenders come up to."""
+_MOST_IN_TURN = 10
+_LEAST_TURNS = 5
+"""Fewer say nothing of their spread, however long they take."""
+_LOOK_EVERY = 5
+_WORST = 4
+_WINDOW = 60.0
+_DIGITS = 4
+
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Session:
+    """A contender that is running."""
+
+    job: Job
+    process: WorkerProcess
+    contender: schema.Contender
+    burst: int = 1
+    rounds: list[list[float]] = field(default_factory=list)
+    stages: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    done: bool = False
+    first_throttled: float | None = None
+
+    @property
+    def samples(self) -> list[float]:
+        """All of them, ms."""
+        return [value for turn in self.rounds for value in turn]
+
+    @property
+    def medians(self) -> list[float]:
+        """One per turn: what ratios are taken of."""
+        return [float(np.median(turn)) for turn in self.rounds]
+
+    def turn(self, count: int) -> None:
+        """Answer some queries."""
+        answer = self.process.ask("take", count=count, timeout=_OPENING)
+        self.rounds.append(answer["ms"])
+        self.seconds += sum(answer["ms"]) / 1e3
+        for name, times in answer["stages"].items():
+            self.stages.setdefault(name, []).extend(times)
+        if answer["throttled"] and self.first_throttled is None:
+            self.first_throttled = self.seconds
+
+    def is_enough(self, suite: Suite) -> bool:
+        """Whether its median is known well enough, or it has had its time."""
+        effort = suite.effort
+        count = sum(map(len, self.rounds))
+        if len(self.rounds) < _LEAST_TURNS:
+            return False
+        if self.seconds >= effort.most_seconds:
+            return True
+        if count < effort.least_count or self.seconds < effort.least_seconds or len(self.rounds) % _LOOK_EVERY:
+            return False
+        return interval(self.samples).relative_width <= effort.tight
+
+
+def run_suite(
+    suite: Suite,
+    *,
+    data: Path | None = None,
+    budget: Budget | None = None,
+    pictures: Path | None = None,
+    tell: Tell = lambda line: None,
+) -> schema.Result:
+    """Measure a suite.
+
+    Args:
+        suite: what.
+        data: root of a data set whose test pictures everything is scored on; without one, networks are compared with
+            the PyTorch reference on the shipped samples.
+        budget: limits to hold; see :func:`edge_harmony.benchmark.budget.exit_code`.
+        pictures: folder for the worst pictures of every contender, ``<name>/<number>-<panel>.webp``.
+        tell: called with a line of progress.
+
+    Raises:
+        EdgeHarmonyError: the baseline does not run.
+        UsageError: the data set is not there.
+    """
+    if data is not None and not data.is_dir():
+        raise UsageError(f"the data root {data} is not a folder", "give the folder that holds IHD_test.txt")
+    began = time.monotonic()
+    where = environment()
+    failures: list[schema.Failure] = []
+    with ExitStack() as held:
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
+        jobs = _prepared(suite, folder, failures, tell)
+        sessions = _opened(suite, jobs, failures, held, tell)
+        _need_baseline(suite, sessions, failures)
+        if suite.scenario == "sustained":
+            _sustain(suite, sessions, failures, tell)
+        else:
+            _interleave(suite, sessions, failures, tell)
+        _need_baseline(suite, sessions, failures)
+        costs = {s.contender.name: s.process.ask("cost", timeout=60.0) for s in sessions}
+        scores = _scored(suite, sessions, data, pictures, tell)
+    baseline = next(s for s in sessions if s.contender.name == suite.baseline)
+    measurements = [_measurement(suite, s, baseline, costs, scores) for s in sessions]
+    result = schema.Result(
+        suite=suite.name,
+        created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        baseline=suite.baseline,
+        seconds=round(time.monotonic() - began, 1),
+        environment=where,
+        measurements=measurements,
+        failures=failures,
+    )
+    return judge(result, budget, suite.tolerance)
+
+
+def _prepared(suite: Suite, folder: Path, failures: list[schema.Failure], tell: Tell) -> list[Job]:
+    jobs = []
+    for entry in suite.contenders:
+        try:
+            jobs.append(prepare(entry, suite, folder))
+        except EdgeHarmonyError as error:
+            _failed(entry.name, error, failures, tell)
+    return jobs
+
+
+def _opened(
+    suite: Suite, jobs: Sequence[Job], failures: list[schema.Failure], held: ExitStack, tell: Tell
+) -> list[Session]:
+    """A worker for every job, several starting at a time."""
+
+    def start(job: Job) -> Session | EdgeHarmonyError:
+        process = WorkerProcess(suite.threads)
+        held.callback(process.close)
+        try:
+            answer = process.ask("open", job=job.model_dump(mode="json"), timeout=_OPENING)
+            return Session(job, process, describe(job, answer["sha256"]))
+        except EdgeHarmonyError as error:
+            return error
+
+    sessions = []
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for job, started in zip(jobs, pool.map(start, jobs), strict=True):
+            if isinstance(started, EdgeHarmonyError):
+                _failed(job.entry.name, started, failures, tell)
+            else:
+                sessions.append(started)
+    tell(f"{len(sessions)} of {len(suite.contenders)} contenders are ready")
+    return sessions
+
+
+def _interleave(suite: Suite, sessions: list[Session], failures: list[schema.Failure], tell: Tell) -> None:
+    """Rounds in which every contender has a turn, in a new order, until each is known well enough.
+
+    The baseline goes on to the end: the others are compared with its turns beside theirs.
+    """
+    shuffler = random.Random(0)
+    _each(sessions, sessions, failures, tell, _find_burst)
+    for session in sessions:
+        session.rounds.clear()
+        session.stages.clear()
+        session.seconds = 0.0
+    rounds = 0
+    while any(not session.done for session in sessions):
+        order = [s for s in sessions if not s.done or s.contender.name == suite.baseline]
+        shuffler.shuffle(order)
+        _each(sessions, order, failures, tell, lambda session: session.turn(session.burst))
+        for session in order:
+            session.done = session.done or session.is_enough(suite)
+        rounds += 1
+        if rounds % 10 == 0:
+            tell(f"round {rounds}: {sum(s.done for s in sessions)} of {len(sessions)} are known well enough")
+
+
+def _find_burst(session: Session) -> None:
+    session.turn(1)
+    session.burst = int(np.clip(round(_TURN_MS / session.rounds[-1][0]), 1, _MOST_IN_TURN))
+
+
+def _sustain(suite: Suite, sessions: list[Session], failures: list[schema.Failure], tell: Tell) -> None:
+    """One contender after the other, without a pause."""
+
+    def load(session: Session) -> None:
+        session.turn(1)
+        second = max(1, round(1e3 / session.rounds[-1][0]))
+        while session.seconds < suite.seconds or len(session.rounds) < _LEAST_TURNS:
+            session.turn(second)
+        tell(f"{session.contender.name}: {session.seconds:.0f} s of load")
+
+    _each(sessions, sessions, failures, tell, load)
+
+
+def _each(
+    sessions: list[Session],
+    order: Sequence[Session],
+    failures: list[schema.Failure],
+    tell: Tell,
+    work: Callable[[Session], None],
+) -> None:
+    """Do something with contenders in an order; those that fail are out."""
+    for session in list(order):
+        try:
+            work(session)
+        except EdgeHarmonyError as error:
+            session.process.close(kill=True)
+            _failed(session.contender.name, error, failures, tell)
+            sessions.remove(session)
+
+
+def _failed(name: str, error: EdgeHarmonyError, failures: list[schema.Failure], tell: Tell) -> None:
+    failures.append(schema.Failure(contender=name, error=str(error)))
+    tell(f"{name}: {error}")
+
+
+def _need_baseline(suite: Suite, sessions: Sequence[Session], failures: Sequence[schema.Failure]) -> None:
+    if not any(session.contender.name == suite.baseline for session in sessions):
+        why = next((f.error for f in failures if f.contender == suite.baseline), "")
+        raise EdgeHarmonyError(f"the baseline {suite.baseline} does not run: {why}", "choose another baseline")
+
+
+def _scored(
+    suite: Suite, sessions: Sequence[Session], data: Path | None, pictures: Path | None, tell: Tell
+) -> dict[str, dict[str, Any]]:
+    """What was timed is scored, as many at a time as there are cores: nothing is timed any more."""
+
+    def score(session: Session) -> dict[str, Any]:
+        if session.job.untrained:
+            return {"unscored": "its weights are random"}
+        name = session.contender.name
+        folder = pictures / folder_name(name) if pictures is not None and data is not None else None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            answer = session.process.ask(
+                "score",
+                data=str(data.resolve()) if data else None,
+                limit=suite.limit,
+                worst=_WORST,
+                folder=str(folder) if folder else None,
+                timeout=_SCORING,
+            )
+        except EdgeHarmonyError as error:
+            tell(f"{name} is not scored: {error}")
+            return {"unscored": str(error)}
+        tell(f"{name} is scored")
+        return answer | {"unscored": _missing(session, answer)}
+
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // max(1, suite.threads))) as pool:
+        return dict(zip((s.contender.name for s in sessions), pool.map(score, sessions), strict=True))
+
+
+def folder_name(contender: str) -> str:
+    """A contender's name as a folder's."""
+    return "".join(c if c.isalnum() else "-" for c in contender)
+
+
+def _missing(session: Session, answer: dict[str, Any]) -> str:
+    reasons = []
+    if answer["parity"] is None:
+        reasons.append("a peer has no reference" if session.contender.kind == "peer" else "it is the reference")
+    if answer["truth"] is None:
+        reasons.append("no data set was given")
+    return "; ".join(reasons)
+
+
+def _measurement(
+    suite: Suite, session: Session, baseline: Session, costs: dict[str, Any], scores: dict[str, Any]
+) -> schema.Measurement:
+    name = session.contender.name
+    samples = session.samples
+    count = {"multi-stream": suite.streams, "offline": suite.pictures}.get(suite.scenario, 1)
+    alone = suite.scenario == "sustained"
+    turns = min(len(session.rounds), len(baseline.rounds))
+    score = scores[name]
+    return schema.Measurement(
+        contender=session.contender,
+        protocol=schema.Protocol(
+            scenario=suite.scenario,
+            height=suite.height,
+            width=suite.width,
+            foreground=round(
+                float(np.mean([mask.mean() for _, mask in timing_pictures(suite.height, suite.width)])), 4
+            ),
+            pictures=count,
+            streams=suite.streams if count > 1 else 1,
+            threads=suite.threads,
+            warm_up=suite.effort.warm_up,
+            burst=session.burst,
+            interleaved=not alone,
+        ),
+        samples_ms=_rounded(samples),
+        stages_ms={stage: _rounded(times) for stage, times in session.stages.items()},
+        summary=summarize(samples, count),
+        ratio=None if alone or session is baseline else ratio(session.medians[:turns], baseline.medians[:turns]),
+        sustained=_sustained(session) if alone else None,
+        cost=schema.Cost.model_validate(costs[name]),
+        parity=score.get("parity"),
+        truth=score.get("truth"),
+        unscored=score["unscored"],
+    )
+
+
+def summarize(samples: Sequence[float], pictures: int) -> schema.Summary:
+    """What samples of ``pictures`` a query say."""
+    return schema.Summary(
+        count=len(samples),
+        mean=round(float(np.mean(samples)), _DIGITS),
+        p50=interval(samples),
+        p90=interval(samples, percentile(90)),
+        p95=round(float(np.percentile(samples, 95)), _DIGITS),
+        p99=round(float(np.percentile(samples, 99)), _DIGITS),
+        minimum=round(min(samples), _DIGITS),
+        maximum=round(max(samples), _DIGITS),
+        throughput=round(1e3 * pictures / float(np.mean(samples)), _DIGITS),
+    )
+
+
+def _sustained(session: Session) -> schema.Sustained:
+    samples = np.array(session.samples)
+    ends = np.cumsum(samples) / 1e3
+    window = min(_WINDOW, float(ends[-1]) / 3)
+    first, last = samples[ends <= window], samples[ends > ends[-1] - window]
+    throttled = session.first_throttled
+    reason = "" if throttled is not None else "it was not throttled, or this system does not tell"
+    return schema.Sustained(
+        seconds=round(float(ends[-1]), 1),
+        window_seconds=round(window, 1),
+        first=interval(first if len(first) > 1 else samples[:2]),
+        last=interval(last if len(last) > 1 else samples[-2:]),
+        seconds_to_throttle=Reading(throttled, "s", "counters between turns", reason),
+    )
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, _DIGITS) for value in values]

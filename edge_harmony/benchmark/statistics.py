@@ -1,0 +1,169 @@
+"""What samples of a time say: percentiles, intervals that know of autocorrelation, and verdicts.
+
+Times of successive queries depend on each other: clocks, caches and other processes change slowly. Intervals come from
+the circular block bootstrap, whose blocks keep that dependence; their length follows D. N. Politis and H. White,
+"Automatic Block-Length Selection for the Dependent Bootstrap", Econometric Reviews 23 (2004), corrected by A. Patton,
+D. N. Politis and H. White, Econometric Reviews 28 (2009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Maps ``(..., n)`` samples to ``(...)`` values."""
+
+_REPEATS = 1000
+_DIGITS = 6
+_SEED = 20261122
+
+
+class Verdict(str, Enum):
+    """What an interval says of a limit."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and where the true value lies with probability ``level``."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float = 0.95
+
+    def at_most(self, limit: float) -> Verdict:
+        """PASS if all of the interval is within the limit, FAIL if all of it is beyond."""
+        if self.high <= limit:
+            return Verdict.PASS
+        return Verdict.FAIL if self.low > limit else Verdict.INCONCLUSIVE
+
+    @property
+    def relative_width(self) -> float:
+        """Width as a share of the estimate."""
+        return (self.high - self.low) / self.estimate
+
+
+def median(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The usual statistic."""
+    return np.asarray(np.median(samples, axis=-1))
+
+
+def percentile(share: float) -> Statistic:
+    """The statistic that ``share`` percent of the samples lie below."""
+    return lambda samples: np.asarray(np.percentile(samples, share, axis=-1))
+
+
+def block_length(samples: ArrayLike) -> int:
+    """How many successive samples belong together (Politis and White 2004, circular bootstrap); 1 if none do."""
+    x = np.asarray(samples, np.float64)
+    n = len(x)
+    x = x - x.mean()
+    variance = float(x @ x) / n
+    if n < 8 or variance == 0:
+        return 1
+    largest = min(n - 1, int(np.ceil(np.sqrt(n))) + max(5, int(np.sqrt(np.log10(n)))))
+    covariances = np.array([float(x[: n - lag] @ x[lag:]) / n for lag in range(largest + 1)])
+    correlations = covariances / variance
+    run = max(5, int(np.ceil(np.sqrt(np.log10(n)))))
+    bound = 2 * np.sqrt(np.log10(n) / n)
+    small = np.abs(correlations[1:]) < bound
+    ends = [lag for lag in range(len(small) - run + 1) if small[lag : lag + run].all()]
+    cut = min(2 * max(ends[0], 1) if ends else largest, largest)
+    lags = np.arange(-cut, cut + 1)
+    window = np.clip(2 * (1 - np.abs(lags) / cut), 0, 1)  # flat top: 1 up to half, then falling to 0
+    spread = window * covariances[np.abs(lags)]
+    slope, level = float(spread @ np.abs(lags)), float(spread.sum())
+    if level <= 0:
+        return 1
+    best = (2 * slope**2 / (4 / 3 * level**2)) ** (1 / 3) * n ** (1 / 3)
+    return int(np.clip(np.ceil(best), 1, max(1, min(3 * np.sqrt(n), n / 3))))
+
+
+def interval(samples: ArrayLike, statistic: Statistic = median, *, level: float = 0.95) -> Interval:
+    """A statistic of dependent samples, by the circular block bootstrap.
+
+    Args:
+        samples: in the order they were taken; at least two.
+        statistic: of what.
+        level: probability.
+
+    Raises:
+        ValueError: fewer than two samples, or some that are not finite.
+    """
+    x = _checked(samples)
+    drawn = statistic(x[_indices(len(x), block_length(x))])
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return _interval(statistic(x), low, high, level)
+
+
+def ratio(new: ArrayLike, old: ArrayLike, *, level: float = 0.95) -> Interval:
+    """How many times as long ``new`` takes as ``old``: the median over rounds in which both had a turn.
+
+    What slows the machine for a while slows both turns of a round, and drops out of their ratio; where times jump between
+    two levels, medians of either side would jump too, and their ratio with them.
+
+    Args:
+        new: a time per round.
+        old: likewise, in the same rounds.
+        level: probability.
+
+    Raises:
+        ValueError: not as many of one as of the other, fewer than two, or some that are not finite and positive.
+    """
+    return interval(_round_ratios(new, old), level=level)
+
+
+def quotient(new: tuple[ArrayLike, ArrayLike], old: tuple[ArrayLike, ArrayLike], *, level: float = 0.95) -> Interval:
+    """How many times the :func:`ratio` of one run that of another is; the runs are drawn independently of each other.
+
+    Args:
+        new: times, and those taken in turns with them, of the new run.
+        old: likewise of the old run.
+        level: probability.
+
+    Raises:
+        ValueError: as :func:`ratio`.
+    """
+    both = [_round_ratios(*pair) for pair in (new, old)]
+    drawn = [median(x[_indices(len(x), block_length(x))]) for x in both]
+    shuffled = np.random.default_rng(_SEED).permutation(drawn[1])
+    low, high = np.quantile(drawn[0] / shuffled, [(1 - level) / 2, (1 + level) / 2])
+    return _interval(median(both[0]) / median(both[1]), low, high, level)
+
+
+def _round_ratios(new: ArrayLike, old: ArrayLike) -> NDArray[np.float64]:
+    x, y = _checked(new), _checked(old)
+    if len(x) != len(y):
+        raise ValueError(f"{len(x)} samples against {len(y)}: they must be taken in turns")
+    if min(x.min(), y.min()) <= 0:
+        raise ValueError("times must be positive")
+    return x / y
+
+
+def _interval(estimate: NDArray[np.float64], low: float, high: float, level: float) -> Interval:
+    """To six significant digits: more are noise, and results are read by people."""
+    short = [float(f"{float(value):.{_DIGITS}g}") for value in (estimate, low, high)]
+    return Interval(short[0], short[1], short[2], level)
+
+
+def _checked(samples: ArrayLike) -> NDArray[np.float64]:
+    x = np.asarray(samples, np.float64)
+    if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
+        raise ValueError("an interval needs at least two finite samples")
+    return x
+
+
+def _indices(n: int, length: int) -> NDArray[np.intp]:
+    """``(repeats, n)``: rows of blocks of successive positions, round the end to the start."""
+    rng = np.random.default_rng(_SEED)
+    starts = rng.integers(0, n, (_REPEATS, -(-n // length)))
+    return ((starts[..., None] + np.arange(length)) % n).reshape(_REPEATS, -1)[:, :n]

@@ -1,0 +1,155 @@
+"""What to measure, as TOML: contenders, a scenario, pictures, and when it is enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edge_harmony.artifact import Precision
+from edge_harmony.benchmark.peers import PEERS
+from edge_harmony.benchmark.result import Kind, Scenario
+from edge_harmony.config import read_toml
+from edge_harmony.resources import find_resource
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+Mode = Literal["eager", "compiled", "cuda-graphs"]
+
+
+class Effort(BaseModel):
+    """When to stop: at ``least_*`` once the interval of the median is ``tight``, at the latest at ``most_seconds``.
+
+    Seconds are those that the contender itself took.
+    """
+
+    model_config = _STRICT
+
+    warm_up: int = Field(5, ge=0, description="queries before the first turn, not counted")
+    least_count: int = Field(50, ge=2, description="queries")
+    least_seconds: float = Field(2.0, ge=0)
+    most_seconds: float = Field(30.0, gt=0)
+    tight: float = Field(0.02, gt=0, lt=1, description="width of the median's interval as a share of the median")
+
+
+class Entry(BaseModel):
+    """A contender: a network on a backend, or a peer (:mod:`edge_harmony.benchmark.peers`)."""
+
+    model_config = _STRICT
+
+    label: str | None = Field(None, description="what reports call it, instead of what it is")
+    kind: Literal["pipeline", "network"] = Field(
+        "pipeline", description="pictures in and out, or tensors of the working size"
+    )
+    model: str | None = None
+    backend: str = "onnxruntime"
+    precision: Precision = "int8"
+    mode: Mode = Field("eager", description="of PyTorch")
+    device: str = "auto"
+    artifact: Path | None = Field(None, description="file instead of the shipped or built one")
+    weights: Path | None = Field(None, description="weights instead of the shipped ones")
+    peer: str | None = None
+    checkout: Path | None = Field(None, description="of a peer that lives elsewhere: its folder or file")
+    checkpoint: Path | None = Field(None, description="of a peer that has weights")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Entry:
+        if (self.model is None and self.artifact is None) == (self.peer is None):
+            raise ValueError("name a model (or an artifact) or a peer, and not both")
+        if self.mode != "eager" and self.backend != "pytorch":
+            raise ValueError(f"mode {self.mode} is one of the backend pytorch")
+        if self.peer is not None:
+            if self.peer not in PEERS:
+                raise ValueError(f"there is no peer {self.peer!r}: choose from {', '.join(PEERS)}")
+            if PEERS[self.peer].needs_checkout and self.checkout is None:
+                raise ValueError(f"the peer {self.peer} needs a checkout: {PEERS[self.peer].needs_checkout}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        if self.label:
+            return self.label
+        if self.peer:
+            return self.peer
+        parts = [self.model or str(self.artifact), self.precision if self.model else "", self.backend]
+        parts += [self.mode if self.mode != "eager" else "", self.kind if self.kind != "pipeline" else ""]
+        return " ".join(part for part in parts if part)
+
+    @property
+    def what(self) -> Kind:
+        """What kind of contender it is."""
+        return "peer" if self.peer else self.kind
+
+
+class Suite(BaseModel):
+    """A suite; all contenders run the same scenario on the same pictures."""
+
+    model_config = _STRICT
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    scenario: Scenario = "single-stream"
+    height: int = Field(256, ge=16, description="of the pictures")
+    width: int = Field(256, ge=16, description="of the pictures")
+    threads: int = Field(1, ge=0, description="CPU threads of a network; 0: the backend's choice")
+    streams: int = Field(1, ge=1, description="threads of multi-stream and offline, with a network each")
+    pictures: int = Field(16, ge=1, description="pictures of a query in offline")
+    seconds: float = Field(180.0, gt=0, description="of load in sustained")
+    settle: float = Field(0.0, ge=0, description="seconds of rest before a turn: idle thread pools spin for a while")
+    baseline: str = Field(description="name of the contender whose median is 1")
+    tolerance: float | None = Field(
+        None,
+        gt=0,
+        description="how much slower than the baseline the others may be, as a share: limits every other one",
+    )
+    effort: Effort = Effort()
+    limit: int = Field(100, ge=0, description="pictures of a data set that are scored, evenly spread; 0: all")
+    contenders: Annotated[tuple[Entry, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Suite:
+        names = [contender.name for contender in self.contenders]
+        if self.baseline not in names:
+            raise ValueError(f"baseline {self.baseline!r} is none of the contenders ({', '.join(names)})")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"contenders share the name {twice[0]!r}: give one a label")
+        if self.scenario == "end-to-end" and any(entry.what == "network" for entry in self.contenders):
+            raise ValueError("end-to-end starts from files: kind network has none")
+        return self
+
+
+def read_suite(name: str) -> Suite:
+    """Read a suite by name or path; relative paths in it are those of its folder.
+
+    Raises:
+        UsageError: there is none of this name.
+        InputError: the file does not fit the schema.
+    """
+    path = find_resource("suites", name)
+    suite = read_toml(path, Suite)
+    return suite.model_copy(update={"contenders": tuple(_beside(entry, path.parent) for entry in suite.contenders)})
+
+
+def _beside(entry: Entry, folder: Path) -> Entry:
+    """The same entry with its relative paths made absolute, and its name kept."""
+    places = ("artifact", "weights", "checkout", "checkpoint")
+    found = {key: folder / value for key in places if (value := getattr(entry, key)) is not None}
+    return entry.model_copy(update={"label": entry.name, **found}) if found else entry
+
+
+def suite_of(artifacts: list[Path], backend: str, tolerance: float, *, threads: int) -> Suite:
+    """Files against each other: the first is the baseline, and the others must not be slower.
+
+    Raises:
+        UsageError: there are none, or one is named twice.
+    """
+    entries = [Entry(artifact=path, backend=backend, label=str(path), kind="network") for path in artifacts]
+    return Suite(
+        name="artifacts",
+        baseline=str(artifacts[0]),
+        tolerance=tolerance,
+        threads=threads,
+        contenders=tuple(entries),
+        effort=Effort(least_count=100, most_seconds=20),
+    )

@@ -1,0 +1,187 @@
+"""Reports: the same figures everywhere, and the page as a browser shows it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+import xml.etree.ElementTree as ET
+
+import cv2
+import numpy as np
+import pytest
+from rich.console import Console
+
+from edge_harmony.benchmark.budget import Budget, judge
+from edge_harmony.benchmark.report import plots
+from edge_harmony.benchmark.report.html import page, pages
+from edge_harmony.benchmark.report.text import as_csv, complaints, markdown, terminal
+from edge_harmony.benchmark.result import Failure
+from edge_harmony.benchmark.run import folder_name
+from edge_harmony.images import Picture, write_picture
+from tests.unit.benchmark.made import measurement, result
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SPLIT = {"preprocess": [1.0] * 9, "infer": [7.0] * 9, "apply": [2.0] * 9}
+
+
+@pytest.fixture(scope="module")
+def made():
+    failures = [Failure(contender="edge-s int8 tensorrt", error="<script>alert(1)</script> no GPU")]
+    found = result(
+        measurement("hdnet-lite fp32 pytorch", 100.0, psnr=29.4, stages=SPLIT),
+        measurement("edge-s int8 onnxruntime", 10.0, psnr=30.4, parity=45.0, stages=SPLIT, seed=1),
+        measurement("edge-s fp32 openvino", 12.0, psnr=30.5, parity=80.0, stages=SPLIT, seed=2),
+        measurement("edge-n fp16 onnxruntime", 7.0, psnr=29.9, parity=60.0, stages=SPLIT, seed=3),
+        measurement("<i>peer</i>", 9.0, psnr=18.0, seed=4),
+        failures=failures,
+    )
+    return judge(found, Budget(limits=[{"contender": "edge-s*", "max_ratio": 0.11}]))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for panel in ("composite", "mask", "result", "real", "error"):
+        pixels = cv2.GaussianBlur(rng.integers(0, 256, (200, 300, 3), np.uint8), (0, 0), 20)
+        place = folder / folder_name("edge-s int8 onnxruntime")
+        place.mkdir(exist_ok=True)
+        write_picture(place / f"0-{panel}.webp", Picture(pixels))
+    return folder
+
+
+def test_every_table_has_the_same_figures(made):
+    rows = list(csv.DictReader(io.StringIO(as_csv(made))))
+    assert [row["contender"] for row in rows][:2] == ["edge-n fp16 onnxruntime", "<i>peer</i>"]  # the fastest first
+    ours = next(row for row in rows if row["contender"] == "edge-s int8 onnxruntime")
+    m = made.measurements[1]
+    assert float(ours["p50_ms"]) == pytest.approx(m.summary.p50.estimate, rel=1e-5)
+    assert float(ours["ratio"]) == pytest.approx(m.ratio.estimate, rel=1e-5)
+    assert (ours["psnr_db"], ours["infer_ms"], ours["energy_mj"]) == ("30.4", "7", "")
+    text = markdown(made)
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(terminal(made))
+    shown = console.export_text()
+    for place in (text, shown):
+        line = next(line for line in place.splitlines() if "edge-s int8 onnxruntime" in line)
+        assert f"{m.summary.p50.estimate:.2f}" in line
+        assert "30.40" in line
+        assert "PASS" in line
+    assert "mJ" not in shown  # nobody measured energy: no column of dashes
+    assert any("FAIL: edge-s fp32 openvino" in line for line in complaints(made))
+    assert any("not run: edge-s int8 tensorrt" in line for line in complaints(made))
+
+
+def test_markdown_cells_do_not_break_their_table():
+    text = markdown(result(measurement("a|b", 10.0)))
+    assert "a\\|b" in text
+
+
+def marks(drawing, kind):
+    return [e for e in ET.fromstring(drawing).iter() if kind in (e.get("class") or "").split()]
+
+
+def test_the_front_is_what_nothing_beats(made):
+    assert plots._front([(3, 5), (1, 1), (2, 5), (4, 9), (5, 2), (1, 0)]) == [(1, 1), (2, 5), (4, 9)]
+    drawing = plots.pareto(made, 960)
+    assert len(marks(drawing, "mark")) == 5
+    assert len(marks(drawing, "int8")) == 1
+    (front,) = marks(drawing, "front")
+    assert len(front.get("points").split()) == 3  # edge-n, edge-s int8, edge-s fp32
+
+
+def test_points_lie_where_their_values_are(made):
+    drawing = plots.pareto(made, 960)
+    circles = {e[0].text: e for e in marks(drawing, "mark")}
+    at = {name.split(":")[0]: e for name, e in circles.items()}
+    fast, slow = at["edge-n fp16 onnxruntime"], at["edge-s int8 onnxruntime"]
+    assert float(fast.get("cx")) < float(slow.get("cx"))
+    assert float(fast.get("cy")) > float(slow.get("cy"))  # worse is lower
+
+
+@pytest.mark.parametrize("width", [960, 380])
+def test_plots_stay_inside_their_frame(made, width):
+    for draw in (plots.pareto, plots.distributions, plots.stages):
+        tree = ET.fromstring(draw(made, width))
+        height = float(tree.get("height"))
+        assert float(tree.get("width")) == width
+        for element in tree.iter():
+            for key, most in (("x", width), ("x1", width), ("x2", width), ("cx", width), ("y", height), ("cy", height)):
+                if element.get(key) is not None:
+                    assert -1 <= float(element.get(key)) <= most + 1, (draw.__name__, element.attrib)
+            for corner in (element.get("points") or "").split():
+                assert -1 <= float(corner.split(",")[0]) <= width + 1
+
+
+def test_stages_fill_their_bar(made):
+    bars = [e for e in ET.fromstring(plots.stages(made, 960)).iter() if e.tag == "rect"]
+    assert {e.get("class") for e in bars} == {"stage-preprocess", "stage-infer", "stage-apply"}
+    row = [float(e.get("width")) for e in bars[:3]]
+    assert row[1] / sum(row) == pytest.approx(0.7, abs=0.01)
+
+
+def test_a_result_without_scores_has_a_page_too():
+    plain = result(measurement("a", 10.0), measurement("b", 11.0, seed=1))
+    assert plots.pareto(plain, 960) == ""
+    assert plots.stages(plain, 960) == ""
+    assert "Quality against latency" not in page(plain)
+
+
+def test_the_page_stands_alone_and_is_not_hostile(made, pictures):
+    text = page(made, pictures)
+    assert "<script>alert(1)</script>" not in text
+    assert "<i>peer</i>" not in text
+    assert "&lt;b&gt;a&lt;/b&gt;.jpg" in text
+    addresses = re.findall(r'(?:src|href)="([^"#][^"]*)"', text)
+    assert addresses
+    assert all(address.startswith("data:image/webp;base64,") for address in addresses)
+    assert "http" not in re.sub(r"http-equiv|http://www.w3.org/\S+", "", text)
+
+
+def test_one_page_over_all_results(made):
+    text = pages([("0.1.0", made), ("0.2.0", made)])
+    assert text.count("<section") == 2
+    assert 'href="#r2"' in text
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (1100, "dark"), (390, "light"), (390, "dark")])
+def test_the_page_in_a_browser(made, pictures, browser, tmp_path, width, scheme):
+    path = tmp_path / "report.html"
+    path.write_text(page(made, pictures))
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    tab = context.new_page()
+    complaints_, asked = [], []
+    tab.on("console", lambda message: complaints_.append(message.text) if message.type == "error" else None)
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(path.as_uri())
+    assert not complaints_
+    assert all(url.startswith(("file:", "data:")) for url in asked)  # works without a network
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width  # nothing runs off the side
+    wide, narrow = tab.locator(".wide svg").first, tab.locator(".narrow svg").first
+    assert (wide.is_visible(), narrow.is_visible()) == (width > 700, width <= 700)
+    for image in tab.locator("details[open] img").all():
+        image.scroll_into_view_if_needed()
+    tab.wait_for_function("[...document.querySelectorAll('.panels img')].every(i => i.complete && i.naturalWidth > 0)")
+    tab.evaluate("scrollTo(0, 0)")
+    shot = cv2.imdecode(np.frombuffer(tab.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert (shot[2, 2].mean() > 128) == (scheme == "light")
+    tab.locator("table.sortable th", has_text="PSNR").first.click()
+    values = tab.locator("table.sortable tbody tr").evaluate_all("rows => rows.map(r => r.cells[0].innerText)")
+    assert values[0] == "<i>peer</i>"  # lowest first
+    tab.locator("table.sortable th", has_text="PSNR").first.click()
+    values = tab.locator("table.sortable tbody tr").evaluate_all("rows => rows.map(r => r.cells[0].innerText)")
+    assert values[0] == "edge-s fp32 openvino"
+    context.close()
