@@ -23,7 +23,7 @@ from edge_harmony.benchmark.suite import Effort, Entry, Suite
 from edge_harmony.models.registry import bundled_weights
 from edge_harmony.models.state import read_weights, restore, save_weights
 
-EFFORT = Effort(warm_up=3, least_count=200, least_seconds=2, most_seconds=6, tight=0.01)
+EFFORT = Effort(warm_up=3, least_count=150, least_seconds=1, most_seconds=3, tight=0.01)
 TOLERANCE = 0.05
 SLOWER = """
 import time

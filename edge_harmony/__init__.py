@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_harmony.backends.onnx.export import export_onnx
+    from edge_harmony.benchmark.run import run_suite
+    from edge_harmony.benchmark.suite import read_suite
     from edge_harmony.comparison import compare
     from edge_harmony.errors import EdgeHarmonyError
     from edge_harmony.evaluation import evaluate
@@ -25,9 +27,21 @@ _HOMES = {
     "evaluate": "edge_harmony.evaluation",
     "export_onnx": "edge_harmony.backends.onnx.export",
     "load_model": "edge_harmony.models.state",
+    "read_suite": "edge_harmony.benchmark.suite",
+    "run_suite": "edge_harmony.benchmark.run",
 }
 
-__all__ = ["EdgeHarmonyError", "Harmonizer", "__version__", "compare", "evaluate", "export_onnx", "load_model"]
+__all__ = [
+    "EdgeHarmonyError",
+    "Harmonizer",
+    "__version__",
+    "compare",
+    "evaluate",
+    "export_onnx",
+    "load_model",
+    "read_suite",
+    "run_suite",
+]
 
 
 def __getattr__(name: str) -> Any:

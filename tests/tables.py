@@ -8,6 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from edge_harmony.benchmark.report.columns import fastest_first, heading
+from edge_harmony.benchmark.report.text import markdown_table
+from edge_harmony.benchmark.result import Result, is_of_suite, read_result
 from edge_harmony.models.registry import MODELS, weights_folder
 from edge_harmony.targets import read_target
 
@@ -52,20 +57,64 @@ def machine(content: dict[str, Any]) -> str:
     return f"{facts['cpu']} ({', '.join(facts['features'])})"
 
 
+def suite(name: str) -> Result:
+    """A committed result of a suite."""
+    return read_result(RESULTS / f"{name}.json")
+
+
 def speed_table() -> str:
-    """Ratios and medians of what users run first."""
-    content = result("latency--1-thread")
-    lines = ["| one picture at 256 x 256 | median ms | times faster (quartiles) |", "|---|---:|---:|"]
-    for name, row in content["network"].items():
-        if "calibrated" not in name and "fp16" not in name and ("openvino" not in name or "int8" in name):
-            lines.append(f"| {name} | {row['median_ms']:.1f} | {spread(row, 'times_faster')} |")
-    for name, row in content["pipeline"].items():
-        if name.startswith("pipeline"):
-            lines.append(f"| whole {name}, a third of it foreground | {row['median_ms']:.0f} | |")
+    """The suite ``cpu``, without what only specialists compare."""
+    content = suite("cpu")
+    lines = [
+        "| one picture of 256 x 256 | ms | network alone, ms | times as fast (95 %) | memory, MiB |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for m in fastest_first(content):
+        c = m.contender
+        if c.precision == "fp16" or (c.backend == "pytorch" and c.precision == "int8"):
+            continue
+        infer = f"{np.median(m.stages_ms['infer']):.1f}" if "infer" in m.stages_ms else "-"
+        faster = f"{1 / m.ratio.estimate:.2f} ({1 / m.ratio.high:.2f}-{1 / m.ratio.low:.2f})" if m.ratio else "1"
+        memory = f"{m.cost.peak_memory.value / 2**20:.0f}" if m.cost.peak_memory.value else "-"
+        lines.append(f"| {c.name} | {m.summary.p50.estimate:.1f} | {infer} | {faster} | {memory} |")
+    where = content.environment
+    untrained = sorted({m.contender.model for m in content.measurements if m.contender.untrained})
+    random = f"; {', '.join(untrained)} has random weights" if untrained else ""
     note = (
-        f"\nOne thread, {machine(content)}, ONNX Runtime {content['versions']['onnxruntime']}, {content['rounds']} "
-        "interleaved rounds; `benchmarks/latency.py`. This CPU has no integer dot product (VNNI): INT8 is computed "
-        "exactly there, but hardly faster than FP32; OpenVINO lets sums saturate.\n"
+        f"\nMedians; picture and mask in, picture out; one thread, {where.cpu} ({', '.join(where.cpu_features)}), all in "
+        f"one interleaved run (`edge-harmony benchmark cpu`); peak memory of the process{random}. This CPU has no integer "
+        "dot product (VNNI): INT8 is computed exactly there, but hardly faster than FP32; OpenVINO lets sums saturate.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def suite_tables() -> str:
+    """Every committed result of a suite, with all columns."""
+    parts = []
+    for path in sorted(RESULTS.glob("*.json")):
+        if is_of_suite(path):
+            content = read_result(path)
+            parts.append(f"### {content.suite}\n\n{heading(content)}\n\n{markdown_table(content)}")
+    return "\n".join(parts)
+
+
+def planted_table() -> str:
+    """What the harness says of slow-downs and losses that were planted."""
+    content = result("planted")
+    lines = ["| planted | runs | PASS | INCONCLUSIVE | FAIL | ratios found |", "|---|---:|---:|---:|---:|---:|"]
+    for name in sorted({row["contender"] for row in content["repetitions"]}):
+        rows = [row for row in content["repetitions"] if row["contender"] == name]
+        counts = [sum(row["verdict"] == verdict for row in rows) for verdict in ("PASS", "INCONCLUSIVE", "FAIL")]
+        found = [row["ratio"] for row in rows]
+        lines.append(
+            f"| {name} | {len(rows)} | {' | '.join(map(str, counts))} | {min(found):.3f} to {max(found):.3f} |"
+        )
+    accuracy = content["accuracy"]
+    spoiled, whole = accuracy["parity"]["spoiled"], accuracy["parity"]["edge-n fp32 onnxruntime"]
+    note = (
+        f"\nTolerance {100 * content['tolerance']:.0f} %, `edge-n` with busy waiting added, one thread, beside each other; "
+        f"`benchmarks/planted.py`. A network whose head was rounded to a 32nd of its largest weight: parity {spoiled:.1f} "
+        f"dB against {whole:.1f} dB, limit 60 dB, exit code {accuracy['exit_code']}.\n"
     )
     return "\n".join(lines) + "\n" + note
 
@@ -206,6 +255,8 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "speed"): speed_table,
     ("export/README.md", "targets"): targets_table,
     ("docs/tensorrt.md", "engines"): engines_table,
+    ("docs/benchmarking.md", "suite"): suite_tables,
+    ("docs/benchmarking.md", "planted"): planted_table,
     ("docs/coreml.md", "packages"): packages_table,
     ("docs/whole-pipeline.md", "whole"): whole_table,
     ("docs/quantization.md", "precision"): precision_table,

@@ -108,8 +108,8 @@ def interval(samples: ArrayLike, statistic: Statistic = median, *, level: float 
 def ratio(new: ArrayLike, old: ArrayLike, *, level: float = 0.95) -> Interval:
     """How many times as long ``new`` takes as ``old``: the median over rounds in which both had a turn.
 
-    What slows the machine for a while slows both turns of a round, and drops out of their ratio; where times jump between
-    two levels, medians of either side would jump too, and their ratio with them.
+    What slows the machine for a while slows both turns of a round, and drops out of their ratio; where times jump
+    between two levels, medians of either side would jump too, and their ratio with them.
 
     Args:
         new: a time per round.

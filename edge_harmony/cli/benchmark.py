@@ -73,7 +73,7 @@ def benchmark(
     if json:
         print_json(result.model_dump(mode="json"))
     else:
-        out.print(terminal(result))
+        out.print(terminal(result, out.width), crop=False)
         for line in complaints(result):
             out.print(Text(line), soft_wrap=True)
         if folder is not None:

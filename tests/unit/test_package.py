@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "edge_harmony"
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")]
 
-LAYERS = ["models", "quantization", "backends", "pipeline", "harmonizer", "cli"]
+LAYERS = ["models", "quantization", "backends", "pipeline", "harmonizer", "benchmark", "cli"]
 """A module may import from its own layer and from those before it, never from those after it."""
 
 
@@ -37,6 +37,9 @@ def test_the_wheel_holds_the_package_and_its_data_only(wheel):
     assert {name.split("/")[0] for name in names} == {"edge_harmony", "edge_harmony-0.1.0.dist-info"}
     for target in (ROOT / "export" / "targets").glob("*.toml"):
         assert f"edge_harmony/shipped/targets/{target.name}" in names
+    for kind in ("suites", "budgets"):
+        for path in (ROOT / "benchmarks" / kind).glob("*.toml"):
+            assert f"edge_harmony/shipped/{kind}/{path.name}" in names
     for part in (
         "training/recipes/edge-s.toml",
         "models/weights/edge-s-256x256-int8.onnx",

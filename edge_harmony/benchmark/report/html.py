@@ -77,7 +77,7 @@ def _report(result: Result, pictures: Path | None) -> dict[str, Any]:
         "precisions": sorted({m.contender.precision for m in rows if m.contender.precision}),
         "peers": any(m.contender.kind == "peer" for m in rows),
         "checks": [(m.contender.name, check, limit_of(check)) for m in rows for check in m.checks],
-        "worst": [(m.contender.name, found) for m in _best_first(rows) if (found := _worst(m, pictures))],
+        "worst": [(m.contender.name, found) for m in _looked_at(result) if (found := _worst(m, pictures))],
         "truth": next((m.truth for m in rows if m.truth), None),
         "parity": next((m.parity for m in rows if m.parity), None),
         "protocol": first.protocol,
@@ -98,8 +98,15 @@ def _report(result: Result, pictures: Path | None) -> dict[str, Any]:
     }
 
 
-def _best_first(rows: Sequence[Measurement]) -> list[Measurement]:
-    return sorted(rows, key=lambda m: -(m.truth.result.psnr or 0) if m.truth else 0)
+def _looked_at(result: Result) -> list[Measurement]:
+    """Whose worst pictures are shown: those on the front, the baseline and peers, the best first."""
+    front = plots.on_front(result)
+    chosen = [
+        m
+        for m in result.measurements
+        if m in front or m.contender.kind == "peer" or m.contender.name == result.baseline
+    ]
+    return sorted(chosen, key=lambda m: -(m.truth.result.psnr or 0) if m.truth else 0)
 
 
 def _worst(m: Measurement, pictures: Path | None) -> list[Worst]:

@@ -21,6 +21,15 @@ _LETTER = 6.3
 """Mean width of a letter at 12 pixels: labels are placed without measuring fonts."""
 _ROW = 24
 _LOGS = (1, 2, 5)
+_ALIKE = 0.01
+"""dB that make no difference."""
+
+
+def on_front(result: Result) -> list[Measurement]:
+    """What nothing beats in both time and quality, the fastest first."""
+    by_truth = any(m.truth for m in result.measurements)
+    scored = {(m.summary.p50.estimate, q): m for m in result.measurements if (q := _quality(m, by_truth)) is not None}
+    return [scored[point] for point in _front(scored)]
 
 
 def pareto(result: Result, width: int) -> str:
@@ -124,10 +133,10 @@ def _quality(m: Measurement, by_truth: bool) -> float | None:
 
 
 def _front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """What is faster than all that is as good."""
+    """What is faster than all that is as good, or alike."""
     best, front = -math.inf, []
     for ms, quality in sorted(points, key=lambda p: (p[0], -p[1])):
-        if quality > best:
+        if quality > best + _ALIKE:
             front.append((ms, quality))
             best = quality
     return front

@@ -13,22 +13,38 @@ from edge_harmony.benchmark.result import Check, Result
 from edge_harmony.benchmark.statistics import Interval, Verdict
 
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
-_TOO_WIDE = ("ratio_low", "ratio_high", "parity_least_db", "samples")
-"""Columns that a terminal has no room for."""
+_FIRST = (
+    *("contender", "verdict", "p50_ms", "ratio", "psnr_db", "p90_ms", "infer_ms", "pictures_per_s", "slowing"),
+    *("parity_db", "fmse", "peak_memory_mib", "energy_mj", "p99_ms", "ratio_low", "ratio_high", "samples"),
+)
+"""What a terminal shows as long as there is room, the most important first."""
 
 
-def terminal(result: Result) -> Table:
-    """The table that the command prints."""
-    columns = [column for column in shown(result) if column.key not in _TOO_WIDE]
+def terminal(result: Result, width: int) -> Table:
+    """The table that the command prints, with the columns that a terminal of ``width`` has room for."""
+    columns = _fitting(result, width)
     table = Table(title=f"{result.suite}: {heading(result)}")
     for column in columns:
-        table.add_column(column.title, justify="left" if column.of_text else "right", no_wrap=column.of_text)
+        table.add_column(column.title, justify="left" if column.of_text else "right", no_wrap=True)
     for measurement in fastest_first(result):
         cells = [Text(column.cell(measurement)) for column in columns]
-        if measurement.verdict is not None:
-            cells[-1].stylize(_COLOURS[measurement.verdict])
+        for column, cell in zip(columns, cells, strict=True):
+            if column.key == "verdict" and measurement.verdict is not None:
+                cell.stylize(_COLOURS[measurement.verdict])
         table.add_row(*cells)
     return table
+
+
+def _fitting(result: Result, width: int) -> list[Column]:
+    columns, room = {column.key: column for column in shown(result)}, width - 1
+    chosen: set[str] = set()
+    for key in (key for key in _FIRST if key in columns):
+        cells = [columns[key].title, *(columns[key].cell(m) for m in result.measurements)]
+        room -= max(map(len, cells)) + 3
+        if room < 0 and chosen:
+            break
+        chosen.add(key)
+    return [column for key, column in columns.items() if key in chosen]
 
 
 def complaints(result: Result) -> list[str]:

@@ -87,11 +87,12 @@ CHECKOUTS = {
             class HDNet(nn.Module):
                 def __init__(self, input_nc, output_nc, ngf=64, norm_layer=None):
                     super().__init__()
-                    assert (input_nc, output_nc, ngf, norm_layer) == (4, 3, 64, RAIN)
-                    self.head = nn.Conv2d(4, 3, 1)
+                    assert (input_nc, output_nc, ngf, norm_layer) == (3, 3, 32, RAIN)
+                    self.head = nn.Conv2d(3, 3, 1)
                 def forward(self, inputs, mask):
-                    assert inputs.shape == (1, 4, 256, 256) and mask.shape == (1, 1, 256, 256)
-                    return inputs[:, :3] * 0.5 + 0 * self.head(inputs)
+                    assert inputs.shape == (1, 3, 256, 256) and mask.shape == (1, 1, 256, 256)
+                    assert inputs.min() < -0.9 and inputs.max() > 0.9
+                    return (inputs + 1) * 0.5 - 1 + 0 * self.head(inputs)  # half of the light
         """,
     },
     "pct-net": {

@@ -62,7 +62,7 @@ def test_every_table_has_the_same_figures(made):
     assert (ours["psnr_db"], ours["infer_ms"], ours["energy_mj"]) == ("30.4", "7", "")
     text = markdown(made)
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(terminal(made))
+    console.print(terminal(made, 200))
     shown = console.export_text()
     for place in (text, shown):
         line = next(line for line in place.splitlines() if "edge-s int8 onnxruntime" in line)
@@ -72,6 +72,16 @@ def test_every_table_has_the_same_figures(made):
     assert "mJ" not in shown  # nobody measured energy: no column of dashes
     assert any("FAIL: edge-s fp32 openvino" in line for line in complaints(made))
     assert any("not run: edge-s int8 tensorrt" in line for line in complaints(made))
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_a_terminal_gets_the_columns_that_it_has_room_for(made, width):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(terminal(made, width))
+    lines = console.export_text().splitlines()
+    assert any("edge-s int8 onnxruntime" in line for line in lines)
+    assert not any("…" in line for line in lines[3:])
+    assert ("p50 ms" in "".join(lines)) == (width >= 80)
 
 
 def test_markdown_cells_do_not_break_their_table():
@@ -84,7 +94,8 @@ def marks(drawing, kind):
 
 
 def test_the_front_is_what_nothing_beats(made):
-    assert plots._front([(3, 5), (1, 1), (2, 5), (4, 9), (5, 2), (1, 0)]) == [(1, 1), (2, 5), (4, 9)]
+    assert plots._front([(3, 5), (1, 1), (2, 5), (4, 9), (5, 2), (1, 0), (6, 9.005)]) == [(1, 1), (2, 5), (4, 9)]
+    assert [m.contender.precision for m in plots.on_front(made)] == ["fp16", "int8", "fp32"]
     drawing = plots.pareto(made, 960)
     assert len(marks(drawing, "mark")) == 5
     assert len(marks(drawing, "int8")) == 1
