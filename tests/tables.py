@@ -81,9 +81,10 @@ def speed_table() -> str:
     untrained = sorted({m.contender.model for m in content.measurements if m.contender.untrained})
     random = f"; {', '.join(untrained)} has random weights" if untrained else ""
     note = (
-        f"\nMedians; picture and mask in, picture out; one thread, {where.cpu} ({', '.join(where.cpu_features)}), all in "
-        f"one interleaved run (`edge-harmony benchmark cpu`); peak memory of the process{random}. This CPU has no integer "
-        "dot product (VNNI): INT8 is computed exactly there, but hardly faster than FP32; OpenVINO lets sums saturate.\n"
+        f"\nMedians; picture and mask in, picture out; one thread, {where.cpu} ({', '.join(where.cpu_features)}), "
+        f"all in one interleaved run (`edge-harmony benchmark cpu`); peak memory of the process{random}. "
+        "This CPU has no integer dot product (VNNI): INT8 is computed exactly there, but hardly faster than FP32; "
+        "OpenVINO lets sums saturate.\n"
     )
     return "\n".join(lines) + "\n" + note
 
@@ -112,9 +113,9 @@ def planted_table() -> str:
     accuracy = content["accuracy"]
     spoiled, whole = accuracy["parity"]["spoiled"], accuracy["parity"]["edge-n fp32 onnxruntime"]
     note = (
-        f"\nTolerance {100 * content['tolerance']:.0f} %, `edge-n` with busy waiting added, one thread, beside each other; "
-        f"`benchmarks/planted.py`. A network whose head was rounded to a 32nd of its largest weight: parity {spoiled:.1f} "
-        f"dB against {whole:.1f} dB, limit 60 dB, exit code {accuracy['exit_code']}.\n"
+        f"\nTolerance {100 * content['tolerance']:.0f} %, `edge-n` with busy waiting added, one thread, beside each "
+        "other; `benchmarks/planted.py`. A network whose head was rounded to a 32nd of its largest weight: "
+        f"parity {spoiled:.1f} dB against {whole:.1f} dB, limit 60 dB, exit code {accuracy['exit_code']}.\n"
     )
     return "\n".join(lines) + "\n" + note
 
