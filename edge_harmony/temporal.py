@@ -51,12 +51,11 @@ class Smoother:
         if not 0 <= keep < 1:
             raise ValueError(f"keep must be in [0, 1), got {keep}")
         self._keep = np.float32(keep)
-        self._sum: Floats | None = None
-        self._weight: Floats | None = None
+        self._sums: tuple[Floats, Floats] | None = None
 
     def reset(self) -> None:
         """Forget: a new scene begins."""
-        self._sum = self._weight = None
+        self._sums = None
 
     def step(self, grid: Floats, mask: Floats) -> Floats:
         """The mean after another frame.
@@ -69,10 +68,11 @@ class Smoother:
             ``(C, h, w)``.
         """
         covered = cv2.resize(mask, grid.shape[:0:-1], interpolation=cv2.INTER_AREA)
-        covered = np.maximum(cv2.dilate(covered, np.ones((3, 3), np.uint8)), np.float32(_BARELY))
-        if self._sum is None or self._weight is None or self._sum.shape != grid.shape:
-            self._sum, self._weight = grid * covered, covered
-        else:
-            self._sum = self._keep * self._sum + (1 - self._keep) * covered * grid
-            self._weight = self._keep * self._weight + (1 - self._keep) * covered
-        return self._sum / self._weight
+        reached = cv2.dilate(covered, np.ones((3, 3), np.uint8))
+        weight: Floats = np.asarray(np.maximum(reached, _BARELY), np.float32)
+        total: Floats = grid * weight
+        if self._sums is not None and self._sums[0].shape == grid.shape:
+            total = self._keep * self._sums[0] + (1 - self._keep) * total
+            weight = self._keep * self._sums[1] + (1 - self._keep) * weight
+        self._sums = total, weight
+        return total / weight

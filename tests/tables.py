@@ -264,11 +264,12 @@ def full_resolution_table() -> str:
         cells = [name, f"{one['rows'][name]['median_ms']:.1f}", f"{row['median_ms']:.1f}", spread(row, "copies"), share]
         lines.append(f"| {' | '.join(cells)} |")
     note = (
-        f"\n{two['width']} x {two['height']}, {100 * two['foreground']:.0f} % foreground, 8 bits, `edge-s` in INT8 on ONNX "
-        f"Runtime, {machine(two)}, {two['rounds']} interleaved rounds; ratios with two threads; `benchmarks/full_resolution.py`. "
-        f"Largest difference to float64: {two['largest_error_levels']:.2f} levels. With two threads the apply step takes "
-        f"{two['ms_of_the_rest']:.1f} ms, mostly the copy, and {two['ms_a_megapixel']:.2f} ms for every megapixel of foreground "
-        f"(a line explains {100 * two['explained_by_a_line']:.1f} % of its variance over eight sizes).\n"
+        f"\n{two['width']} x {two['height']}, {100 * two['foreground']:.0f} % foreground, 8 bits, `edge-s` in INT8 on "
+        f"ONNX Runtime, {machine(two)}, {two['rounds']} interleaved rounds; ratios with two threads; "
+        f"`benchmarks/full_resolution.py`. Largest difference to float64: {two['largest_error_levels']:.2f} levels. "
+        f"With two threads the apply step takes {two['ms_of_the_rest']:.1f} ms, mostly the copy, and "
+        f"{two['ms_a_megapixel']:.2f} ms for every megapixel of foreground (a line explains "
+        f"{100 * two['explained_by_a_line']:.1f} % of the variance over eight sizes).\n"
     )
     return "\n".join(lines) + "\n" + note
 

@@ -18,6 +18,7 @@ from edge_harmony.targets import read_target
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _MEBIBYTE = 2**20
+_ORDER = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
 
 
 class Limits(BaseModel):
@@ -82,7 +83,8 @@ def judge(result: Result, budget: Budget | None, tolerance: float | None = None)
         for limits in budget.limits if budget else ():
             if fnmatchcase(measurement.contender.name, limits.contender):
                 checks += _checks(measurement, limits)
-        judged.append(measurement.model_copy(update={"checks": checks}))
+        worst = max((check.verdict for check in checks), key=_ORDER.index, default=None)
+        judged.append(measurement.model_copy(update={"checks": checks, "verdict": worst}))
     return result.model_copy(update={"measurements": judged})
 
 
