@@ -35,6 +35,11 @@ class Contender(BaseModel):
     sha256: str | None = Field(None, description="of the file that runs")
     untrained: bool = Field(False, description="random weights: its time means something, its pictures nothing")
 
+    @property
+    def folder(self) -> str:
+        """Its name as a folder's: where its worst pictures lie."""
+        return "".join(letter if letter.isalnum() else "-" for letter in self.name)
+
 
 class Environment(BaseModel):
     """Where and under what load."""

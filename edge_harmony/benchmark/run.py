@@ -256,7 +256,7 @@ def _scored(
         if session.job.untrained:
             return {"unscored": "its weights are random"}
         name = session.contender.name
-        folder = pictures / folder_name(name) if pictures is not None and data is not None else None
+        folder = pictures / session.contender.folder if pictures is not None and data is not None else None
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -276,11 +276,6 @@ def _scored(
 
     with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // max(1, suite.threads))) as pool:
         return dict(zip((s.contender.name for s in sessions), pool.map(score, sessions), strict=True))
-
-
-def folder_name(contender: str) -> str:
-    """A contender's name as a folder's."""
-    return "".join(c if c.isalnum() else "-" for c in contender)
 
 
 def _missing(session: Session, answer: dict[str, Any]) -> str:
