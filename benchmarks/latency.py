@@ -1,4 +1,4 @@
-"""Latency of the network and of the whole pipeline, side by side in one run, as ratios with their spread.
+"""Latency of networks alone, trained and calibrated, side by side in one run, as ratios with their spread.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/latency.py --threads 1 -o benchmarks/results/0.1.0/latency--1-thread.json
 
@@ -21,16 +21,13 @@ from calibrating import calibrated
 from measuring import interleave, quartiles, square_foreground
 from provenance import provenance
 
-from edge_harmony.apply import apply_grid
 from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.models.registry import MODELS, build_model, weights_folder
 from edge_harmony.models.state import read_weights, save_weights
-from edge_harmony.pipeline import harmonize_pixels, predict
 
 _SETTLE = 0.05  # seconds
 BASELINE = "hdnet-lite fp32 pytorch"
-SIZES = {"1920x1080": (1080, 1920), "4272x2848": (2848, 4272)}
 
 
 def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
@@ -61,22 +58,6 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
     return calls
 
 
-def pipelines(threads: int) -> dict[str, Callable[[], object]]:
-    """Prediction and apply for a foreground of a third of the frame; apply alone; a copy of the same bytes."""
-    runner = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8", threads=threads))
-    rng = np.random.default_rng(0)
-    calls: dict[str, Callable[[], object]] = {}
-    for name, (height, width) in SIZES.items():
-        picture = rng.integers(0, 256, (height, width, 3), np.uint8)
-        mask = np.zeros((height, width), np.float32)
-        mask[:, width // 3 : 2 * width // 3] = 1
-        grid = predict(runner, picture, mask)
-        calls[f"pipeline {name}"] = lambda p=picture, m=mask: harmonize_pixels(runner, p, m)
-        calls[f"apply {name}"] = lambda p=picture, m=mask, g=grid: apply_grid(p, m, g)
-        calls[f"copy {name}"] = lambda p=picture: p.copy()
-    return calls
-
-
 def network_rows(samples: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     """Median milliseconds, and how many times faster than HDNet-lite in PyTorch and than itself in FP32."""
     rows = {}
@@ -86,15 +67,6 @@ def network_rows(samples: dict[str, list[float]]) -> dict[str, dict[str, float]]
         rows[name] |= quartiles("times_faster", samples[BASELINE], times)
         rows[name] |= quartiles("times_faster_than_fp32", samples[f"{model} fp32 {backend}"], times)
     return rows
-
-
-def pipeline_rows(samples: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Median milliseconds, and how many times a copy of the same picture takes as long."""
-    return {
-        name: {"median_ms": round(float(np.median(v)), 3)}
-        | quartiles("copies", v, samples[f"copy {name.rpartition(' ')[2]}"])
-        for name, v in samples.items()
-    }
 
 
 def main() -> None:
@@ -108,14 +80,12 @@ def main() -> None:
     settle = 0.0 if arguments.threads == 1 else _SETTLE
     with tempfile.TemporaryDirectory() as folder:
         network = interleave(networks(Path(folder), arguments.threads), arguments.rounds, settle=settle)
-    pipeline = interleave(pipelines(arguments.threads), max(5, arguments.rounds // 4), settle=settle)
     result = {
         **provenance("torch", "onnxruntime", "openvino", "numpy"),
         "threads": arguments.threads,
         "settle_seconds": settle,
         "rounds": arguments.rounds,
         "network": network_rows(network),
-        "pipeline": pipeline_rows(pipeline),
     }
     write_json(arguments.output, result)
     print(json.dumps(result, indent=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,7 @@ from edge_harmony.images import read_mask, read_picture, write_picture
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pipeline import fit_mask, harmonize_pixels
 from edge_harmony.preview import before_after
+from edge_harmony.streaming import StreamOptions, stream
 
 DEFAULT_BACKEND = "onnxruntime"
 DEFAULT_PRECISION = "int8"
@@ -80,6 +82,40 @@ class Harmonizer:
             An array like ``composite``, with the same background bit for bit.
         """
         return harmonize_pixels(self.runner, composite, mask)
+
+    def stream(
+        self,
+        frames: Iterable[NDArray[Any]],
+        masks: Iterable[NDArray[Any]],
+        *,
+        every: int = 1,
+        keep: float = 0.8,
+        cut: float = 0.12,
+    ) -> Iterator[NDArray[Any]]:
+        """Harmonize the frames of a video, in their order.
+
+        >>> for frame in harmonizer.stream(frames, masks):
+        ...     show(frame)
+
+        Reading the next frames, prediction and apply overlap; at most three frames are held, and no more are read
+        than are taken. Colours change smoothly over time, and freshly where a scene begins.
+
+        Args:
+            frames: as :meth:`harmonize` takes them, lists or generators.
+            masks: one for every frame.
+            every: predict every so many frames only; those between go on towards the last prediction.
+            keep: share of the colour transform that stays from frame to frame, in [0, 1); 0 treats every frame by
+                itself.
+            cut: mean difference of two frames, as a share of the full scale, that begins a scene; 0: none does.
+
+        Yields:
+            An array like each frame.
+
+        Raises:
+            InputError: a frame or mask does not fit, or there are not as many of one as of the other.
+            ValueError: ``every`` or ``keep`` is out of range.
+        """
+        return stream(self.runner, frames, masks, StreamOptions(every, keep, cut))
 
     def harmonize_file(
         self,

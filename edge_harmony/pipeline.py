@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.apply import apply_grid
+from edge_harmony.apply import apply_grid, foreground_box, full_scale
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.images import check_float_range
+from edge_harmony.shrink import resize
 
 log = logging.getLogger("edge_harmony")
 
@@ -39,49 +40,72 @@ def harmonize_pixels(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]
     Raises:
         InputError: shapes, types or values do not fit.
     """
+    working, weight = checked_pair(composite, mask)
+    box = foreground_box(weight)
+    if box is None:
+        log.warning("the mask is empty: the picture is returned unchanged")
+        return composite.copy()
+    return like(composite, weight, apply_grid(working, weight, predict(runner, working, weight), box))
+
+
+def checked_pair(composite: NDArray[Any], mask: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What :func:`predict` and :func:`~edge_harmony.apply.apply_grid` take, of what :func:`harmonize_pixels` takes.
+
+    Raises:
+        InputError: shapes, types or values do not fit.
+    """
     check_composite(composite)
-    weight = normalized_mask(mask)
+    weight = checked_mask(mask)
     if weight.shape != composite.shape[:2]:
         raise InputError(
             f"mask is {weight.shape[1]}x{weight.shape[0]} but composite is {composite.shape[1]}x{composite.shape[0]}",
             "resize it or pass --fit-mask",
         )
-    if not weight.any():
-        log.warning("the mask is empty: the picture is returned unchanged")
-        return composite.copy()
     colour = composite[..., :3]
-    working = colour if composite.dtype != np.float16 and composite.dtype != np.float64 else colour.astype(np.float32)
-    grid = predict(runner, working, weight)
-    changed = apply_grid(np.ascontiguousarray(working), weight, grid)
+    if composite.dtype in (np.float16, np.float64):
+        colour = colour.astype(np.float32)
+    return np.ascontiguousarray(colour), weight
+
+
+def like(composite: NDArray[Any], mask: NDArray[Any], changed: NDArray[Any]) -> NDArray[Any]:
+    """Changed colours with the type and the alpha of the composite they were made from."""
     if changed.shape == composite.shape and changed.dtype == composite.dtype:
         return changed
     result = composite.copy()
-    np.copyto(result[..., :3], changed.astype(composite.dtype, copy=False), where=(weight > 0)[..., None])
+    np.copyto(result[..., :3], changed.astype(composite.dtype, copy=False), where=(mask > 0)[..., None])
     return result
 
 
-def predict(runner: Runner, composite: NDArray[Any], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+def predict(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]) -> NDArray[np.float32]:
     """Run the network at its working size.
 
     Args:
         runner: a loaded network.
         composite: ``(H, W, 3)`` RGB; uint8, uint16 or float32 in [0, 1].
-        mask: ``(H, W)`` float32 in [0, 1].
+        mask: ``(H, W)``; uint8 or uint16 (full scale is the foreground) or float32 in [0, 1].
 
     Returns:
         A grid for :func:`~edge_harmony.apply.apply_grid`: ``(12, h, w)`` affine, ``(6, h, w)`` gains and offsets, or
         ``(3, h, w)`` difference. A network that paints a picture is turned into the difference it makes.
     """
     spec = runner.io_spec
-    planes, small_mask = to_working_size(composite, mask, (spec.height, spec.width))
+    return predict_small(runner, *to_working_size(composite, mask, (spec.height, spec.width)))
+
+
+def predict_small(runner: Runner, planes: NDArray[np.float32], small_mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same from what :func:`to_working_size` returns.
+
+    Raises:
+        InputError: the network returns values that are not finite.
+    """
     output = runner.infer(planes, small_mask)[0]
     if not np.isfinite(output).all():
         raise InputError("the network returned values that are not finite", "report this picture, or use another model")
-    return _spread(output - planes[0], small_mask[0, 0]) if spec.output == "rgb" else output
+    return _spread(output - planes[0], small_mask[0, 0]) if runner.io_spec.output == "rgb" else output
 
 
 def to_working_size(
-    composite: NDArray[Any], mask: NDArray[np.float32], size: tuple[int, int]
+    composite: NDArray[Any], mask: NDArray[Any], size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What a network takes: ``(1, 3, H, W)`` and ``(1, 1, H, W)`` float32 in [0, 1], contiguous.
 
@@ -90,10 +114,21 @@ def to_working_size(
         mask: likewise.
         size: (height, width) that the network works at.
     """
+    small = _to_unit(resize(composite, size[::-1]))
+    return np.ascontiguousarray(small.transpose(2, 0, 1)[None]), mask_to_working_size(mask, size)
+
+
+def mask_to_working_size(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
+    """The mask's part of :func:`to_working_size`.
+
+    Integers are averaged as integers first, to four times the size: their rounding averages out on the rest.
+    """
     height, width = size
-    small = _to_unit(_resize(composite, (width, height)))
-    small_mask = np.clip(_resize(mask, (width, height)), 0, 1)
-    return np.ascontiguousarray(small.transpose(2, 0, 1)[None]), np.ascontiguousarray(small_mask[None, None])
+    if mask.dtype.kind != "f":
+        if mask.shape[1] >= 8 * width and mask.shape[0] >= 8 * height:
+            mask = resize(mask, (4 * width, 4 * height))
+        mask = mask.astype(np.float32) / np.float32(full_scale(mask))
+    return np.ascontiguousarray(np.clip(resize(mask, (width, height)), 0, 1)[None, None])
 
 
 def check_composite(composite: NDArray[Any]) -> None:
@@ -110,34 +145,25 @@ def check_composite(composite: NDArray[Any]) -> None:
         raise InputError(f"composite has the type {composite.dtype}", "give uint8, uint16 or float in [0, 1]")
 
 
-def normalized_mask(mask: NDArray[Any]) -> NDArray[np.float32]:
-    """Masks as people have them to ``(H, W)`` float32 in [0, 1]; see :func:`harmonize_pixels`."""
+def checked_mask(mask: NDArray[Any]) -> NDArray[Any]:
+    """Masks as people have them to ``(H, W)`` uint8, uint16 or float32; see :func:`harmonize_pixels`."""
     if mask.ndim == 3 and mask.shape[2] == 1:
         mask = mask[..., 0]
     if mask.ndim != 2:
         raise InputError(f"mask has the shape {mask.shape}", "give (H, W), white in the foreground")
     if mask.dtype == np.bool_:
-        return mask.astype(np.float32)
+        return np.ascontiguousarray(mask).view(np.uint8) * np.uint8(255)
     if mask.dtype.kind == "f":
         check_float_range(mask, "mask")
         return np.ascontiguousarray(mask, dtype=np.float32)
     if mask.dtype not in (np.uint8, np.uint16):
         raise InputError(f"mask has the type {mask.dtype}", "give uint8, uint16, bool or float in [0, 1]")
-    return mask.astype(np.float32) / np.float32(np.iinfo(mask.dtype).max)
+    return np.ascontiguousarray(mask)
 
 
 def fit_mask(mask: NDArray[np.float32], composite: NDArray[Any]) -> NDArray[np.float32]:
     """Resize a mask to the composite's size."""
-    return np.clip(_resize(mask, (composite.shape[1], composite.shape[0])), 0, 1)
-
-
-def _resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Area averaging where both sides shrink, else bilinear; ``size`` is (width, height)."""
-    height, width = image.shape[:2]
-    if (width, height) == size:
-        return image
-    shrinks = width >= size[0] and height >= size[1]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.clip(resize(mask, (composite.shape[1], composite.shape[0])), 0, 1)
 
 
 def _to_unit(image: NDArray[Any]) -> NDArray[np.float32]:

@@ -251,6 +251,29 @@ def targets_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def full_resolution_table() -> str:
+    """The steps at full resolution, against a copy and PyTorch, with one thread and two."""
+    one, two = result("full-resolution--1-thread"), result("full-resolution--2-threads")
+    lines = [
+        "| step | 1 thread, ms | 2 threads, ms | copies of the picture (quartiles) | of PyTorch's time (quartiles) |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, row in two["rows"].items():
+        against = name.startswith(("pipeline", "apply"))
+        share = f"{row['of_pytorch']:.2f} ({row['of_pytorch_q25']:.2f}-{row['of_pytorch_q75']:.2f})" if against else ""
+        cells = [name, f"{one['rows'][name]['median_ms']:.1f}", f"{row['median_ms']:.1f}", spread(row, "copies"), share]
+        lines.append(f"| {' | '.join(cells)} |")
+    note = (
+        f"\n{two['width']} x {two['height']}, {100 * two['foreground']:.0f} % foreground, 8 bits, `edge-s` in INT8 on "
+        f"ONNX Runtime, {machine(two)}, {two['rounds']} interleaved rounds; ratios with two threads; "
+        f"`benchmarks/full_resolution.py`. Largest difference to float64: {two['largest_error_levels']:.2f} levels. "
+        f"With two threads the apply step takes {two['ms_of_the_rest']:.1f} ms, mostly the copy, and "
+        f"{two['ms_a_megapixel']:.2f} ms for every megapixel of foreground (a line explains "
+        f"{100 * two['explained_by_a_line']:.1f} % of the variance over eight sizes).\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "networks"): networks_table,
     ("README.md", "speed"): speed_table,
@@ -258,6 +281,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/tensorrt.md", "engines"): engines_table,
     ("docs/benchmarking.md", "suite"): suite_tables,
     ("docs/benchmarking.md", "planted"): planted_table,
+    ("docs/full-resolution.md", "full"): full_resolution_table,
     ("docs/coreml.md", "packages"): packages_table,
     ("docs/whole-pipeline.md", "whole"): whole_table,
     ("docs/quantization.md", "precision"): precision_table,

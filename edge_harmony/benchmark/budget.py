@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from edge_harmony.targets import read_target
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _MEBIBYTE = 2**20
+_ORDER = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
 
 
 class Limits(BaseModel):
@@ -62,18 +63,17 @@ def read_budget(name: str) -> Budget:
     return budget
 
 
-def judge(result: Result, budget: Budget | None, tolerance: float | None = None) -> Result:
-    """The same result with the checks of a budget, and of the suite's tolerance.
-
-    Raises:
-        InputError: a limit fits no contender at all, so that it would never be checked.
-    """
-    names = [m.contender.name for m in result.measurements] + [f.contender for f in result.failures]
-    for limits in budget.limits if budget else ():
+def check_names(budget: Budget, names: Sequence[str]) -> None:
+    """Raise an InputError if a limit fits none of these contenders, so that it would never be checked."""
+    for limits in budget.limits:
         if not any(fnmatchcase(name, limits.contender) for name in names):
             raise InputError(
-                f"the budget's limits of {limits.contender!r} fit no contender", f"it has {', '.join(names)}"
+                f"the budget's limits of {limits.contender!r} fit no contender", f"the suite has {', '.join(names)}"
             )
+
+
+def judge(result: Result, budget: Budget | None, tolerance: float | None = None) -> Result:
+    """The same result with the checks of a budget, and of the suite's tolerance."""
     judged = []
     for measurement in result.measurements:
         checks: list[Check] = []
@@ -82,7 +82,8 @@ def judge(result: Result, budget: Budget | None, tolerance: float | None = None)
         for limits in budget.limits if budget else ():
             if fnmatchcase(measurement.contender.name, limits.contender):
                 checks += _checks(measurement, limits)
-        judged.append(measurement.model_copy(update={"checks": checks}))
+        worst = max((check.verdict for check in checks), key=_ORDER.index, default=None)
+        judged.append(measurement.model_copy(update={"checks": checks, "verdict": worst}))
     return result.model_copy(update={"measurements": judged})
 
 

@@ -35,6 +35,11 @@ class Contender(BaseModel):
     sha256: str | None = Field(None, description="of the file that runs")
     untrained: bool = Field(False, description="random weights: its time means something, its pictures nothing")
 
+    @property
+    def folder(self) -> str:
+        """Its name as a folder's: where its worst pictures lie."""
+        return "".join(letter if letter.isalnum() else "-" for letter in self.name)
+
 
 class Environment(BaseModel):
     """Where and under what load."""
@@ -192,17 +197,12 @@ class Measurement(BaseModel):
     truth: Truth | None = None
     unscored: str = Field("", description="why parity or truth are missing")
     checks: list[Check] = []
+    verdict: Verdict | None = Field(None, description="the worst of the checks; null without any")
 
     def turns(self) -> list[float]:
         """Medians of the turns, in ms: what ratios are taken of."""
         size = self.protocol.burst
         return [float(np.median(self.samples_ms[k : k + size])) for k in range(0, len(self.samples_ms), size)]
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """The worst of the checks; None without any."""
-        order = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
-        return max((check.verdict for check in self.checks), key=order.index, default=None)
 
 
 class Failure(BaseModel):

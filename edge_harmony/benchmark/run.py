@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from edge_harmony.benchmark import result as schema
-from edge_harmony.benchmark.budget import Budget, judge
+from edge_harmony.benchmark.budget import Budget, check_names, judge
 from edge_harmony.benchmark.environment import environment
 from edge_harmony.benchmark.job import Job
 from edge_harmony.benchmark.preparation import describe, prepare
@@ -56,6 +56,7 @@ class Session:
     seconds: float = 0.0
     done: bool = False
     first_throttled: float | None = None
+    cost: dict[str, Any] = field(default_factory=dict)
 
     @property
     def samples(self) -> list[float]:
@@ -76,6 +77,10 @@ class Session:
             self.stages.setdefault(name, []).extend(times)
         if answer["throttled"] and self.first_throttled is None:
             self.first_throttled = self.seconds
+
+    def ask_cost(self) -> None:
+        """What its queries took besides time."""
+        self.cost = self.process.ask("cost", timeout=_OPENING)
 
     def is_enough(self, suite: Suite) -> bool:
         """Whether its median is known well enough, or it has had its time."""
@@ -111,9 +116,12 @@ def run_suite(
     Raises:
         EdgeHarmonyError: the baseline does not run.
         UsageError: the data set is not there.
+        InputError: a limit of the budget fits no contender, so that it would never be checked.
     """
     if data is not None and not data.is_dir():
         raise UsageError(f"the data root {data} is not a folder", "give the folder that holds IHD_test.txt")
+    if budget is not None:
+        check_names(budget, [entry.name for entry in suite.contenders])
     began = time.monotonic()
     where = environment()
     failures: list[schema.Failure] = []
@@ -126,11 +134,11 @@ def run_suite(
             _sustain(suite, sessions, failures, tell)
         else:
             _interleave(suite, sessions, failures, tell)
+        _each(sessions, sessions, failures, tell, Session.ask_cost)
         _need_baseline(suite, sessions, failures)
-        costs = {s.contender.name: s.process.ask("cost", timeout=60.0) for s in sessions}
         scores = _scored(suite, sessions, data, pictures, tell)
     baseline = next(s for s in sessions if s.contender.name == suite.baseline)
-    measurements = [_measurement(suite, s, baseline, costs, scores) for s in sessions]
+    measurements = [_measurement(suite, s, baseline, scores[s.contender.name]) for s in sessions]
     result = schema.Result(
         suite=suite.name,
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -256,7 +264,7 @@ def _scored(
         if session.job.untrained:
             return {"unscored": "its weights are random"}
         name = session.contender.name
-        folder = pictures / folder_name(name) if pictures is not None and data is not None else None
+        folder = pictures / session.contender.folder if pictures is not None and data is not None else None
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -278,11 +286,6 @@ def _scored(
         return dict(zip((s.contender.name for s in sessions), pool.map(score, sessions), strict=True))
 
 
-def folder_name(contender: str) -> str:
-    """A contender's name as a folder's."""
-    return "".join(c if c.isalnum() else "-" for c in contender)
-
-
 def _missing(session: Session, answer: dict[str, Any]) -> str:
     reasons = []
     if answer["parity"] is None:
@@ -292,15 +295,11 @@ def _missing(session: Session, answer: dict[str, Any]) -> str:
     return "; ".join(reasons)
 
 
-def _measurement(
-    suite: Suite, session: Session, baseline: Session, costs: dict[str, Any], scores: dict[str, Any]
-) -> schema.Measurement:
-    name = session.contender.name
+def _measurement(suite: Suite, session: Session, baseline: Session, score: dict[str, Any]) -> schema.Measurement:
     samples = session.samples
     count = {"multi-stream": suite.streams, "offline": suite.pictures}.get(suite.scenario, 1)
     alone = suite.scenario == "sustained"
     turns = min(len(session.rounds), len(baseline.rounds))
-    score = scores[name]
     return schema.Measurement(
         contender=session.contender,
         protocol=schema.Protocol(
@@ -322,7 +321,7 @@ def _measurement(
         summary=summarize(samples, count),
         ratio=None if alone or session is baseline else ratio(session.medians[:turns], baseline.medians[:turns]),
         sustained=_sustained(session) if alone else None,
-        cost=schema.Cost.model_validate(costs[name]),
+        cost=schema.Cost.model_validate(session.cost),
         parity=score.get("parity"),
         truth=score.get("truth"),
         unscored=score["unscored"],

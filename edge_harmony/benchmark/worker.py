@@ -33,6 +33,7 @@ from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, first_line
 from edge_harmony.evaluation import Harmonize, panels, score_samples, summarize, worst_rows
 from edge_harmony.images import Picture, write_picture
+from edge_harmony.rows import set_threads
 from edge_harmony.samples import sample_pictures
 
 _PANEL = 320
@@ -52,6 +53,7 @@ class Worker:
         entry, suite = self._job.entry, self._job.suite
         if suite.threads:
             cv2.setNumThreads(suite.threads)
+            set_threads(suite.threads)
         self._pairs = timing_pictures(suite.height, suite.width)
         streams = suite.streams if suite.scenario in ("multi-stream", "offline") else 1
         members = [self._member() for _ in range(streams)]

@@ -26,6 +26,7 @@ from edge_harmony.errors import EdgeHarmonyError, ExitCode, InputError, UsageErr
 from edge_harmony.harmonizer import DEFAULT_BACKEND, DEFAULT_PRECISION, Harmonizer
 from edge_harmony.images import SUFFIXES, check_writable, list_pictures
 from edge_harmony.models.registry import DEFAULT_MODEL
+from edge_harmony.rows import set_threads
 
 
 def harmonize(
@@ -63,6 +64,7 @@ def harmonize(
     elif output.is_file():
         raise UsageError(f"{output} is a file", "name a folder for the results of a folder")
     options: dict[str, Any] = {"fit": fit_mask, "quality": quality}
+    set_threads(threads)
     request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
     with Harmonizer(get_backend(backend).load(request)) as harmonizer:
         if not folder:

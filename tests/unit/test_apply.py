@@ -1,5 +1,7 @@
 """The apply step against float64 and against its differentiable twin."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge_harmony.apply import apply_grid, foreground_box
 from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.rows import set_threads
 
 RNG = np.random.default_rng(1)
 
@@ -49,6 +52,46 @@ def test_any_size_and_grid(height, width, rows, columns):
     pixels, mask, grid = inputs(height, width, cells=(rows, columns))
     result = apply_grid(pixels, mask, grid)
     assert np.abs(result - reference(pixels, mask, grid, 1)).max() < 5e-6
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("mask_dtype", [np.uint8, np.uint16])
+def test_integer_masks(dtype, mask_dtype):
+    pixels, mask, grid = inputs(301, 277)
+    peak = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    pixels = pixels if dtype == np.float32 else np.rint(pixels * peak).astype(dtype)
+    full = np.iinfo(mask_dtype).max
+    levels = np.rint(mask * full).astype(mask_dtype)
+    result = apply_grid(pixels, levels, grid)
+    tolerance = 2e-6 if dtype == np.float32 else 0.6
+    assert np.abs(result.astype(np.float64) - reference(pixels, levels / full, grid, peak)).max() < tolerance
+    np.testing.assert_array_equal(result[levels == 0], pixels[levels == 0])
+
+
+@pytest.mark.parametrize("where", [np.s_[:], np.s_[250:260, 700:705], np.s_[:3, :], np.s_[:, -1:], np.s_[499:, 899:]])
+def test_strips_and_threads_do_not_show(where):
+    """Several strips, boxes at every edge; one thread and several give the same bits."""
+    pixels = RNG.integers(0, 256, (500, 900, 3), np.uint8)
+    mask = np.zeros((500, 900), np.uint8)
+    mask[where] = 255
+    grid = RNG.normal(0, 0.2, (12, 32, 32)).astype(np.float32)
+    set_threads(1)
+    alone = apply_grid(pixels, mask, grid)
+    set_threads(3)
+    try:
+        np.testing.assert_array_equal(apply_grid(pixels, mask, grid), alone)
+    finally:
+        set_threads(0)
+    assert np.abs(alone - reference(pixels, mask / 255, grid, 255)).max() < 0.51
+    np.testing.assert_array_equal(alone[mask == 0], pixels[mask == 0])
+
+
+def test_one_call_from_several_threads():
+    pixels, mask, grid = inputs(300, 400)
+    alone = apply_grid(pixels, mask, grid)
+    with ThreadPoolExecutor(6) as pool:
+        for result in pool.map(lambda _: apply_grid(pixels, mask, grid), range(24)):
+            np.testing.assert_array_equal(result, alone)
 
 
 def test_an_empty_mask_changes_nothing():

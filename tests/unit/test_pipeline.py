@@ -7,7 +7,7 @@ import pytest
 
 from edge_harmony.artifact import IOSpec
 from edge_harmony.errors import InputError
-from edge_harmony.pipeline import fit_mask, harmonize_pixels, normalized_mask
+from edge_harmony.pipeline import checked_mask, fit_mask, harmonize_pixels, to_working_size
 
 RNG = np.random.default_rng(2)
 
@@ -125,10 +125,13 @@ def test_predictions_that_are_not_finite_are_refused():
 
 def test_masks_in_every_type():
     soft = RNG.random((6, 5)).astype(np.float32)
-    np.testing.assert_array_equal(normalized_mask(soft[..., None]), soft)
-    np.testing.assert_allclose(normalized_mask((soft * 255).astype(np.uint8)), soft, atol=1 / 255)
-    np.testing.assert_allclose(normalized_mask((soft * 65535).astype(np.uint16)), soft, atol=1 / 65535)
-    np.testing.assert_array_equal(normalized_mask(soft > 0.5), (soft > 0.5).astype(np.float32))
+    np.testing.assert_array_equal(checked_mask(soft[..., None]), soft)
+    np.testing.assert_array_equal(checked_mask(soft > 0.5), (soft > 0.5) * np.uint8(255))
+    for dtype in (np.uint8, np.uint16):
+        mask = np.rint(soft * np.iinfo(dtype).max).astype(dtype)
+        assert checked_mask(mask).dtype == dtype
+        small = to_working_size(picture(6, 5), checked_mask(mask), (3, 2))[1]
+        np.testing.assert_allclose(small, to_working_size(picture(6, 5), soft, (3, 2))[1], atol=1 / 255)
     assert fit_mask(soft, picture(12, 20)).shape == (12, 20)
 
 

@@ -13,7 +13,6 @@ from edge_harmony.benchmark.report import plots
 from edge_harmony.benchmark.report.columns import fastest_first, heading, shown
 from edge_harmony.benchmark.report.text import limit_of
 from edge_harmony.benchmark.result import Measurement, Result
-from edge_harmony.benchmark.run import folder_name
 from edge_harmony.errors import CapabilityError
 
 _WIDE, _NARROW = 960, 380
@@ -112,7 +111,7 @@ def _looked_at(result: Result) -> list[Measurement]:
 def _worst(m: Measurement, pictures: Path | None) -> list[Worst]:
     if pictures is None or m.truth is None:
         return []
-    folder = pictures / folder_name(m.contender.name)
+    folder = pictures / m.contender.folder
     found = []
     for k, case in enumerate(m.truth.worst):
         paths = {panel: folder / f"{k}-{panel}.webp" for panel in _PANELS}

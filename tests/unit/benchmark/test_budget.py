@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_harmony.benchmark.budget import Budget, Limits, exit_code, judge
+from edge_harmony.benchmark.budget import Budget, Limits, check_names, exit_code, judge
 from edge_harmony.benchmark.result import Failure, Sustained
 from edge_harmony.benchmark.statistics import Interval, Verdict
 from edge_harmony.benchmark.telemetry import Reading
@@ -92,7 +92,7 @@ def test_a_limited_contender_that_did_not_run_is_inconclusive():
 
 def test_a_limit_that_fits_nobody_is_an_error():
     with pytest.raises(InputError, match="fit no contender"):
-        judge(result(BASE), Budget(limits=[Limits(contender="egde*", max_ratio=1.0)]))
+        check_names(Budget(limits=[Limits(contender="egde*", max_ratio=1.0)]), ["edge-s int8 onnxruntime"])
 
 
 def test_a_tolerance_holds_everyone_to_the_baseline():

@@ -18,7 +18,6 @@ from edge_harmony.benchmark.report import plots
 from edge_harmony.benchmark.report.html import page, pages
 from edge_harmony.benchmark.report.text import as_csv, complaints, markdown, terminal
 from edge_harmony.benchmark.result import Failure
-from edge_harmony.benchmark.run import folder_name
 from edge_harmony.images import Picture, write_picture
 from tests.unit.benchmark.made import measurement, result
 
@@ -41,12 +40,12 @@ def made():
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def pictures(made, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for panel in ("composite", "mask", "result", "real", "error"):
         pixels = cv2.GaussianBlur(rng.integers(0, 256, (200, 300, 3), np.uint8), (0, 0), 20)
-        place = folder / folder_name("edge-s int8 onnxruntime")
+        place = folder / made.measurements[1].contender.folder
         place.mkdir(exist_ok=True)
         write_picture(place / f"0-{panel}.webp", Picture(pixels))
     return folder

@@ -9,7 +9,7 @@ import pytest
 
 from edge_harmony.benchmark.budget import exit_code
 from edge_harmony.benchmark.process import WorkerProcess
-from edge_harmony.benchmark.run import folder_name, run_suite
+from edge_harmony.benchmark.run import run_suite
 from edge_harmony.benchmark.statistics import Verdict
 from edge_harmony.benchmark.suite import Effort, Entry, Suite
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError
@@ -86,7 +86,7 @@ def test_scores_against_a_data_set_and_its_worst_pictures(tmp_path, mini_root, e
     assert ours.truth.composite == theirs.truth.composite
     assert ours.truth.result != theirs.truth.result
     assert [case.value for case in ours.truth.worst] == sorted((c.value for c in ours.truth.worst), reverse=True)
-    names = {path.name for path in (tmp_path / folder_name("ours")).iterdir()}
+    names = {path.name for path in (tmp_path / ours.contender.folder).iterdir()}
     assert names == {
         f"{k}-{panel}.webp" for k in range(3) for panel in ("composite", "mask", "result", "real", "error")
     }

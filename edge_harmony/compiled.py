@@ -1,0 +1,111 @@
+"""Loops that NumPy and OpenCV have no call for, compiled by Numba when first used and kept in its cache.
+
+They work on rows of their own, touch nothing of Python and release its lock: :mod:`edge_harmony.rows` gives every core
+a share. None is compiled with ``parallel=True``, whose thread pool must not be entered by two threads at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_FAST = {"contract", "nsz", "arcp", "reassoc"}
+"""What the compiler may do to sums and products; infinities and NaN stay what they are."""
+
+_compile = njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
+
+
+@_compile
+def change_planes(
+    planes: NDArray[Any],
+    mask: NDArray[Any],
+    grid: NDArray[np.float32],
+    cells: NDArray[np.intp],
+    starts: NDArray[np.intp],
+    fractions: NDArray[np.float32],
+    full: np.float32,
+    peak: np.float32,
+    half: np.float32,
+) -> None:
+    """``y = x + m (A x + t)`` in place, A and t linear between two cells of a grid.
+
+    Args:
+        planes: ``(3, rows, columns)``, red, green, blue.
+        mask: ``(rows, columns)``.
+        grid: ``(rows, cells + 1, 12)``: the transforms of every row at its cells, the last one twice.
+        cells: ``(segments,)``: the cell to the left of every run of columns.
+        starts: ``(segments + 1,)``: where the runs begin, and where the last one ends.
+        fractions: ``(columns,)``: how far a column is on its way to the next cell.
+        full: one over the mask's value for the foreground.
+        peak: largest value of a sample.
+        half: what rounds: 0.5 for integers, 0 for floats.
+    """
+    low = np.float32(0)
+    for row in range(mask.shape[0]):
+        for segment in range(cells.shape[0]):
+            left, right = grid[row, cells[segment]], grid[row, cells[segment] + 1]
+            a0, a1, a2 = left[0], left[1], left[2]
+            a3, a4, a5 = left[3], left[4], left[5]
+            a6, a7, a8 = left[6], left[7], left[8]
+            t0, t1, t2 = left[9] * peak, left[10] * peak, left[11] * peak
+            b0, b1, b2 = right[0] - a0, right[1] - a1, right[2] - a2
+            b3, b4, b5 = right[3] - a3, right[4] - a4, right[5] - a5
+            b6, b7, b8 = right[6] - a6, right[7] - a7, right[8] - a8
+            s0, s1, s2 = right[9] * peak - t0, right[10] * peak - t1, right[11] * peak - t2
+            begin, end = starts[segment], starts[segment + 1]
+            reds, greens, blues = planes[0, row, begin:end], planes[1, row, begin:end], planes[2, row, begin:end]
+            weights, along = mask[row, begin:end], fractions[begin:end]
+            for x in range(end - begin):
+                f = along[x]
+                m = np.float32(weights[x]) * full
+                r, g, b = np.float32(reds[x]), np.float32(greens[x]), np.float32(blues[x])
+                new_r = r + m * ((a0 + f * b0) * r + (a1 + f * b1) * g + (a2 + f * b2) * b + (t0 + f * s0))
+                new_g = g + m * ((a3 + f * b3) * r + (a4 + f * b4) * g + (a5 + f * b5) * b + (t1 + f * s1))
+                new_b = b + m * ((a6 + f * b6) * r + (a7 + f * b7) * g + (a8 + f * b8) * b + (t2 + f * s2))
+                reds[x] = min(max(new_r, low), peak) + half
+                greens[x] = min(max(new_g, low), peak) + half
+                blues[x] = min(max(new_b, low), peak) + half
+
+
+@_compile
+def shrink_rows(
+    picture: NDArray[Any],
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    channels: int,
+    shrunk: NDArray[np.float32],
+    first: int,
+    last: int,
+) -> None:
+    """Area averages: every sample counts by the share of it that an output pixel covers.
+
+    Args:
+        picture: ``(H, W * channels)``.
+        rows: ``(h + 1,)``: where the output's rows begin in the picture, and where the last one ends.
+        columns: ``(w + 1,)``: likewise of the columns.
+        channels: samples of a pixel.
+        shrunk: ``(h, w * channels)``, to be filled.
+        first: output row to begin with.
+        last: output row to end before.
+    """
+    width = picture.shape[1]
+    total = np.empty(width, np.float32)
+    for row in range(first, last):
+        total[:] = np.float32(0)
+        top, bottom = rows[row], rows[row + 1]
+        for y in range(int(top), min(int(np.ceil(bottom)), picture.shape[0])):
+            weight = np.float32((min(bottom, y + 1.0) - max(top, float(y))) / (bottom - top))
+            line = picture[y]
+            for x in range(width):
+                total[x] += weight * np.float32(line[x])
+        for column in range(columns.shape[0] - 1):
+            left, right = columns[column], columns[column + 1]
+            end = min(int(np.ceil(right)), width // channels)
+            for channel in range(channels):
+                value = 0.0
+                for x in range(int(left), end):
+                    value += (min(right, x + 1.0) - max(left, float(x))) * total[x * channels + channel]
+                shrunk[row, column * channels + channel] = np.float32(value / (right - left))

@@ -1,0 +1,49 @@
+"""Rows of a picture shared by all cores: work that releases Python's lock, in a pool of threads of the process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_threads = 0
+
+
+def set_threads(count: int) -> None:
+    """How many threads share pictures of this process from now on; 0 for as many as it has cores."""
+    global _pool, _threads
+    with _lock:
+        if count != _threads:
+            _pool, _threads = None, count
+
+
+def threads() -> int:
+    """How many threads share a picture."""
+    if _threads:
+        return _threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share(work: Callable[[int, int], None], rows: int, step: int) -> None:
+    """Call ``work(first, last)`` for ``step`` rows after the other, on all threads; waits for the end.
+
+    It may be called by several threads at a time; errors of ``work`` are raised here.
+    """
+    parts = [(first, min(first + step, rows)) for first in range(0, rows, step)]
+    if len(parts) < 2 or threads() == 1:
+        for first, last in parts:
+            work(first, last)
+        return
+    for _ in _started().map(lambda part: work(*part), parts):
+        pass
+
+
+def _started() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(threads(), thread_name_prefix="edge-harmony-rows")
+        return _pool

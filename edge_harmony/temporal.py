@@ -1,0 +1,78 @@
+"""Colour transforms over time: smooth from frame to frame, and fresh where the scene changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+_THUMBNAIL = 64
+_BARELY = 1e-3
+
+
+class SceneCuts:
+    """Tells frames that begin a new scene: their colours differ from those of the frame before, all over the picture.
+
+    Args:
+        threshold: mean absolute difference of the thumbnails, as a share of the full scale, that means a cut.
+            Moving cameras stay below a tenth; 0 finds none.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._before: Floats | None = None
+
+    def is_new(self, frame: NDArray[Any]) -> bool:
+        """Whether ``(H, W, 3)`` begins a scene; the first frame does."""
+        step = max(1, min(frame.shape[:2]) // _THUMBNAIL)
+        peak = 1.0 if frame.dtype.kind == "f" else float(np.iinfo(frame.dtype).max)
+        now = cv2.blur(np.ascontiguousarray(frame[::step, ::step], np.float32), (3, 3)) / np.float32(peak)
+        before, self._before = self._before, now
+        if before is None or before.shape != now.shape:
+            return True
+        return bool(self._threshold) and float(np.abs(now - before).mean()) > self._threshold
+
+
+class Smoother:
+    """A running mean of colour transforms, cell by cell, in which a cell counts as far as the foreground covers it.
+
+    What a network says of cells without foreground means nothing: a cell that the foreground has just reached takes
+    what is predicted there now, not a mean with what stood there before.
+
+    Args:
+        keep: share of the mean that stays from frame to frame, in [0, 1); 0 takes every prediction as it is.
+    """
+
+    def __init__(self, keep: float) -> None:
+        if not 0 <= keep < 1:
+            raise ValueError(f"keep must be in [0, 1), got {keep}")
+        self._keep = np.float32(keep)
+        self._sums: tuple[Floats, Floats] | None = None
+
+    def reset(self) -> None:
+        """Forget: a new scene begins."""
+        self._sums = None
+
+    def step(self, grid: Floats, mask: Floats) -> Floats:
+        """The mean after another frame.
+
+        Args:
+            grid: ``(C, h, w)``, what the network predicts for it.
+            mask: ``(H, W)`` in [0, 1], at the network's working size.
+
+        Returns:
+            ``(C, h, w)``.
+        """
+        covered = cv2.resize(mask, grid.shape[:0:-1], interpolation=cv2.INTER_AREA)
+        reached = cv2.dilate(covered, np.ones((3, 3), np.uint8))
+        weight: Floats = np.asarray(np.maximum(reached, _BARELY), np.float32)
+        total: Floats = grid * weight
+        if self._sums is not None and self._sums[0].shape == grid.shape:
+            total = self._keep * self._sums[0] + (1 - self._keep) * total
+            weight = self._keep * self._sums[1] + (1 - self._keep) * weight
+        self._sums = total, weight
+        return total / weight
