@@ -23,6 +23,8 @@ def change_planes(
     planes: NDArray[Any],
     mask: NDArray[Any],
     grid: NDArray[np.float32],
+    above: NDArray[np.intp],
+    down: NDArray[np.float32],
     cells: NDArray[np.intp],
     starts: NDArray[np.intp],
     fractions: NDArray[np.float32],
@@ -30,12 +32,14 @@ def change_planes(
     peak: np.float32,
     half: np.float32,
 ) -> None:
-    """``y = x + m (A x + t)`` in place, A and t linear between two cells of a grid.
+    """``y = x + m (A x + t)`` in place, A and t bilinear between the cells of a grid.
 
     Args:
         planes: ``(3, rows, columns)``, red, green, blue.
         mask: ``(rows, columns)``.
-        grid: ``(rows, cells + 1, 12)``: the transforms of every row at its cells, the last one twice.
+        grid: ``(h, w, 12)``: a transform per cell.
+        above: ``(rows,)``: the cell above every row.
+        down: ``(rows,)``: how far a row is on its way to the next cell.
         cells: ``(segments,)``: the cell to the left of every run of columns.
         starts: ``(segments + 1,)``: where the runs begin, and where the last one ends.
         fractions: ``(columns,)``: how far a column is on its way to the next cell.
@@ -44,9 +48,15 @@ def change_planes(
         half: what rounds: 0.5 for integers, 0 for floats.
     """
     low = np.float32(0)
+    line = np.empty((grid.shape[1] + 1, 12), np.float32)
     for row in range(mask.shape[0]):
+        upper, lower = grid[above[row]], grid[min(above[row] + 1, grid.shape[0] - 1)]
+        for cell in range(grid.shape[1]):
+            for k in range(12):
+                line[cell, k] = upper[cell, k] + down[row] * (lower[cell, k] - upper[cell, k])
+        line[-1] = line[-2]
         for segment in range(cells.shape[0]):
-            left, right = grid[row, cells[segment]], grid[row, cells[segment] + 1]
+            left, right = line[cells[segment]], line[cells[segment] + 1]
             a0, a1, a2 = left[0], left[1], left[2]
             a3, a4, a5 = left[3], left[4], left[5]
             a6, a7, a8 = left[6], left[7], left[8]

@@ -18,7 +18,7 @@ from edge_harmony.apply import apply_grid, foreground_box, full_scale
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.images import check_float_range
-from edge_harmony.shrink import resize
+from edge_harmony.shrink import resize, resize_to_float
 
 log = logging.getLogger("edge_harmony")
 
@@ -119,16 +119,9 @@ def to_working_size(
 
 
 def mask_to_working_size(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
-    """The mask's part of :func:`to_working_size`.
-
-    Integers are averaged as integers first, to four times the size: their rounding averages out on the rest.
-    """
-    height, width = size
-    if mask.dtype.kind != "f":
-        if mask.shape[1] >= 8 * width and mask.shape[0] >= 8 * height:
-            mask = resize(mask, (4 * width, 4 * height))
-        mask = mask.astype(np.float32) / np.float32(full_scale(mask))
-    return np.ascontiguousarray(np.clip(resize(mask, (width, height)), 0, 1)[None, None])
+    """The mask's part of :func:`to_working_size`."""
+    small = resize_to_float(mask, size[::-1]) / np.float32(full_scale(mask))
+    return np.ascontiguousarray(np.clip(small, 0, 1)[None, None])
 
 
 def check_composite(composite: NDArray[Any]) -> None:

@@ -24,19 +24,36 @@ def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     Returns:
         An array like ``image``; integers are rounded.
     """
+    if not _is_large(image, size):
+        return _by_opencv(image, size)
+    means = _area_means(image, size)
+    return means if image.dtype == np.float32 else np.rint(means).astype(image.dtype)
+
+
+def resize_to_float(image: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
+    """The same in float32, and nothing is rounded."""
+    if not _is_large(image, size):
+        return _by_opencv(image.astype(np.float32), size)
+    return _area_means(image, size)
+
+
+def _is_large(image: NDArray[Any], size: tuple[int, int]) -> bool:
+    height, width = image.shape[:2]
+    return (width, height) != size and width >= size[0] and height >= size[1] and image.size >= _LEAST_SAMPLES
+
+
+def _by_opencv(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     height, width = image.shape[:2]
     if (width, height) == size:
         return image
-    if width < size[0] or height < size[1]:
-        return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    if image.size < _LEAST_SAMPLES:
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return _shrink(np.ascontiguousarray(image), size)
+    shrinks = width >= size[0] and height >= size[1]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _shrink(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def _area_means(image: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
     from edge_harmony.compiled import shrink_rows
 
+    image = np.ascontiguousarray(image)
     height, width = image.shape[:2]
     channels = image.size // (height * width)
     flat = image.reshape(height, width * channels)
@@ -47,5 +64,4 @@ def _shrink(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
         size[1],
         -(-size[1] // (4 * threads())),
     )
-    result = shrunk.reshape(size[1], size[0], *image.shape[2:])
-    return result if image.dtype == np.float32 else np.rint(result).astype(image.dtype)
+    return shrunk.reshape(size[1], size[0], *image.shape[2:])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_harmony.rows import set_threads
-from edge_harmony.shrink import _shrink, resize
+from edge_harmony.shrink import _area_means, resize, resize_to_float
 
 RNG = np.random.default_rng(4)
 
@@ -24,6 +24,9 @@ def test_area_averages_are_those_of_opencv(shape, dtype):
     peak = 1 if dtype == np.float32 else np.iinfo(dtype).max
     rounding = 0 if dtype == np.float32 else 0.5  # halves may go either way
     assert np.abs(ours - theirs).max() <= rounding + 2e-6 * peak
+    exact = resize_to_float(image, (256, 256))
+    assert exact.dtype == np.float32
+    np.testing.assert_allclose(exact, theirs, atol=2e-6 * peak)
 
 
 @settings(max_examples=30, deadline=None)
@@ -31,7 +34,7 @@ def test_area_averages_are_those_of_opencv(shape, dtype):
 def test_every_sample_counts_once(height, width, more_rows, more_columns, channels):
     """Averages, weighted by the equal areas of output pixels, have the input's mean."""
     image = RNG.random((height + more_rows, width + more_columns, channels), dtype=np.float32)
-    shrunk = _shrink(image, (width, height))
+    shrunk = _area_means(image, (width, height))
     assert shrunk.shape == (height, width, channels)
     np.testing.assert_allclose(shrunk.mean((0, 1)), image.mean((0, 1)), atol=1e-5)
     assert shrunk.min() >= image.min() - 1e-6
