@@ -6,6 +6,7 @@ a share. None is compiled with ``parallel=True``, whose thread pool must not be 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,14 @@ from numpy.typing import NDArray
 _FAST = {"contract", "nsz", "arcp", "reassoc"}
 """What the compiler may do to sums and products; infinities and NaN stay what they are."""
 
-_compile = njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
+
+def _compile(function: Callable[..., None]) -> Callable[..., None]:
+    options: dict[str, Any] = {"nogil": True, "fastmath": _FAST, "error_model": "numpy"}
+    try:
+        compiled: Callable[..., None] = njit(cache=True, **options)(function)
+    except RuntimeError:  # a system that can be written nowhere: every process compiles for itself
+        compiled = njit(**options)(function)
+    return compiled
 
 
 @_compile

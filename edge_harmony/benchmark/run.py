@@ -280,19 +280,10 @@ def _scored(
             tell(f"{name} is not scored: {error}")
             return {"unscored": str(error)}
         tell(f"{name} is scored")
-        return answer | {"unscored": _missing(session, answer)}
+        return answer
 
     with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // max(1, suite.threads))) as pool:
         return dict(zip((s.contender.name for s in sessions), pool.map(score, sessions), strict=True))
-
-
-def _missing(session: Session, answer: dict[str, Any]) -> str:
-    reasons = []
-    if answer["parity"] is None:
-        reasons.append("a peer has no reference" if session.contender.kind == "peer" else "it is the reference")
-    if answer["truth"] is None:
-        reasons.append("no data set was given")
-    return "; ".join(reasons)
 
 
 def _measurement(suite: Suite, session: Session, baseline: Session, score: dict[str, Any]) -> schema.Measurement:

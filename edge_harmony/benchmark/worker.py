@@ -22,6 +22,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
+from edge_harmony.artifact import read_manifest
 from edge_harmony.backends.base import LoadRequest, Runner, get_backend
 from edge_harmony.benchmark.job import Job
 from edge_harmony.benchmark.peers import PEERS
@@ -30,7 +31,7 @@ from edge_harmony.benchmark.subjects import Crowd, Files, Pictures, Subject, of_
 from edge_harmony.benchmark.telemetry import Meter, peak_memory
 from edge_harmony.comparison import compare
 from edge_harmony.data.iharmony4 import Triplet, read_split
-from edge_harmony.errors import EdgeHarmonyError, ExitCode, first_line
+from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError, first_line
 from edge_harmony.evaluation import Harmonize, panels, score_samples, summarize, worst_rows
 from edge_harmony.images import Picture, write_picture
 from edge_harmony.rows import set_threads
@@ -119,21 +120,37 @@ class Worker:
         """
         triplets = _spread(read_split(data, "test"), limit) if data else []
         name = f"{Path(data).resolve().name}, test" if data else "shipped samples"
-        return {
-            "parity": self._parity(triplets, name, worst),
-            "truth": self._truth(triplets, name, worst, Path(folder) if folder else None),
-        }
+        answer: dict[str, Any] = {"parity": None, "truth": None}
+        reasons = []
+        try:
+            answer["parity"] = self._parity(triplets, name, worst)
+        except EdgeHarmonyError as error:
+            reasons.append(error.message)
+        if triplets:
+            answer["truth"] = self._truth(triplets, name, worst, Path(folder) if folder else None)
+        else:
+            reasons.append("no data set was given")
+        return answer | {"unscored": "; ".join(reasons)}
 
-    def _parity(self, triplets: list[Triplet], name: str, worst: int) -> dict[str, Any] | None:
-        if not self._runners or self._job.is_reference:
-            return None
-        request = LoadRequest(self._runners_model(), "fp32", weights=self._job.weights)
-        reference = get_backend("pytorch").load(request)
+    def _parity(self, triplets: list[Triplet], name: str, worst: int) -> dict[str, Any]:
+        """See :class:`edge_harmony.benchmark.result.Parity`.
+
+        Raises:
+            EdgeHarmonyError: there is nothing to compare with.
+        """
+        if not self._runners:
+            raise UsageError("a peer has no reference")
+        if self._job.is_reference:
+            raise UsageError("it is the reference")
+        request = self._job.request()
+        reference = get_backend("pytorch").load(LoadRequest(request.model, "fp32", weights=self._job.weights))
+        if self._job.artifact and read_manifest(self._job.artifact).weights_sha256 != reference.sha256:
+            raise UsageError("the weights that the file was made from were not given")
         samples = ((t.name, *t.load()[:2]) for t in triplets) if triplets else sample_pictures()
         found = compare(self._runners[0], reference, samples)
         reference.close()
         if found["psnr"] is None:
-            return None
+            raise UsageError("no picture has a foreground")
         return Parity(
             set=name,
             images=found["images"],
@@ -144,12 +161,7 @@ class Worker:
             worst=[Case(name=case["name"], value=case["psnr"]) for case in found["worst"][:worst]],
         ).model_dump()
 
-    def _runners_model(self) -> str:
-        return self._job.request().resolved().model
-
-    def _truth(self, triplets: list[Triplet], name: str, worst: int, folder: Path | None) -> dict[str, Any] | None:
-        if not triplets:
-            return None
+    def _truth(self, triplets: list[Triplet], name: str, worst: int, folder: Path | None) -> dict[str, Any]:
         rows = score_samples(self._harmonize, triplets)
         means = summarize(rows)
         bad = worst_rows(rows, worst)

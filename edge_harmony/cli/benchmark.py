@@ -12,13 +12,14 @@ from rich.text import Text
 from edge_harmony.artifact import atomic_write, make_folder
 from edge_harmony.benchmark.budget import exit_code, read_budget
 from edge_harmony.benchmark.comparison import Comparison, compare_results
-from edge_harmony.benchmark.report.html import page, pages
+from edge_harmony.benchmark.report.html import page, pages, require_jinja
 from edge_harmony.benchmark.report.text import as_csv, complaints, markdown, terminal
 from edge_harmony.benchmark.result import Result, is_of_suite, read_result, write_result
 from edge_harmony.benchmark.run import run_suite
 from edge_harmony.benchmark.suite import Suite, read_suite, suite_of
 from edge_harmony.cli.console import JsonOption, err, number, out, print_json
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.images import check_writable
 
 _TOLERANCE = 0.05
 
@@ -61,8 +62,10 @@ def benchmark(
     if limit is not None:
         suite = suite.model_copy(update={"limit": limit})
     limits = read_budget(budget) if budget else None
-    if output is not None and output.suffix != ".json":
-        raise UsageError(f"a result is a .json file, not {output}", "give it this suffix")
+    if output is not None:
+        check_writable(output, (".json",))
+    if report is not None:
+        require_jinja()
     folder = make_folder(report) if report else None
     pictures = make_folder(folder / "pictures") if folder else None
     result = run_suite(suite, data=data, budget=limits, pictures=pictures, tell=_tell)

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ class Worst:
     name: str
     value: float
     panels: Mapping[str, str]
+
+
+def require_jinja() -> None:
+    """Raise a CapabilityError unless pages can be made here."""
+    if find_spec("jinja2") is None:
+        raise CapabilityError("HTML reports need Jinja", "pip install 'edge-harmony[report]'")
 
 
 def page(result: Result, pictures: Path | None = None) -> str:
@@ -129,11 +136,10 @@ def _sort_value(value: float | str | None) -> str:
 
 
 def _render(name: str, **values: Any) -> str:
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        raise CapabilityError("HTML reports need Jinja", "pip install 'edge-harmony[report]'") from None
+    require_jinja()
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
     folder = files("edge_harmony.benchmark.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["svg"] = Markup  # our own drawings, whose texts are escaped
