@@ -67,6 +67,7 @@ def _report(result: Result, pictures: Path | None) -> dict[str, Any]:
     columns = shown(result)
     rows = fastest_first(result)
     first = rows[0]
+    helpful = [m for m in rows if plots.is_help(m)]
     drawn = {
         name: {width: draw(result, width) for width in (_WIDE, _NARROW)}
         for name, draw in (("pareto", plots.pareto), ("distributions", plots.distributions), ("stages", plots.stages))
@@ -75,6 +76,7 @@ def _report(result: Result, pictures: Path | None) -> dict[str, Any]:
         "result": result,
         "version": "",
         "heading": heading(result),
+        "fastest": (helpful or rows)[0],
         "columns": columns,
         "rows": [(m, [(c.cell(m), _sort_value(c.value(m)), c) for c in columns]) for m in rows],
         "plots": drawn,

@@ -26,10 +26,22 @@ _ALIKE = 0.01
 
 
 def on_front(result: Result) -> list[Measurement]:
-    """What nothing beats in both time and quality, the fastest first."""
-    by_truth = any(m.truth for m in result.measurements)
-    scored = {(m.summary.p50.estimate, q): m for m in result.measurements if (q := _quality(m, by_truth)) is not None}
+    """What nothing beats in both time and quality, the fastest first; without what is worse than doing nothing."""
+    scored = {(m.summary.p50.estimate, q): m for m, q in _scored(result) if is_help(m)}
     return [scored[point] for point in _front(scored)]
+
+
+def is_help(m: Measurement) -> bool:
+    """Whether its pictures are no worse than the unharmonized ones, or nobody knows."""
+    if m.truth is None or m.truth.result.psnr is None or m.truth.composite.psnr is None:
+        return True
+    return m.truth.result.psnr >= m.truth.composite.psnr
+
+
+def _scored(result: Result) -> list[tuple[Measurement, float]]:
+    """Everybody with a quality, and that: against the real pictures if anybody has that, else against the reference."""
+    by_truth = any(m.truth for m in result.measurements)
+    return [(m, q) for m in result.measurements if (q := _quality(m, by_truth)) is not None]
 
 
 def pareto(result: Result, width: int) -> str:
@@ -38,10 +50,10 @@ def pareto(result: Result, width: int) -> str:
     Quality is the PSNR against the real pictures, or the parity with the reference where there are none. Contenders
     below the unharmonized composite stand at the lower edge, with their value.
     """
-    by_truth = any(m.truth for m in result.measurements)
-    points = [(m, q) for m in result.measurements if (q := _quality(m, by_truth)) is not None]
+    points = _scored(result)
     if not points:
         return ""
+    by_truth = any(m.truth for m, _ in points)
     base = next((m.truth.composite.psnr for m, _ in points if m.truth), None) if by_truth else None
     inside = [q for _, q in points if base is None or q >= base] or [q for _, q in points]
     low, high = min([*inside, *([base] if base else [])]), max(inside)
@@ -58,7 +70,7 @@ def pareto(result: Result, width: int) -> str:
     if base is not None:
         parts.append(f'<line class="base" x1="{left}" x2="{width - right}" y1="{y(base):.1f}" y2="{y(base):.1f}"/>')
         parts.append(_text(width - right, y(base) - 5, f"unharmonized, {base:.2f} dB", "end", "soft"))
-    front = _front([(m.summary.p50.estimate, q) for m, q in points])
+    front = _front((m.summary.p50.estimate, q) for m, q in points if is_help(m))
     corners = [f"{x(a):.1f},{y(b):.1f}" for a, b in front]
     parts.append(f'<polyline class="front" points="{" ".join(corners)}"/>')
     taken: list[Box] = []

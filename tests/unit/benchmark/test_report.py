@@ -33,7 +33,7 @@ def made():
         measurement("edge-s int8 onnxruntime", 10.0, psnr=30.4, parity=45.0, stages=SPLIT, seed=1),
         measurement("edge-s fp32 openvino", 12.0, psnr=30.5, parity=80.0, stages=SPLIT, seed=2),
         measurement("edge-n fp16 onnxruntime", 7.0, psnr=29.9, parity=60.0, stages=SPLIT, seed=3),
-        measurement("<i>peer</i>", 9.0, psnr=18.0, seed=4),
+        measurement("<i>peer</i>", 3.0, psnr=18.0, seed=4),
         failures=failures,
     )
     return judge(found, Budget(limits=[{"contender": "edge-s*", "max_ratio": 0.11}]))
@@ -53,7 +53,7 @@ def pictures(made, tmp_path_factory):
 
 def test_every_table_has_the_same_figures(made):
     rows = list(csv.DictReader(io.StringIO(as_csv(made))))
-    assert [row["contender"] for row in rows][:2] == ["edge-n fp16 onnxruntime", "<i>peer</i>"]  # the fastest first
+    assert [row["contender"] for row in rows][:2] == ["<i>peer</i>", "edge-n fp16 onnxruntime"]  # the fastest first
     ours = next(row for row in rows if row["contender"] == "edge-s int8 onnxruntime")
     m = made.measurements[1]
     assert float(ours["p50_ms"]) == pytest.approx(m.summary.p50.estimate, rel=1e-5)
@@ -122,7 +122,9 @@ def test_plots_stay_inside_their_frame(made, width):
                 if element.get(key) is not None:
                     assert -1 <= float(element.get(key)) <= most + 1, (draw.__name__, element.attrib)
             for corner in (element.get("points") or "").split():
-                assert -1 <= float(corner.split(",")[0]) <= width + 1
+                x, y = map(float, corner.split(","))
+                assert -1 <= x <= width + 1
+                assert -1 <= y <= height + 1
 
 
 def test_stages_fill_their_bar(made):
@@ -153,6 +155,7 @@ def test_the_page_stands_alone_and_is_not_hostile(made, pictures):
 def test_one_page_over_all_results(made):
     text = pages([("0.1.0", made), ("0.2.0", made)])
     assert text.count("<section") == 2
+    assert "</b>edge-n fp16 onnxruntime" in text  # the fastest that helps: the peer is worse than doing nothing
     assert 'href="#r2"' in text
 
 
