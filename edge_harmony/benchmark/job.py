@@ -34,6 +34,13 @@ class Job(BaseModel):
         """Whether others are compared with it."""
         return self.entry.backend == "pytorch" and self.entry.precision == "fp32" and self.entry.mode == "eager"
 
+    @property
+    def device(self) -> str:
+        """Whose counters tell what it costs: ``cpu`` or ``cuda...``."""
+        if self.entry.device != "auto":
+            return self.entry.device
+        return "cuda:0" if self.entry.backend in ("tensorrt", "tensorrt-rtx") and not self.entry.peer else "cpu"
+
     def request(self) -> LoadRequest:
         """What the backend loads."""
         entry = self.entry

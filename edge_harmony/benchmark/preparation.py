@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_harmony.backends.base import get_backend
 from edge_harmony.benchmark.job import Job
+from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Contender
 from edge_harmony.benchmark.suite import Entry, Suite
 from edge_harmony.errors import CapabilityError
@@ -30,7 +31,7 @@ def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
         CapabilityError: what it needs is not installed.
     """
     if entry.peer:
-        return Job(entry=entry, suite=suite)
+        return Job(entry=entry, suite=suite, untrained=PEERS[entry.peer].trained and entry.checkpoint is None)
     if entry.artifact:
         return Job(entry=entry, suite=suite, artifact=entry.artifact, weights=entry.weights)
     model = str(entry.model)

@@ -187,7 +187,7 @@ class Measurement(BaseModel):
     protocol: Protocol
     samples_ms: list[float] = Field(description="raw, in the order they were taken")
     stages_ms: dict[str, list[float]] = Field(
-        description="the parts of every query: decode, preprocess, copy, infer, apply, encode; those that it has"
+        description="parts of every query that has them: decode, preprocess, copy, infer, apply, encode, harmonize"
     )
     summary: Summary
     ratio: Interval | None = Field(description="of its times to the baseline's: median over the rounds of both")

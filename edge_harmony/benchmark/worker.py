@@ -51,7 +51,7 @@ class Worker:
     def open(self, job: dict[str, Any]) -> dict[str, Any]:
         """Load the contender and warm it up; returns what runs."""
         self._job = Job.model_validate(job)
-        entry, suite = self._job.entry, self._job.suite
+        suite = self._job.suite
         if suite.threads:
             cv2.setNumThreads(suite.threads)
             set_threads(suite.threads)
@@ -62,7 +62,7 @@ class Worker:
         self._subject: Subject = Crowd(members, pictures) if streams > 1 or pictures > 1 else members[0]
         for _ in range(suite.effort.warm_up):
             self._subject.query()
-        self._meter = Meter(entry.device if entry.device != "auto" else "cpu")
+        self._meter = Meter(self._job.device)
         return {"sha256": self._runners[0].sha256 if self._runners else None}
 
     def _member(self) -> Subject:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge_harmony.benchmark.budget import read_budget
+from edge_harmony.benchmark.job import Job
+from edge_harmony.benchmark.preparation import prepare
 from edge_harmony.benchmark.suite import Entry, read_suite, suite_of
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.models.registry import MODELS
@@ -86,6 +88,21 @@ def test_files_against_each_other(tmp_path):
     assert suite.baseline == str(tmp_path / "a.onnx")
     assert [entry.backend for entry in suite.contenders] == ["openvino"] * 2
     assert suite.tolerance == 0.1
+
+
+def test_what_runs_where_and_what_is_scored(tmp_path):
+    suite = read_suite("cpu")
+    for entry, device in (
+        (Entry(model="edge-s"), "cpu"),
+        (Entry(model="edge-s", backend="tensorrt"), "cuda:0"),
+        (Entry(model="edge-s", backend="pytorch", precision="fp32", device="cuda:1"), "cuda:1"),
+        (Entry(peer="reinhard", backend="tensorrt"), "cpu"),
+    ):
+        assert Job(entry=entry, suite=suite).device == device
+    for checkpoint, untrained in ((None, True), (tmp_path / "x.pth", False)):
+        entry = Entry(peer="pct-net", checkout=tmp_path, checkpoint=checkpoint)
+        assert prepare(entry, suite, tmp_path).untrained is untrained
+    assert not prepare(Entry(peer="reinhard"), suite, tmp_path).untrained
 
 
 def test_names_say_what_differs():
