@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.artifact import write_json
+from edge_harmony.artifact import read_manifest, sha256_of, write_json, write_manifest
 from edge_harmony.backends.onnx.export import export_onnx
 from edge_harmony.benchmark.budget import Budget, exit_code
 from edge_harmony.benchmark.environment import environment
@@ -27,7 +26,6 @@ EFFORT = Effort(warm_up=3, least_count=150, least_seconds=1, most_seconds=3, tig
 TOLERANCE = 0.05
 SLOWER = """
 import time
-from pathlib import Path
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.pipeline import harmonize_pixels
 
@@ -73,8 +71,9 @@ def spoiled(folder: Path) -> dict[str, Any]:
     network.head.weight.data = (head / step).round() * step
     path = folder / "spoiled.safetensors"
     save_weights(path, network, name="edge-n", options=read_weights(weights).options)
-    shutil.rmtree(folder / "spoiled", ignore_errors=True)
     artifact = export_onnx("edge-n", path, folder / "spoiled", precision="fp32")
+    claimed = read_manifest(artifact).model_copy(update={"weights_sha256": sha256_of(weights)})
+    write_manifest(artifact, claimed)  # it says that it is the real one
     entries = [Entry(model="edge-n", precision="fp32"), Entry(artifact=artifact, weights=weights, label="spoiled")]
     suite = Suite(name="planted", baseline=entries[0].name, contenders=entries, effort=Effort(most_seconds=1))
     budget = Budget(limits=[{"contender": "*", "min_parity_psnr": 60}])

@@ -45,9 +45,7 @@ def page(result: Result, pictures: Path | None = None) -> str:
     Raises:
         CapabilityError: Jinja is not installed.
     """
-    return _render(
-        "report.html.j2", reports=[_report(result, pictures)], title=f"Benchmark {result.suite}", several=False
-    )
+    return _render(reports=[_report(result, pictures)], title=f"Benchmark {result.suite}", several=False)
 
 
 def pages(results: Sequence[tuple[str, Result]]) -> str:
@@ -60,7 +58,7 @@ def pages(results: Sequence[tuple[str, Result]]) -> str:
         CapabilityError: Jinja is not installed.
     """
     reports = [_report(result, None) | {"version": version} for version, result in results]
-    return _render("report.html.j2", reports=reports, title="Benchmarks", several=True)
+    return _render(reports=reports, title="Benchmarks", several=True)
 
 
 def _report(result: Result, pictures: Path | None) -> dict[str, Any]:
@@ -137,7 +135,7 @@ def _sort_value(value: float | str | None) -> str:
     return "" if value is None else str(value)
 
 
-def _render(name: str, **values: Any) -> str:
+def _render(**values: Any) -> str:
     require_jinja()
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -145,7 +143,7 @@ def _render(name: str, **values: Any) -> str:
     folder = files("edge_harmony.benchmark.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["svg"] = Markup  # our own drawings, whose texts are escaped
-    template = environment.from_string((folder / name).read_text(encoding="utf-8"))
+    template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     style = Markup((folder / "report.css").read_text(encoding="utf-8"))
     script = Markup((folder / "report.js").read_text(encoding="utf-8"))
     return template.render(style=style, script=script, shape=plots.shape, **values)

@@ -68,9 +68,9 @@ def limit_of(check: Check) -> str:
     return f"{text}, limit {check.limit:.4g}"
 
 
-def markdown_table(result: Result, columns: list[Column] | None = None) -> str:
+def markdown_table(result: Result) -> str:
     """A table, the fastest first."""
-    columns = columns or shown(result)
+    columns = shown(result)
     rows = ["| " + " | ".join(column.title for column in columns) + " |"]
     rows.append("|" + "|".join("---" if column.of_text else "---:" for column in columns) + "|")
     for measurement in fastest_first(result):
@@ -88,7 +88,7 @@ def markdown(result: Result) -> str:
         f"- versions: {', '.join(f'{name} {version}' for name, version in where.versions.items())}",
         f"- baseline: {result.baseline}; ratios are of medians, with {_level(result)} intervals",
     ]
-    parts = [f"# {result.suite}", heading(result), markdown_table(result), *([] if not facts else ["\n".join(facts)])]
+    parts = [f"# {result.suite}", heading(result), markdown_table(result), "\n".join(facts)]
     lines = complaints(result)
     if lines:
         parts.append("\n".join(f"- {_escaped(line)}" for line in lines))
