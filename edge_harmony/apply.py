@@ -36,7 +36,9 @@ def foreground_box(mask: NDArray[Any]) -> Box | None:
     return (top, top + height, left, left + width) if width and height else None
 
 
-def apply_grid(pixels: NDArray[Any], mask: NDArray[Any], grid: Floats, box: Box | None = None) -> NDArray[Any]:
+def apply_grid(
+    pixels: NDArray[Any], mask: NDArray[Any], grid: Floats, box: Box | None = None, *, in_place: bool = False
+) -> NDArray[Any]:
     """Apply a coarse colour transform to the foreground.
 
     With ``x`` the picture in [0, 1], ``m`` the mask in [0, 1] and ``g`` the grid, bilinearly upsampled (half-pixel
@@ -51,18 +53,19 @@ def apply_grid(pixels: NDArray[Any], mask: NDArray[Any], grid: Floats, box: Box 
         mask: ``(H, W)``; uint8, uint16 or float32, see :func:`full_scale`.
         grid: ``(3, h, w)``, ``(6, h, w)`` or ``(12, h, w)`` float32.
         box: the mask's :func:`foreground_box`, if it is known already.
+        in_place: change ``pixels`` themselves: nothing is copied then, and only the foreground is written.
 
     Returns:
-        A new array like ``pixels``, equal to it bit for bit where the mask is 0; elsewhere within one level (or
+        ``pixels``, or a new array like it, equal to it bit for bit where the mask is 0; elsewhere within one level (or
         2e-6) of the same in float64.
     """
     from edge_harmony.compiled import change_planes
 
     box = box or foreground_box(mask)
     if box is None:
-        return pixels.copy()
+        return pixels if in_place else pixels.copy()
     top, bottom, left, right = box
-    result = np.empty_like(pixels)
+    result = pixels if in_place else np.empty_like(pixels)
     transforms = np.ascontiguousarray(_affine(grid).transpose(1, 2, 0))
     rows, on_rows = _axis(grid.shape[1], pixels.shape[0], top, bottom)
     columns, on_columns = _axis(grid.shape[2], pixels.shape[1], left, right)
@@ -74,11 +77,12 @@ def apply_grid(pixels: NDArray[Any], mask: NDArray[Any], grid: Floats, box: Box 
 
     step = max(1, _STRIP_PIXELS // (right - left))
 
-    def change(first: int, last: int) -> None:
+    def change(begin: int, end: int) -> None:
         scratch = np.empty((3, step, right - left), pixels.dtype)
-        for start in range(first, last, step):
-            stop = min(start + step, last)
-            np.copyto(result[start:stop], pixels[start:stop])
+        for start in range(begin, end, step):
+            stop = min(start + step, end)
+            if not in_place:
+                np.copyto(result[start:stop], pixels[start:stop])
             start, stop = max(start, top), min(stop, bottom)
             if start >= stop:
                 continue
@@ -93,7 +97,9 @@ def apply_grid(pixels: NDArray[Any], mask: NDArray[Any], grid: Floats, box: Box 
             change_planes(planes, weights, *on, full, peak, half)
             cv2.merge(list(planes), block)
 
-    share(change, pixels.shape[0], -(-pixels.shape[0] // (_PARTS * threads())))
+    first, last = (top, bottom) if in_place else (0, pixels.shape[0])
+    a_part = -(-(last - first) // (_PARTS * threads()))
+    share(lambda begin, end: change(first + begin, first + end), last - first, a_part)
     return result
 
 

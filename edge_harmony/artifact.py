@@ -88,28 +88,40 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def atomic_write(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name beside it and rename it: it appears whole or not at all.
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Fill a file under a temporary name beside it; at the end it takes the name ``path``: whole, or not at all.
+
+    The temporary name has the suffix of ``path``.
 
     Raises:
         UsageError: the folder is missing or cannot be written, or the disk is full.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".part{path.suffix}", dir=path.parent)
     except OSError as error:
         raise UsageError(f"cannot write {path} ({error.strerror})", "choose a folder that can be written") from None
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        os.fsync(handle)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise UsageError(f"cannot write {path} ({error.strerror})", "free space or choose another folder") from None
     finally:
+        os.close(handle)
         temporary.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write a file by :func:`new_file`.
+
+    Raises:
+        UsageError: the folder is missing or cannot be written, or the disk is full.
+    """
+    with new_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 @contextmanager

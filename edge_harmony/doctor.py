@@ -24,6 +24,9 @@ def examine() -> dict[str, Any]:
     rows += [
         _packages("export to ONNX", ("torch", "onnx", "onnxscript"), "pip install 'edge-harmony[train]'"),
         _packages("training", ("torch", "safetensors"), "pip install 'edge-harmony[train]'"),
+        _packages("video", ("av",), "pip install 'edge-harmony[video]'"),
+        _packages("folders on a cluster", ("ray", "pyarrow"), "pip install 'edge-harmony[ray]'"),
+        _packages("demo page", ("gradio",), "pip install 'edge-harmony[demo]'"),
         _cuda(),
         _gpu(),
     ]

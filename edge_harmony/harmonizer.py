@@ -10,11 +10,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edge_harmony.backends.base import LoadRequest, Runner, get_backend
-from edge_harmony.images import read_mask, read_picture, write_picture
+from edge_harmony.compose import paste
+from edge_harmony.images import decode_mask, decode_picture, encode_picture, read_mask, read_picture, write_picture
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pipeline import fit_mask, harmonize_pixels
 from edge_harmony.preview import before_after
-from edge_harmony.streaming import StreamOptions, stream
+from edge_harmony.shrink import resize
+from edge_harmony.streaming import StreamOptions, in_step, stream
 
 DEFAULT_BACKEND = "onnxruntime"
 DEFAULT_PRECISION = "int8"
@@ -71,17 +73,18 @@ class Harmonizer:
         )
         return cls(get_backend(backend).load(request.resolved()))
 
-    def harmonize(self, composite: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+    def harmonize(self, composite: NDArray[Any], mask: NDArray[Any], *, in_place: bool = False) -> NDArray[Any]:
         """Harmonize one picture; see :func:`edge_harmony.pipeline.harmonize_pixels` for types and errors.
 
         Args:
             composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, any size; uint8, uint16 or float in [0, 1].
             mask: ``(H, W)``, white in the foreground; soft edges blend.
+            in_place: change ``composite`` itself, which is faster where it is large.
 
         Returns:
-            An array like ``composite``, with the same background bit for bit.
+            ``composite``, or a new array like it, with the same background bit for bit.
         """
-        return harmonize_pixels(self.runner, composite, mask)
+        return harmonize_pixels(self.runner, composite, mask, in_place=in_place)
 
     def stream(
         self,
@@ -91,6 +94,7 @@ class Harmonizer:
         every: int = 1,
         keep: float = 0.8,
         cut: float = 0.12,
+        in_place: bool = False,
     ) -> Iterator[NDArray[Any]]:
         """Harmonize the frames of a video, in their order.
 
@@ -107,6 +111,7 @@ class Harmonizer:
             keep: share of the colour transform that stays from frame to frame, in [0, 1); 0 treats every frame by
                 itself.
             cut: mean difference of two frames, as a share of the full scale, that begins a scene; 0: none does.
+            in_place: change the frames themselves, which is faster where they are large; they are what is yielded.
 
         Yields:
             An array like each frame.
@@ -115,7 +120,7 @@ class Harmonizer:
             InputError: a frame or mask does not fit, or there are not as many of one as of the other.
             ValueError: ``every`` or ``keep`` is out of range.
         """
-        return stream(self.runner, frames, masks, StreamOptions(every, keep, cut))
+        return stream(self.runner, in_step(frames, masks), StreamOptions(every, keep, cut, in_place))
 
     def harmonize_file(
         self,
@@ -123,6 +128,7 @@ class Harmonizer:
         mask: Path | str,
         output: Path | str,
         *,
+        background: Path | str | None = None,
         fit: bool = False,
         quality: int = 95,
         preview: Path | str | None = None,
@@ -133,7 +139,8 @@ class Harmonizer:
             composite: picture to read.
             mask: its mask.
             output: where to write; the suffix chooses the format.
-            fit: resize a mask of another size instead of refusing it.
+            background: a picture to paste the foreground of ``composite`` on first.
+            fit: resize a mask (and a background) of another size instead of refusing it.
             quality: of JPEG and WebP.
             preview: where to write composite, mask and result side by side, if wanted.
         """
@@ -141,10 +148,44 @@ class Harmonizer:
         weight = read_mask(mask)
         if fit:
             weight = fit_mask(weight, picture.pixels)
-        result = self.harmonize(picture.pixels, weight)
+        if background is not None:
+            behind = read_picture(background).pixels
+            if fit:
+                behind = resize(behind, (picture.pixels.shape[1], picture.pixels.shape[0]))
+            picture = picture.with_pixels(paste(picture.pixels[..., :3], behind[..., :3], weight))
+        result = self.harmonize(picture.pixels, weight, in_place=preview is None)
         write_picture(output, picture.with_pixels(result), quality=quality)
         if preview is not None:
             write_picture(preview, before_after(picture.pixels, result, weight), quality=quality)
+
+    def harmonize_bytes(
+        self,
+        composite: bytes,
+        mask: bytes,
+        suffix: str,
+        *,
+        names: tuple[str, str] = ("composite", "mask"),
+        fit: bool = False,
+        quality: int = 95,
+    ) -> bytes:
+        """The same from bytes to bytes, for servers and object stores.
+
+        Args:
+            composite: a picture's file.
+            mask: that of its mask.
+            suffix: of the result, with its dot; it chooses the format.
+            names: what errors call composite and mask.
+            fit: resize a mask of another size instead of refusing it.
+            quality: of JPEG and WebP.
+
+        Returns:
+            The result's file.
+        """
+        picture, weight = decode_picture(composite, names[0]), decode_mask(mask, names[1])
+        if fit:
+            weight = fit_mask(weight, picture.pixels)
+        result = self.harmonize(picture.pixels, weight, in_place=True)
+        return encode_picture(picture.with_pixels(result), suffix, quality=quality)
 
     def close(self) -> None:
         """Free the network."""

@@ -79,16 +79,25 @@ def read_picture(path: Path | str) -> Picture:
         UsageError: there is no such file, or it is a folder.
         InputError: the file is empty, truncated, no picture, or too large.
     """
-    path = Path(path)
-    data = _read_bytes(path)
-    orientation, icc = _inspect(path, data)
-    pixels, exif, embedded_icc = _decode(path, data)
+    return decode_picture(read_bytes(Path(path)), str(path))
+
+
+def decode_picture(data: bytes, name: str) -> Picture:
+    """The same from a file's bytes; ``name`` is what errors call it.
+
+    Raises:
+        InputError: they are empty, truncated, no picture, or too large.
+    """
+    if not data:
+        raise InputError(f"{name} is empty", "export it again")
+    orientation, icc = _inspect(name, data)
+    pixels, exif, embedded_icc = _decode(name, data)
     if pixels.dtype == np.float64:
         pixels = pixels.astype(np.float32)
     if pixels.dtype == np.float32:
-        check_float_range(pixels, path.name)
+        check_float_range(pixels, name)
     elif pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"{path.name} has {pixels.dtype} samples", "use 8-bit, 16-bit or float pictures")
+        raise InputError(f"{name} has {pixels.dtype} samples", "use 8-bit, 16-bit or float pictures")
     if pixels.ndim == 2:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     elif pixels.shape[2] == 3:
@@ -96,7 +105,7 @@ def read_picture(path: Path | str) -> Picture:
     elif pixels.shape[2] == 4:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
     else:
-        raise InputError(f"{path.name} has {pixels.shape[2]} channels", "use a gray, RGB or RGBA picture")
+        raise InputError(f"{name} has {pixels.shape[2]} channels", "use a gray, RGB or RGBA picture")
     return Picture(_upright(pixels, orientation), reset_orientation(exif), embedded_icc or icc)
 
 
@@ -113,23 +122,41 @@ def read_mask(path: Path | str) -> NDArray[np.float32]:
         UsageError: there is no such file, or it is a folder.
         InputError: the file is broken or the mask is coloured.
     """
-    picture = read_picture(path)
-    pixels = picture.pixels
+    return decode_mask(read_bytes(Path(path)), str(path))
+
+
+def decode_mask(data: bytes, name: str) -> NDArray[np.float32]:
+    """The same from a file's bytes; ``name`` is what errors call it.
+
+    Raises:
+        InputError: they are broken or the mask is coloured.
+    """
+    pixels = decode_picture(data, name).pixels
     peak = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
     colour = pixels[..., :3]
     if pixels.shape[2] == 4 and np.ptp(colour) == 0 and np.ptp(pixels[..., 3]) > 0:
         gray = pixels[..., 3]
     else:
-        spread = int(255 * float((colour.max(2).astype(np.float32) - colour.min(2)).max()) / peak)
-        if spread > _GRAY_TOLERANCE:
-            raise InputError(
-                f"{Path(path).name} is coloured (channels differ by up to {spread} of 255) and cannot be a mask",
-                "save the mask as a gray picture, white in the foreground",
-            )
+        refuse_coloured(colour, name)
         gray = colour[..., 1]
     if gray.dtype != np.float32 and gray.max() == 1:
         peak = 1.0
     return np.ascontiguousarray(gray, dtype=np.float32) / np.float32(peak)
+
+
+def refuse_coloured(pixels: NDArray[Any], name: str) -> None:
+    """Refuse ``(H, W, 3)`` pixels that cannot be a mask, because their channels differ.
+
+    Raises:
+        InputError: they do.
+    """
+    peak = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
+    spread = int(255 * float((pixels.max(2).astype(np.float32) - pixels.min(2)).max()) / peak)
+    if spread > _GRAY_TOLERANCE:
+        raise InputError(
+            f"{name} is coloured (channels differ by up to {spread} of 255) and cannot be a mask",
+            "save the mask in gray, white in the foreground",
+        )
 
 
 def check_float_range(pixels: NDArray[Any], name: str) -> None:
@@ -166,8 +193,20 @@ def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> N
         UsageError: the suffix is unknown or the folder is missing or cannot be written.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
     check_writable(path)
+    atomic_write(path, encode_picture(picture, path.suffix, quality=quality))
+
+
+def encode_picture(picture: Picture, suffix: str, *, quality: int = 95) -> bytes:
+    """What :func:`write_picture` writes.
+
+    Raises:
+        UsageError: the suffix is unknown.
+        InputError: the format cannot hold the picture, which is too large for it.
+    """
+    suffix = suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"unknown suffix {suffix!r}", f"use one of {' '.join(SUFFIXES)}")
     pixels = picture.pixels
     if pixels.dtype == np.float32 and suffix not in (".tif", ".tiff"):
         pixels = np.rint(pixels * np.float32(65535)).astype(np.uint16)
@@ -195,7 +234,7 @@ def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> N
     encoded = data.tobytes()
     if picture.icc and suffix in (".tif", ".tiff"):
         encoded = add_tiff_profile(encoded, picture.icc)
-    atomic_write(path, encoded)
+    return encoded
 
 
 def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
@@ -210,21 +249,23 @@ def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
         raise UsageError(f"the folder {path.parent} cannot be written", "choose another or change its permissions")
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """A picture's file.
+
+    Raises:
+        UsageError: there is no such file, it is a folder, or it cannot be read.
+    """
     if path.is_dir():
         raise UsageError(f"{path} is a folder where a picture is expected", "name a file")
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", "check the path") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
-    if not data:
-        raise InputError(f"{path} is empty", "export it again")
-    return data
 
 
-def _inspect(path: Path, data: bytes) -> tuple[int, bytes | None]:
+def _inspect(name: str, data: bytes) -> tuple[int, bytes | None]:
     """Refuse by header: not a picture, too large, cut short. Returns the turn still to undo and the ICC profile."""
     try:
         with warnings.catch_warnings():
@@ -235,17 +276,17 @@ def _inspect(path: Path, data: bytes) -> tuple[int, bytes | None]:
                 icc = header.info.get("icc_profile")
                 orientation = _orientation(header)
     except Image.DecompressionBombError as error:
-        raise _too_large(path, str(error)) from None
+        raise _too_large(name, str(error)) from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, TypeError, EOFError):
         size = tiff_size(data)
         if size is None:
-            raise InputError(f"{path} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF or BMP") from None
+            raise InputError(f"{name} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF or BMP") from None
         (width, height), kind, icc, orientation = size, "TIFF", None, 1
     limit = _pixel_limit()
     if width * height > limit:
-        raise _too_large(path, f"{width} x {height} pixels, the limit is {limit:,}")
+        raise _too_large(name, f"{width} x {height} pixels, the limit is {limit:,}")
     if (kind == "JPEG" and not jpeg_is_whole(data)) or (kind == "PNG" and not png_is_whole(data)):
-        raise InputError(f"{path} is truncated or damaged", "export or download it again")
+        raise InputError(f"{name} is truncated or damaged", "export or download it again")
     return 1 if kind == "TIFF" else orientation, icc  # OpenCV turns TIFF itself
 
 
@@ -265,21 +306,21 @@ def _pixel_limit() -> int:
     return int(text)
 
 
-def _too_large(path: Path, detail: str) -> InputError:
-    return InputError(f"{path} is too large ({detail})", "set EDGE_HARMONY_MAX_PIXELS to allow more")
+def _too_large(name: str, detail: str) -> InputError:
+    return InputError(f"{name} is too large ({detail})", "set EDGE_HARMONY_MAX_PIXELS to allow more")
 
 
-def _decode(path: Path, data: bytes) -> tuple[NDArray[Any], bytes | None, bytes | None]:
+def _decode(name: str, data: bytes) -> tuple[NDArray[Any], bytes | None, bytes | None]:
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
     try:
         pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise InputError(f"{path} cannot be decoded ({error.err})", "export it again") from None
+        raise InputError(f"{name} cannot be decoded ({error.err})", "export it again") from None
     finally:
         cv2.utils.logging.setLogLevel(level)
     if pixels is None:
-        raise InputError(f"{path} is damaged and cannot be decoded", "export or download it again")
+        raise InputError(f"{name} is damaged and cannot be decoded", "export or download it again")
     found = {int(kind): np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
     return pixels, found.get(cv2.IMAGE_METADATA_EXIF), found.get(cv2.IMAGE_METADATA_ICCP)
 

@@ -25,7 +25,9 @@ log = logging.getLogger("edge_harmony")
 _SPREAD_WINDOW = (9, 9)
 
 
-def harmonize_pixels(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+def harmonize_pixels(
+    runner: Runner, composite: NDArray[Any], mask: NDArray[Any], *, in_place: bool = False
+) -> NDArray[Any]:
     """Harmonize one picture.
 
     Args:
@@ -33,22 +35,26 @@ def harmonize_pixels(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]
         composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA; uint8, uint16, or floating point in [0, 1].
         mask: ``(H, W)`` or ``(H, W, 1)``; uint8 or uint16 (full scale is the foreground), bool, or floating point in
         [0, 1].
+        in_place: change ``composite`` itself, which is faster where it is large.
 
     Returns:
-        An array like ``composite``. Pixels with a mask of 0 are equal to it bit for bit, and so is alpha.
+        ``composite``, or a new array like it. Pixels with a mask of 0 are equal to it bit for bit, and so is alpha.
 
     Raises:
         InputError: shapes, types or values do not fit.
     """
-    working, weight = checked_pair(composite, mask)
+    working, weight = checked_pair(composite, mask, in_place=in_place)
     box = foreground_box(weight)
     if box is None:
         log.warning("the mask is empty: the picture is returned unchanged")
-        return composite.copy()
-    return like(composite, weight, apply_grid(working, weight, predict(runner, working, weight), box))
+        return composite if in_place else composite.copy()
+    grid = predict(runner, working, weight)
+    return like(composite, weight, apply_grid(working, weight, grid, box, in_place=in_place), in_place=in_place)
 
 
-def checked_pair(composite: NDArray[Any], mask: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def checked_pair(
+    composite: NDArray[Any], mask: NDArray[Any], *, in_place: bool = False
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """What :func:`predict` and :func:`~edge_harmony.apply.apply_grid` take, of what :func:`harmonize_pixels` takes.
 
     Raises:
@@ -61,17 +67,21 @@ def checked_pair(composite: NDArray[Any], mask: NDArray[Any]) -> tuple[NDArray[A
             f"mask is {weight.shape[1]}x{weight.shape[0]} but composite is {composite.shape[1]}x{composite.shape[0]}",
             "resize it or pass --fit-mask",
         )
+    if in_place and not composite.flags.writeable:
+        raise InputError("composite cannot be written to", "give a copy of it, or leave in_place out")
     colour = composite[..., :3]
     if composite.dtype in (np.float16, np.float64):
         colour = colour.astype(np.float32)
     return np.ascontiguousarray(colour), weight
 
 
-def like(composite: NDArray[Any], mask: NDArray[Any], changed: NDArray[Any]) -> NDArray[Any]:
-    """Changed colours with the type and the alpha of the composite they were made from."""
-    if changed.shape == composite.shape and changed.dtype == composite.dtype:
+def like(composite: NDArray[Any], mask: NDArray[Any], changed: NDArray[Any], *, in_place: bool = False) -> NDArray[Any]:
+    """Changed colours with the type and the alpha of the composite they were made from; ``in_place`` as above."""
+    if in_place and np.may_share_memory(changed, composite):
+        return composite
+    if not in_place and changed.shape == composite.shape and changed.dtype == composite.dtype:
         return changed
-    result = composite.copy()
+    result = composite if in_place else composite.copy()
     np.copyto(result[..., :3], changed.astype(composite.dtype, copy=False), where=(mask > 0)[..., None])
     return result
 

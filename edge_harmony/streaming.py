@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.apply import apply_grid, foreground_box
+from edge_harmony.apply import Box, apply_grid, foreground_box
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.pipeline import checked_pair, like, mask_to_working_size, predict_small, to_working_size
@@ -30,11 +30,13 @@ class StreamOptions:
         keep: share of the colour transform that stays from frame to frame, see
             :class:`edge_harmony.temporal.Smoother`.
         cut: difference of two frames that means a new scene, see :class:`edge_harmony.temporal.SceneCuts`.
+        in_place: change the frames themselves, which saves a copy of each.
     """
 
     every: int = 1
     keep: float = 0.8
     cut: float = 0.12
+    in_place: bool = False
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -43,13 +45,11 @@ class StreamOptions:
             raise ValueError(f"keep must be in [0, 1), got {self.keep}")
 
 
-def stream(
-    runner: Runner,
-    frames: Iterable[NDArray[Any]],
-    masks: Iterable[NDArray[Any]],
-    options: StreamOptions,
-) -> Iterator[NDArray[Any]]:
-    """Harmonize frames in their order; see :meth:`edge_harmony.harmonizer.Harmonizer.stream`."""
+Pair = tuple[NDArray[Any], NDArray[Any]]
+
+
+def stream(runner: Runner, pairs: Iterable[Pair], options: StreamOptions) -> Generator[NDArray[Any], None, None]:
+    """Harmonize pairs of frame and mask in their order; see :meth:`edge_harmony.harmonizer.Harmonizer.stream`."""
     transforms = _Transforms(runner, options)
     on_the_way: deque[Future[NDArray[Any]]] = deque()
     with (
@@ -57,10 +57,13 @@ def stream(
         ThreadPoolExecutor(1, "edge-harmony-apply") as applying,
     ):
         try:
-            for frame, mask in _paired(frames, masks):
-                pixels, weight = checked_pair(frame, mask)
-                transform = predicting.submit(transforms.next, pixels, weight)
-                on_the_way.append(applying.submit(_apply, frame, pixels, weight, transform))
+            for frame, mask in pairs:
+                pixels, weight = checked_pair(frame, mask, in_place=options.in_place)
+                box = foreground_box(weight)
+                transform = predicting.submit(transforms.next, pixels, weight, box)
+                on_the_way.append(
+                    applying.submit(_apply, frame, pixels, weight, box, transform, in_place=options.in_place)
+                )
                 if len(on_the_way) >= _HELD:
                     yield on_the_way.popleft().result()
             while on_the_way:
@@ -81,12 +84,12 @@ class _Transforms:
         self._since = 0
         self._last: NDArray[np.float32] | None = None
 
-    def next(self, pixels: NDArray[Any], mask: NDArray[Any]) -> NDArray[np.float32] | None:
+    def next(self, pixels: NDArray[Any], mask: NDArray[Any], box: Box | None) -> NDArray[np.float32] | None:
         """The transform of the next frame; None without a foreground."""
         if self._cuts.is_new(pixels):
             self._smoother.reset()
             self._last = None
-        if foreground_box(mask) is None:
+        if box is None:
             self._last = None
             return None
         size = (self._runner.io_spec.height, self._runner.io_spec.width)
@@ -100,16 +103,26 @@ class _Transforms:
 
 
 def _apply(
-    frame: NDArray[Any], pixels: NDArray[Any], mask: NDArray[Any], transform: Future[NDArray[np.float32] | None]
+    frame: NDArray[Any],
+    pixels: NDArray[Any],
+    mask: NDArray[Any],
+    box: Box | None,
+    transform: Future[NDArray[np.float32] | None],
+    *,
+    in_place: bool,
 ) -> NDArray[Any]:
     grid = transform.result()
-    return frame.copy() if grid is None else like(frame, mask, apply_grid(pixels, mask, grid))
+    if grid is None:
+        return frame if in_place else frame.copy()
+    return like(frame, mask, apply_grid(pixels, mask, grid, box, in_place=in_place), in_place=in_place)
 
 
-def _paired(
-    frames: Iterable[NDArray[Any]], masks: Iterable[NDArray[Any]]
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Both in step; an error if one ends before the other."""
+def in_step(frames: Iterable[NDArray[Any]], masks: Iterable[NDArray[Any]]) -> Iterator[Pair]:
+    """Pairs of both.
+
+    Raises:
+        InputError: one ends before the other.
+    """
     others = iter(masks)
     count = 0
     for frame in frames:

@@ -76,3 +76,37 @@ class Smoother:
             weight = self._keep * self._sums[1] + (1 - self._keep) * weight
         self._sums = total, weight
         return total / weight
+
+
+class Flicker:
+    """How much harmonizing adds to the change from frame to frame: its temporal difference against the input's.
+
+    With ``d = harmonized - composite`` in a frame's foreground, it looks at how ``d`` changes between successive
+    frames: its mean colour, which is what flickers, and pixel by pixel, which contains what moves as well (a transform
+    that stays the same changes another colour differently).
+    """
+
+    def __init__(self) -> None:
+        self._before: tuple[NDArray[np.bool_], Floats] | None = None
+        self._changes: list[tuple[float, float]] = []
+
+    def add(self, composite: NDArray[Any], harmonized: NDArray[Any], mask: NDArray[Any]) -> None:
+        """The next frame: ``(H, W, 3)`` uint8 twice, and its mask ``(H, W)`` uint8."""
+        inside = mask > 127
+        difference = harmonized.astype(np.float32) - composite
+        if self._before is not None:
+            both = inside & self._before[0]
+            if both.any():
+                change = difference[both] - self._before[1][both]
+                self._changes.append((float(np.abs(change.mean(0)).mean()), float(np.abs(change).mean())))
+        self._before = inside, difference
+
+    @property
+    def colour(self) -> float:
+        """Mean absolute change of the foreground's mean difference, in levels of 8 bits; NaN before two frames."""
+        return float(np.mean([colour for colour, _ in self._changes])) if self._changes else float("nan")
+
+    @property
+    def pixels(self) -> float:
+        """Mean absolute change of a pixel's difference, in levels of 8 bits; NaN before two frames."""
+        return float(np.mean([pixels for _, pixels in self._changes])) if self._changes else float("nan")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 out = Console()
 err = Console(stderr=True)
@@ -87,3 +99,49 @@ def share_bar(label: str) -> Iterator[Callable[[float, str], None] | None]:
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task(label, total=1.0, phase="")
         yield lambda share, phase: progress.update(task, completed=share, phase=phase)
+
+
+@contextmanager
+def rate_bar(label: str, unit: str) -> Iterator[tuple[Callable[[int | None], None], Callable[[], None]]]:
+    """A progress bar with a rate; yields what takes the number of steps (None: unknown) and what advances it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda count: progress.update(task, total=count), lambda: progress.advance(task)
+
+
+class _Rate(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit if unit == "fps" else f"{unit}/s"
+
+    def render(self, task: Task) -> Text:
+        """Steps a second, lately."""
+        return Text("-" if task.speed is None else f"{task.speed:.1f} {self._unit}")
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set once, for work that ends well; a second time they end the process."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        err.print("stopping; what is done is kept (again: at once)", highlight=False)
+
+    in_charge = threading.current_thread() is threading.main_thread()  # others may not set handlers
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM) if in_charge}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

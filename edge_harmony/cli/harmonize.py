@@ -1,4 +1,4 @@
-"""``edge-harmony harmonize``: one picture, or a folder of them."""
+"""``edge-harmony harmonize``: one picture, a folder of them, a video or a camera."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.artifact import make_folder
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.console import (
     ArtifactOption,
@@ -20,19 +19,32 @@ from edge_harmony.cli.console import (
     WeightsOption,
     err,
     print_json,
-    progress_bar,
+    rate_bar,
+    stopping,
 )
-from edge_harmony.errors import EdgeHarmonyError, ExitCode, InputError, UsageError
+from edge_harmony.errors import ExitCode, UsageError
+from edge_harmony.folder.items import Outcome
+from edge_harmony.folder.run import ENGINES, harmonize_folder
+from edge_harmony.folder.storage import is_address
+from edge_harmony.folder.work import Work
 from edge_harmony.harmonizer import DEFAULT_BACKEND, DEFAULT_PRECISION, Harmonizer
-from edge_harmony.images import SUFFIXES, check_writable, list_pictures
+from edge_harmony.images import check_writable
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.rows import set_threads
+from edge_harmony.streaming import StreamOptions
+from edge_harmony.video.job import VideoJob, harmonize_video
+from edge_harmony.video.sources import is_moving
+
+_INTERRUPTED = 130
+_FOLDERS, _VIDEOS = "Folders", "Videos and cameras"
 
 
 def harmonize(
-    composite: Annotated[Path, typer.Argument(help="Composite picture, or a folder of them.")],
-    mask: Annotated[Path, typer.Argument(help="Its mask (white: foreground), or a folder of masks.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; a folder for folders.")],
+    composite: Annotated[
+        str, typer.Argument(help="Composite: a picture, a folder or address of pictures, a video, or camera:0.")
+    ],
+    mask: Annotated[str, typer.Argument(help="Its mask (white: foreground): the same, or one picture for a video.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="File to write; a folder or address for folders.")],
     model: ModelOption = DEFAULT_MODEL,
     backend: BackendOption = DEFAULT_BACKEND,
     precision: PrecisionOption = DEFAULT_PRECISION,
@@ -40,80 +52,130 @@ def harmonize(
     weights: WeightsOption = None,
     threads: ThreadsOption = 0,
     device: DeviceOption = "auto",
-    fit_mask: Annotated[bool, typer.Option("--fit-mask", help="Resize masks of another size.")] = False,
+    background: Annotated[
+        str | None,
+        typer.Option("--background", help="Paste the foreground on this first: a picture, a video or camera."),
+    ] = None,
+    fit_mask: Annotated[
+        bool, typer.Option("--fit-mask", help="Resize masks (and backgrounds) of another size.")
+    ] = False,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP output.")] = 95,
     preview: Annotated[
         Path | None, typer.Option("--before-after", help="Also write composite, mask and result side by side.")
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=0, help="Processes, or Ray actors; 0: by the cores.", rich_help_panel=_FOLDERS),
+    ] = 0,
+    engine: Annotated[
+        str, typer.Option("--engine", help=f"Who works: {' or '.join(ENGINES)}.", rich_help_panel=_FOLDERS)
+    ] = "local",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a run ended, without what is done.", rich_help_panel=_FOLDERS)
+    ] = False,
+    every: Annotated[
+        int, typer.Option("--every", min=1, help="Predict every N-th frame only.", rich_help_panel=_VIDEOS)
+    ] = 1,
+    keep: Annotated[
+        float,
+        typer.Option(
+            "--keep", min=0, max=0.99, help="Smoothness: share that stays from frame to frame.", rich_help_panel=_VIDEOS
+        ),
+    ] = StreamOptions.keep,
+    cut: Annotated[
+        float,
+        typer.Option("--cut", min=0, max=1, help="Change that begins a scene; 0: none.", rich_help_panel=_VIDEOS),
+    ] = StreamOptions.cut,
+    codec: Annotated[
+        str | None, typer.Option("--codec", help="FFmpeg's encoder, as libx265 or ffv1.", rich_help_panel=_VIDEOS)
+    ] = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option("--encoder", metavar="KEY=VALUE", help="Its options, as crf=23.", rich_help_panel=_VIDEOS),
+    ] = None,
+    sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Keep the sound.", rich_help_panel=_VIDEOS)] = True,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, help="Stop after N frames; 0: at the end.", rich_help_panel=_VIDEOS)
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Repaint the foreground so that it fits; any size, 8 or 16 bits, alpha; the background stays as it is.
 
     In a folder the mask of dog.jpg is dog.png, dog_mask.png, or (iHarmony4) the mask of a_b_c.jpg is a_b.png. A file
-    that fails is reported and the rest goes on; the exit status is then 1.
+    that fails is reported and the rest goes on; the exit status is then 1. Ctrl-C ends a video or a folder after what
+    is being worked on: the video can be played, and --resume goes on with the folder.
     """
-    folder = composite.is_dir()
-    if folder and mask.is_file():
-        raise UsageError(f"{composite} is a folder but {mask} is a file", "give a folder of masks, or one picture")
-    if folder and preview is not None:
-        raise UsageError("--before-after is for one picture", "leave it out for a folder")
-    if not folder:
-        check_writable(output)
-        if preview is not None:
-            check_writable(preview)
-    elif output.is_file():
-        raise UsageError(f"{output} is a file", "name a folder for the results of a folder")
-    options: dict[str, Any] = {"fit": fit_mask, "quality": quality}
+    folder = is_address(composite) or Path(composite).is_dir()
+    if preview is not None and (folder or is_moving(composite)):
+        raise UsageError("--before-after is for one picture", "leave it out")
     set_threads(threads)
-    request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
-    with Harmonizer(get_backend(backend).load(request)) as harmonizer:
-        if not folder:
-            harmonizer.harmonize_file(composite, mask, output, preview=preview, **options)
-            if json:
-                made = {"model": request.model, "backend": backend, "precision": request.precision}
-                print_json({"output": str(output)} | made)
-            return
-        done, failed = _harmonize_folder(harmonizer, composite, mask, output, options)
+    request = LoadRequest(model, precision, artifact, weights, threads, device)
+    made: dict[str, Any] = {"output": output, "model": model, "backend": backend, "precision": precision}
+    if folder:
+        if background is not None:
+            raise UsageError("--background is for one picture or a video", "give composites")
+        work = Work(backend, request, fit_mask, quality)
+        found = _folder(work, composite, mask, output, workers=workers, engine=engine, resume=resume)
+    elif is_moving(composite):
+        options = StreamOptions(every, keep, cut, in_place=True)
+        job = VideoJob(
+            composite, mask, Path(output), background, options, fit_mask, sound, codec, _options(encoder or []), limit
+        )
+        found = _video(backend, request, job)
+    else:
+        for path in (Path(output), preview):
+            if path is not None:
+                check_writable(path)
+        with Harmonizer(get_backend(backend).load(request.resolved())) as harmonizer:
+            harmonizer.harmonize_file(
+                composite, mask, output, background=background, fit=fit_mask, quality=quality, preview=preview
+            )
+        found = {}
     if json:
-        print_json({"output": str(output), "done": done, "failed": failed})
-    if failed:
+        print_json(made | found)
+    if found.get("stopped"):
+        raise typer.Exit(_INTERRUPTED)
+    if found.get("failed"):
         raise typer.Exit(ExitCode.FAILURE)
 
 
-def _harmonize_folder(
-    harmonizer: Harmonizer, composites: Path, masks: Path, output: Path, options: dict[str, Any]
-) -> tuple[int, list[dict[str, str]]]:
-    pictures = list(list_pictures(composites))
-    if not pictures:
-        raise UsageError(f"{composites} holds no pictures", f"put files with {' '.join(SUFFIXES)} there")
-    if not masks.is_dir():
-        raise UsageError(f"the mask folder {masks} does not exist", "check the path")
-    make_folder(output)
-    failed: list[dict[str, str]] = []
-    with progress_bar("harmonizing", len(pictures)) as advance:
-        for picture in pictures:
-            try:
-                target = output / picture.name
-                if target.resolve() == picture.resolve():
-                    raise UsageError("the output folder is the input folder", "choose another with -o")
-                harmonizer.harmonize_file(picture, find_mask(masks, picture), target, **options)
-            except EdgeHarmonyError as error:
-                failed.append({"file": str(picture), "error": str(error)})
-                err.print(f"error: {picture.name}: {error}", markup=False, highlight=False, soft_wrap=True)
+def _folder(work: Work, composites: str, masks: str, output: str, **options: Any) -> dict[str, Any]:
+    with stopping() as stop, rate_bar("harmonizing", "pictures") as (started, advance):
+
+        def tell(outcome: Outcome) -> None:
+            if outcome.error:
+                line = " ".join(outcome.error.split())
+                err.print(
+                    f"error: {Path(outcome.item.composite).name}: {line}", markup=False, highlight=False, soft_wrap=True
+                )
             advance()
-    return len(pictures) - len(failed), failed
+
+        report = harmonize_folder(work, composites, masks, output, stop=stop, started=started, advance=tell, **options)
+    if report.stopped:
+        err.print(f"stopped: {report.done + report.skipped} are done; --resume goes on", highlight=False)
+    failed = [{"file": outcome.item.composite, "error": outcome.error} for outcome in report.failed]
+    return {"done": report.done, "skipped": report.skipped, "failed": failed, "stopped": report.stopped}
 
 
-def find_mask(folder: Path, picture: Path) -> Path:
-    """The mask of a picture by its name.
+def _video(backend: str, request: LoadRequest, job: VideoJob) -> dict[str, Any]:
+    runner = get_backend(backend).load(request.resolved())
+    try:
+        with stopping() as stop, rate_bar("harmonizing", "fps") as (started, advance):
+            report = harmonize_video(runner, job, stop=stop, started=started, advance=advance)
+    finally:
+        runner.close()
+    told = f"{report.frames} frames, {report.fps:.1f} fps" + (f", {report.dropped} dropped" if report.dropped else "")
+    err.print(f"{'stopped' if report.stopped else 'done'}: {told}", highlight=False)
+    return {
+        "frames": report.frames,
+        "fps": round(report.fps, 2),
+        "dropped": report.dropped,
+        "stopped": report.stopped,
+    }
 
-    Raises:
-        InputError: there is none.
-    """
-    stems = [picture.stem, f"{picture.stem}_mask", f"{picture.stem}-mask", picture.stem.rsplit("_", 1)[0]]
-    for stem in stems:
-        for suffix in (".png", *SUFFIXES):
-            path = folder / f"{stem}{suffix}"
-            if path.is_file() and path.resolve() != picture.resolve():
-                return path
-    raise InputError(f"there is no mask for {picture.name} in {folder}", f"name it {picture.stem}.png")
+
+def _options(pairs: list[str]) -> dict[str, str]:
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise UsageError(f"--encoder {wrong[0]} is no KEY=VALUE", "as in --encoder crf=23")
+    return dict(pair.split("=", 1) for pair in pairs)

@@ -11,9 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from edge_harmony.cli.harmonize import find_mask
 from edge_harmony.cli.main import main
-from edge_harmony.errors import InputError
+from edge_harmony.folder.run import FAILED, RECORD
 from edge_harmony.models.registry import MODELS
 from edge_harmony.models.state import read_weights
 from edge_harmony.samples import sample_files
@@ -182,24 +181,34 @@ def test_a_folder_goes_on_after_a_bad_file(capsys, folder, tmp_path):
     assert status == 1
     assert result["done"] == 2
     assert [Path(f["file"]).name for f in result["failed"]] == ["c.jpg", "d.jpg"]
-    assert sorted(p.name for p in out.iterdir()) == ["a.jpg", "b_1_3.jpg"]
+    assert {p.name for p in out.iterdir()} == {"a.jpg", "b_1_3.jpg", RECORD, FAILED}
+    assert json.loads((out / FAILED).read_text()) == result["failed"]
     assert "truncated" in err
-    assert "no mask for d.jpg" in err
+    assert "error: d.jpg: there is no mask for" in err
     status, _, err = run(capsys, "harmonize", pictures, masks, "-o", pictures)
-    assert status == 1
+    assert status == 2
     assert "input folder" in err
     (tmp_path / "none").mkdir()
     assert run(capsys, "harmonize", tmp_path / "none", masks, "-o", out)[0] == 2
     assert run(capsys, "harmonize", pictures, tmp_path / "absent", "-o", out)[0] == 2
 
 
-def test_masks_are_found_by_name(tmp_path):
-    picture = tmp_path / "a_b_c.jpg"
-    picture.write_bytes(b"")
-    with pytest.raises(InputError, match=r"name it a_b_c\.png"):
-        find_mask(tmp_path, picture)
-    (tmp_path / "a_b.png").write_bytes(b"")
-    assert find_mask(tmp_path, picture).name == "a_b.png"
+def test_a_foreground_on_a_background(capsys, tmp_path):
+    size = cv2.imread(str(COMPOSITE)).shape
+    cv2.imwrite(str(tmp_path / "black.png"), np.zeros(size, np.uint8))
+    cv2.imwrite(str(tmp_path / "small.png"), np.zeros((20, 20, 3), np.uint8))
+    call = ("harmonize", COMPOSITE, MASK, "-o", tmp_path / "o.png", "--background")
+    run_json(capsys, *call, tmp_path / "black.png")
+    result, mask = cv2.imread(str(tmp_path / "o.png")), cv2.imread(str(MASK), cv2.IMREAD_GRAYSCALE)
+    assert result[mask == 0].max() == 0
+    assert result[mask == 255].mean() > 10
+    status, _, err = run(capsys, *call, tmp_path / "small.png")
+    assert status == 1
+    assert "the background 20x20" in err
+    run_json(capsys, *call, tmp_path / "small.png", "--fit-mask")
+    status, _, err = run(capsys, "harmonize", tmp_path, tmp_path, "-o", tmp_path / "out", "--background", "x.png")
+    assert status == 2
+    assert "--background" in err
 
 
 def test_evaluate_prints_the_contract(capsys, mini_root):

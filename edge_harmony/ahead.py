@@ -1,0 +1,63 @@
+"""Reading ahead: an iterator that runs in a thread of its own, and never further than a few items."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_LOOK_SECONDS = 0.1
+
+
+def ahead(items: Iterable[T], held: int) -> Iterator[T]:
+    """The same items, read by another thread while the last ones are worked on.
+
+    Args:
+        items: iterated in that thread, which also closes it.
+        held: how many may wait.
+
+    Raises:
+        Exception: what ``items`` raises, where it would have come.
+    """
+    waiting: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(held)
+    stop = threading.Event()
+
+    def put(item: T | None, error: BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                waiting.put((item, error), timeout=_LOOK_SECONDS)
+            except queue.Full:
+                continue
+            return
+
+    def read() -> None:
+        iterator = iter(items)
+        error: BaseException | None = StopIteration()
+        try:
+            for item in iterator:
+                put(item, None)
+                if stop.is_set():
+                    break
+        except Exception as raised:
+            error = raised
+        finally:
+            if hasattr(iterator, "close"):
+                iterator.close()
+        put(None, error)
+
+    thread = threading.Thread(target=read, name="edge-harmony-read", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]  # an item where there is no error
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,144 @@
+"""Items shared by the actors of a Ray cluster (Ray Data): every actor loads the network once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError, first_line
+from edge_harmony.folder.items import Item, Outcome
+from edge_harmony.folder.work import Work
+
+_BATCH = 16
+_TRIES = 2
+
+
+def run_on_ray(work: Work, items: Sequence[Item], workers: int, stop: threading.Event) -> Iterator[Outcome]:
+    """Outcomes as they come in; after ``stop`` no more are waited for.
+
+    It joins the cluster that this process is connected to, or that ``RAY_ADDRESS`` names; without one it starts one on
+    this machine and ends it afterwards. What an actor had that died is done again by another one.
+
+    Args:
+        work: what to do; files are read and written by the actors, under names that mean the same to all of them.
+        items: with what.
+        workers: actors; 0: one for every CPU of the cluster.
+        stop: ends early.
+
+    Raises:
+        CapabilityError: Ray is not installed.
+        EdgeHarmonyError: the network cannot be loaded, or the cluster fails.
+    """
+    try:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+        import ray.data
+    except ImportError:
+        raise CapabilityError("--engine ray needs Ray", "pip install 'edge-harmony[ray]'") from None
+    if not items:
+        return
+    own = not ray.is_initialized()
+    if own:
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+    ledger: Any = ray.remote(num_cpus=0)(Ledger).remote()
+    try:
+        for row in _rows(ray, work, items, workers, ledger):
+            item = Item(row["composite"], row["mask"] or None, row["output"])
+            yield Outcome(item, row["error"] or None)
+            if stop.is_set():
+                return
+    except ray.exceptions.RayError as error:
+        reason = ray.get(ledger.reason.remote())
+        raise reason or EdgeHarmonyError(f"Ray failed ({first_line(error)})", "see its logs") from None
+    finally:
+        if own:
+            ray.shutdown()
+
+
+def _rows(ray: Any, work: Work, items: Sequence[Item], workers: int, ledger: Any) -> Iterator[dict[str, Any]]:
+    count = min(workers or max(1, int(ray.cluster_resources().get("CPU", 1))), len(items))
+    threads = work.request.threads or 1
+    work = replace(work, request=replace(work.request, threads=threads))
+    numbered = [
+        {"number": number, "composite": item.composite, "mask": item.mask or "", "output": item.output}
+        for number, item in enumerate(items)
+    ]
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is told by the outcomes
+    results = ray.data.from_items(numbered, override_num_blocks=-(-len(items) // _BATCH)).map_batches(
+        Actor,
+        fn_constructor_args=(work, ledger),
+        batch_size=_BATCH,
+        compute=ray.data.ActorPoolStrategy(size=count),
+        num_cpus=threads,
+    )
+    results.context.enable_progress_bars = False
+    return results.iter_rows()
+
+
+class Ledger:
+    """What was begun and what became of it. Ray does a batch again whose actor died: this keeps it from doing again
+    what was finished, and from going on for ever with a picture that ends its process.
+    """
+
+    def __init__(self) -> None:
+        self._begun: dict[int, int] = {}
+        self._finished: dict[int, str] = {}
+        self._reason: EdgeHarmonyError | None = None
+
+    def begin(self, number: int) -> str | None:
+        """What became of an item: its error (empty: none); None if it is to be done now."""
+        self._begun[number] = self._begun.get(number, 0) + 1
+        if self._begun[number] > _TRIES:
+            self._finished.setdefault(number, f"its process died {_TRIES} times")
+        return self._finished.get(number)
+
+    def finish(self, number: int, error: str) -> None:
+        """Note it."""
+        self._finished[number] = error
+
+    def fail(self, reason: EdgeHarmonyError) -> None:
+        """Note why nothing can be done at all; Ray would lose it."""
+        self._reason = reason
+
+    def reason(self) -> EdgeHarmonyError | None:
+        """It, if that is so."""
+        return self._reason
+
+
+class Actor:
+    """A worker as Ray Data calls it, batch after batch."""
+
+    def __init__(self, work: Work, ledger: Any) -> None:
+        import ray
+
+        self._ledger = ledger
+        try:
+            self._worker = work.start()
+        except EdgeHarmonyError as error:
+            ray.get(ledger.fail.remote(error))
+            raise
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Numbered items in; the same with ``error`` (empty: none) out."""
+        columns = (batch[name] for name in ("number", "composite", "mask", "output"))
+        errors = [
+            self._do(int(number), Item(str(composite), str(mask) or None, str(output)))
+            for number, composite, mask, output in zip(*columns, strict=True)
+        ]
+        return batch | {"error": np.array(errors, dtype=object)}
+
+    def _do(self, number: int, item: Item) -> str:
+        import ray
+
+        known: str | None = ray.get(self._ledger.begin.remote(number))
+        if known is not None:
+            return known
+        error = self._worker.do(item).error or ""
+        ray.get(self._ledger.finish.remote(number, error))
+        return error

@@ -1,0 +1,137 @@
+"""Items shared by processes of this machine: one that dies is replaced, and what it worked on is tried once more."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.folder.items import Item, Outcome
+from edge_harmony.folder.work import Work
+
+_WORTH_A_PROCESS = 16
+"""Pictures that take about as long as the start of a process."""
+_TRIES = 2
+_END_SECONDS = 10
+
+
+def run_in_processes(work: Work, items: Sequence[Item], workers: int, stop: threading.Event) -> Iterator[Outcome]:
+    """Outcomes as they come in; after ``stop`` no new item is begun.
+
+    Args:
+        work: what to do.
+        items: with what.
+        workers: processes; 1 works in this one, 0 takes one for every core as far as they are worth their start.
+        stop: ends early.
+
+    Raises:
+        EdgeHarmonyError: the network cannot be loaded.
+    """
+    cores = os.cpu_count() or 1
+    count = min(workers or min(cores, len(items) // _WORTH_A_PROCESS), len(items))
+    if count <= 1:
+        yield from _here(work, items, stop)
+        return
+    threads = work.request.threads or max(1, cores // count)
+    work = replace(work, request=replace(work.request, threads=threads))
+    todo, tries = deque(items), dict.fromkeys(items, 0)
+    processes: dict[Connection, SpawnProcess] = {}
+    busy: dict[Connection, Item] = {}
+
+    def start() -> None:
+        ours, process = _start(work)
+        processes[ours] = process
+        hand_out(ours)
+
+    def hand_out(connection: Connection) -> None:
+        if not todo or stop.is_set():
+            end(connection)
+            return
+        item = busy[connection] = todo.popleft()
+        tries[item] += 1
+        with contextlib.suppress(BrokenPipeError):  # it has died, as wait() is about to tell
+            connection.send(item)
+
+    def end(connection: Connection) -> SpawnProcess:
+        connection.close()
+        process = processes.pop(connection)
+        process.join(_END_SECONDS)
+        return process
+
+    try:
+        for _ in range(count):
+            start()
+        while busy:
+            for connection in wait(list(busy)):
+                assert isinstance(connection, Connection)
+                item = busy.pop(connection)
+                try:
+                    answer = connection.recv()
+                except (EOFError, ConnectionResetError):
+                    process = end(connection)
+                    if tries[item] < _TRIES:
+                        todo.appendleft(item)
+                    else:
+                        yield Outcome(item, f"its process died {_TRIES} times (exit status {process.exitcode})")
+                    if todo and not stop.is_set():
+                        start()
+                    continue
+                if isinstance(answer, EdgeHarmonyError):
+                    raise answer
+                yield answer
+                hand_out(connection)
+    finally:
+        for process in processes.values():
+            process.kill()
+        for connection in list(processes):
+            end(connection)
+
+
+def _here(work: Work, items: Sequence[Item], stop: threading.Event) -> Iterator[Outcome]:
+    if not items:
+        return
+    worker = work.start()
+    try:
+        for item in items:
+            if stop.is_set():
+                return
+            yield worker.do(item)
+    finally:
+        worker.close()
+
+
+def _start(work: Work) -> tuple[Connection, SpawnProcess]:
+    context = get_context("spawn")  # a fork would copy threads' locks, of runtimes and of ours, as they happen to be
+    ours, its = context.Pipe()
+    process = context.Process(target=_serve, args=(its, work), daemon=True)
+    process.start()
+    its.close()
+    return ours, process
+
+
+def _serve(connection: Connection, work: Work) -> None:
+    """A process's life: items in, outcomes out, until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who hands out the items
+    try:
+        worker = work.start()
+    except EdgeHarmonyError as error:
+        connection.send(error)
+        return
+    while True:
+        try:
+            item = connection.recv()
+        except (EOFError, ConnectionResetError):
+            break
+        try:
+            connection.send(worker.do(item))
+        except BrokenPipeError:
+            break
+    worker.close()

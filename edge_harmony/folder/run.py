@@ -1,0 +1,166 @@
+"""A whole folder: find what is to be done, have it done once, and write down how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import edge_harmony
+from edge_harmony.errors import UsageError
+from edge_harmony.folder.items import Item, Outcome, find_items
+from edge_harmony.folder.on_ray import run_on_ray
+from edge_harmony.folder.processes import run_in_processes
+from edge_harmony.folder.storage import is_address, join, list_files, make, read, write
+from edge_harmony.folder.work import Work
+
+Engine = Callable[[Work, Sequence[Item], int, threading.Event], Iterator[Outcome]]
+ENGINES: dict[str, Engine] = {"local": run_in_processes, "ray": run_on_ray}
+"""Who does the work."""
+
+RECORD = "edge-harmony.json"
+"""Written beside the results when a run begins: its settings. Only results that are newer belong to it."""
+FAILED = "edge-harmony-failed.json"
+"""Written beside the results when a run ends: which pictures failed, and why."""
+
+_LOCK = ".edge-harmony.lock"
+_LEFT_OVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part\.[A-Za-z]+")
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """How it went.
+
+    Attributes:
+        done: pictures that were harmonized.
+        skipped: pictures that were done before.
+        failed: those that were not, and why.
+        stopped: whether it was stopped before the end.
+    """
+
+    done: int
+    skipped: int
+    failed: list[Outcome] = field(default_factory=list)
+    stopped: bool = False
+
+
+def harmonize_folder(
+    work: Work,
+    composites: str,
+    masks: str,
+    output: str,
+    *,
+    workers: int = 0,
+    engine: str = "local",
+    resume: bool = False,
+    stop: threading.Event | None = None,
+    started: Callable[[int | None], None] = lambda count: None,
+    advance: Callable[[Outcome], None] = lambda outcome: None,
+) -> FolderReport:
+    """Harmonize the pictures of a folder.
+
+    Every result appears whole under its name, or not at all. A run that was interrupted, however, goes on with
+    ``resume``: results that are newer than picture and mask are left as they are.
+
+    Args:
+        work: how.
+        composites: folder of pictures; a path, or an address such as ``s3://bucket/folder``.
+        masks: likewise, of their masks; see :func:`~edge_harmony.folder.items.find_mask`.
+        output: likewise, of the results, and of :data:`RECORD`.
+        workers: how many work at a time; 0 leaves it to the engine.
+        engine: ``local`` (processes) or ``ray``.
+        resume: leave out what is done.
+        stop: set it to end early.
+        started: called with the number of pictures that are left to do.
+        advance: called with every outcome.
+
+    Raises:
+        UsageError: a folder is not there or cannot be written, another run is writing to it, or what is to be resumed
+            was done with other settings.
+        CapabilityError: something is not installed.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"there is no engine {engine!r}", f"choose from {', '.join(ENGINES)}")
+    stop = stop or threading.Event()
+    _refuse_same(composites, masks, output)
+    settings = work.settings() | {"version": edge_harmony.__version__}
+    begun = _begun(output, settings) if resume else None
+    items, skipped = find_items(composites, masks, output, since=begun)
+    make(output)
+    with _alone(output):
+        _remove_left_overs(output)
+        if begun is None:
+            _write_json(output, RECORD, settings)
+        started(len(items))
+        done, failed = 0, []
+        for outcome in ENGINES[engine](work, items, workers, stop):
+            done += outcome.error is None
+            failed += [outcome] if outcome.error else []
+            advance(outcome)
+        failed.sort(key=lambda outcome: outcome.item.composite)
+        told = [{"file": outcome.item.composite, "error": outcome.error} for outcome in failed]
+        _write_json(output, FAILED, told)
+        return FolderReport(done, skipped, failed, done + len(failed) < len(items))
+
+
+def _refuse_same(composites: str, masks: str, output: str) -> None:
+    for folder in (composites, masks):
+        same = folder == output or (
+            not is_address(folder) and not is_address(output) and Path(folder).resolve() == Path(output).resolve()
+        )
+        if same:
+            raise UsageError("the output folder is an input folder", "choose another with -o")
+
+
+def _begun(output: str, settings: dict[str, object]) -> float | None:
+    """When the run that is to be resumed began, by the clock of the place; None: there is none."""
+    begun = (list_files(output) or {}).get(RECORD)
+    if begun is None:
+        return None
+    try:
+        of_then = json.loads(read(join(output, RECORD)))
+    except ValueError:
+        raise UsageError(
+            f"{join(output, RECORD)} is damaged", "leave --resume out; everything is done anew then"
+        ) from None
+    if of_then != settings:
+        raise UsageError(f"{output} was begun with other settings", "choose another folder, or leave --resume out")
+    return begun
+
+
+def _write_json(output: str, name: str, value: object) -> None:
+    write(join(output, name), (json.dumps(value, indent=2) + "\n").encode())
+
+
+def _remove_left_overs(output: str) -> None:
+    """Temporary files of runs that were killed."""
+    if not is_address(output):
+        for path in Path(output).iterdir():
+            if _LEFT_OVER.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(output: str) -> Iterator[None]:
+    """Refuse a second run that writes to the same folder of this machine, where the system has locks."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    if is_address(output):
+        yield
+        return
+    with (Path(output) / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"another run is writing to {output}", "wait for it, or choose another folder") from None
+        try:
+            yield
+        finally:
+            Path(lock.name).unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""Files by name: paths of this machine, or addresses such as ``s3://bucket/folder``, which PyArrow opens."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from edge_harmony.artifact import atomic_write, make_folder
+from edge_harmony.errors import CapabilityError, UsageError, first_line
+from edge_harmony.images import read_bytes
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an address and no path of this machine."""
+    return "://" in name
+
+
+def join(folder: str, name: str) -> str:
+    """A file's name in a folder."""
+    return f"{folder.rstrip('/')}/{name}" if is_address(folder) else str(Path(folder) / name)
+
+
+def list_files(folder: str) -> dict[str, float] | None:
+    """Names of a folder's files, not of those below it, and when each was written, in seconds; None: no such folder.
+
+    Raises:
+        UsageError: the place does not answer.
+    """
+    if not is_address(folder):
+        path = Path(folder)
+        if not path.is_dir():
+            return None
+        return {entry.name: entry.stat().st_mtime for entry in path.iterdir() if entry.is_file()}
+    from pyarrow.fs import FileSelector
+
+    system, path_there = _open(folder)
+    try:
+        found = system.get_file_info(FileSelector(path_there, allow_not_found=True))
+    except OSError as error:
+        raise UsageError(
+            f"{folder} does not answer ({first_line(error)})", "check the address and your access"
+        ) from None
+    files = {info.base_name: (info.mtime_ns or 0) / 1e9 for info in found if info.is_file}
+    return files if files or system.get_file_info(path_there).type.name == "Directory" else None
+
+
+def read(name: str) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        UsageError: it is not there, or cannot be read.
+    """
+    if not is_address(name):
+        return read_bytes(Path(name))
+    system, path = _open(name)
+    try:
+        with system.open_input_file(path) as file:
+            return bytes(file.read())
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read ({first_line(error)})", "check the address and your access") from None
+
+
+def write(name: str, data: bytes) -> None:
+    """Write a file: it appears whole, or not at all.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    if not is_address(name):
+        atomic_write(Path(name), data)
+        return
+    system, path = _open(name)
+    try:
+        if system.type_name == "local":  # others show an object when it is complete
+            atomic_write(Path(path), data)
+            return
+        with system.open_output_stream(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise UsageError(
+            f"{name} cannot be written ({first_line(error)})", "check the address and your access"
+        ) from None
+
+
+def make(folder: str) -> None:
+    """Create a folder unless it is there.
+
+    Raises:
+        UsageError: it cannot be created.
+    """
+    if not is_address(folder):
+        make_folder(Path(folder))
+        return
+    system, path = _open(folder)
+    try:
+        system.create_dir(path, recursive=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be created ({first_line(error)})", "check the address and your access"
+        ) from None
+
+
+def suffix_of(name: str) -> str:
+    """A file name's suffix."""
+    return PurePosixPath(name).suffix.lower()
+
+
+def _open(name: str) -> tuple[Any, str]:
+    try:
+        from pyarrow.fs import FileSystem
+    except ImportError:
+        raise CapabilityError("addresses need PyArrow", "pip install 'edge-harmony[ray]'") from None
+    try:
+        system, path = FileSystem.from_uri(name)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{name} cannot be opened ({first_line(error)})", "check the address") from None
+    return system, path

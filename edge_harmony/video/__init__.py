@@ -1,0 +1,1 @@
+"""Videos and cameras: frames with their times in, a harmonized video with its sound out."""

@@ -1,0 +1,229 @@
+"""A video from its frames and masks: read, predicted, applied and written at the same time, a few frames at once."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.ahead import ahead
+from edge_harmony.artifact import new_file
+from edge_harmony.backends.base import Runner
+from edge_harmony.compose import paste
+from edge_harmony.errors import InputError
+from edge_harmony.images import check_writable, to_eight_bits
+from edge_harmony.shrink import resize
+from edge_harmony.streaming import Pair, StreamOptions, stream
+from edge_harmony.video.camera import Camera
+from edge_harmony.video.reader import VideoReader
+from edge_harmony.video.sources import Still, open_frames
+from edge_harmony.video.writer import SUFFIXES, VideoWriter
+
+_READ_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """What is made of what.
+
+    Attributes:
+        composite: name of a video or camera, see :func:`~edge_harmony.video.sources.open_frames`; the foreground, if
+            there is a ``background``.
+        masks: likewise, or a folder or picture.
+        output: file to write.
+        background: what the foreground is pasted on, if it is not on it already.
+        stream: how frames are harmonized over time.
+        fit: resize masks (and the background) of another size instead of refusing them.
+        sound: keep the sound of the composite.
+        codec: FFmpeg's name of an encoder; None for the one of the suffix.
+        encoder: its options.
+        limit: stop after so many frames; 0: at the end.
+    """
+
+    composite: str
+    masks: str
+    output: Path
+    background: str | None = None
+    stream: StreamOptions = field(default_factory=lambda: StreamOptions(in_place=True))
+    fit: bool = False
+    sound: bool = True
+    codec: str | None = None
+    encoder: dict[str, str] = field(default_factory=dict)
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """What became of it.
+
+    Attributes:
+        frames: how many were written.
+        seconds: how long it took.
+        dropped: frames of a camera that came in while others were worked on.
+        stopped: whether it was stopped before the end.
+    """
+
+    frames: int
+    seconds: float
+    dropped: int
+    stopped: bool
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+def harmonize_video(
+    runner: Runner,
+    job: VideoJob,
+    *,
+    stop: threading.Event | None = None,
+    started: Callable[[int | None], None] = lambda count: None,
+    advance: Callable[[], None] = lambda: None,
+) -> VideoReport:
+    """Make a harmonized video.
+
+    Frames are read by one thread, predicted by another, applied by a third and written by the caller's; each waits for
+    the next, so that a few are held, however many there are. The file appears whole: at the end, or when ``stop`` is
+    set with the frames that were done by then. An error leaves none.
+
+    Args:
+        runner: a loaded network.
+        job: what is made of what.
+        stop: set it to end early.
+        started: called with the number of frames, or None if nobody knows it, before the first.
+        advance: called after every frame.
+
+    Raises:
+        UsageError: there is no such file, or it cannot be written.
+        InputError: frames, masks and background do not fit, or a file is damaged.
+        CapabilityError: PyAV is not installed.
+    """
+    check_writable(job.output, SUFFIXES)
+    stop = stop or threading.Event()
+    inputs = _Inputs(job)
+    started(inputs.count)
+    times: deque[Fraction] = deque()
+    pairs = ahead(inputs.pairs(stop, times), _READ_AHEAD)
+    done, begin = 0, time.perf_counter()
+    with (
+        new_file(job.output) as temporary,
+        inputs.writer(temporary) as writer,
+        contextlib.closing(stream(runner, pairs, job.stream)) as frames,
+    ):
+        for frame in frames:
+            writer.write(frame, times.popleft())
+            done += 1
+            advance()
+        if not done:
+            raise InputError(f"no frame of {job.composite} was written", "it was stopped before, or gives none")
+    return VideoReport(done, time.perf_counter() - begin, inputs.dropped, stop.is_set())
+
+
+def pairs_of(job: VideoJob, stop: threading.Event, times: deque[Fraction]) -> Iterator[Pair]:
+    """The composites and masks of a job, in step; the time of each goes to ``times`` first.
+
+    They end where composites or masks do, if nobody knew before when, and when ``stop`` is set.
+
+    Raises:
+        EdgeHarmonyError: as :func:`harmonize_video`.
+    """
+    return _Inputs(job).pairs(stop, times)
+
+
+class _Inputs:
+    """What a job reads, checked before any work."""
+
+    def __init__(self, job: VideoJob) -> None:
+        self._job = job
+        self._source = open_frames(job.composite)
+        self._masks = open_frames(job.masks, gray=True)
+        self._background = open_frames(job.background) if job.background else None
+        source, masks, background = self._source, self._masks, self._background
+        for name, other in ((job.masks, masks), (job.background, background)):
+            if other is not None and other.size != source.size and not job.fit:
+                raise InputError(
+                    f"{name} is {other.size[0]}x{other.size[1]} but {job.composite} is "
+                    f"{source.size[0]}x{source.size[1]}",
+                    "resize it or pass --fit-mask",
+                )
+        if source.count and masks.count and source.count != masks.count and not job.limit:
+            raise InputError(
+                f"{job.composite} has {source.count} frames but {job.masks} has {masks.count}",
+                "give a mask for every frame",
+            )
+        if source.count and background and background.count and background.count < (job.limit or source.count):
+            raise InputError(
+                f"{job.background} has {background.count} frames, fewer than {job.composite}",
+                "give a longer background",
+            )
+
+    @property
+    def count(self) -> int | None:
+        """How many frames there will be; None if nobody knows."""
+        counts = [source.count for source in (self._source, self._masks) if source.count]
+        return min([*counts, *([self._job.limit] if self._job.limit else [])], default=None)
+
+    @property
+    def dropped(self) -> int:
+        """Frames of a camera that came in while others were worked on."""
+        return self._source.dropped if isinstance(self._source, Camera) else 0
+
+    def writer(self, path: Path) -> VideoWriter:
+        """For the results."""
+        video = self._source if isinstance(self._source, VideoReader) else None
+        return VideoWriter(
+            path,
+            self._source.size,
+            self._source.rate if isinstance(self._source, VideoReader | Camera) else Fraction(25),
+            source=video,
+            deep=video is not None and video.deep,
+            sound=self._job.sound,
+            codec=self._job.codec,
+            options=self._job.encoder,
+        )
+
+    def pairs(self, stop: threading.Event, times: deque[Fraction]) -> Iterator[Pair]:
+        """See :func:`pairs_of`."""
+        job, size = self._job, self._source.size
+        masks, behind, done = iter(self._masks), iter(self._background or ()), 0
+        for pixels, shown in self._source:
+            if stop.is_set() or (job.limit and done == job.limit):
+                return
+            mask, _ = next(masks, (None, None))
+            if mask is None:
+                if self._source.endless:
+                    return
+                raise InputError(f"{job.masks} ends after {done} frames, {job.composite} does not", "give one for each")
+            mask = _fitted(mask, size, job.fit)
+            if self._background is not None:
+                under, _ = next(behind, (None, None))
+                if under is None:
+                    raise InputError(f"{job.background} ends after {done} frames", "give a longer background")
+                under = _like_depth(_fitted(under, size, job.fit), pixels)
+                pixels = paste(pixels, under, mask, in_place=not isinstance(self._background, Still))
+            times.append(shown)
+            yield pixels, mask
+            done += 1
+        if not self._masks.endless and not stop.is_set() and next(masks, None) is not None:
+            raise InputError(f"{job.composite} ends after {done} frames, {job.masks} does not", "give a frame for each")
+
+
+def _fitted(pixels: NDArray[Any], size: tuple[int, int], fit: bool) -> NDArray[Any]:
+    return resize(pixels, size) if fit and pixels.shape[1::-1] != size else pixels
+
+
+def _like_depth(pixels: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    if pixels.dtype == other.dtype:
+        return pixels
+    return to_eight_bits(pixels) if other.dtype == np.uint8 else pixels.astype(np.uint16) * np.uint16(257)

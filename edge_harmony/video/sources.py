@@ -1,0 +1,117 @@
+"""Where frames come from: a video, a camera, a folder of pictures in the order of their names, or one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.errors import InputError, UsageError
+from edge_harmony.images import SUFFIXES, list_pictures, read_mask, read_picture
+from edge_harmony.video.camera import PREFIX, Camera
+from edge_harmony.video.reader import Frame, VideoReader, is_video
+
+
+class Frames(Protocol):
+    """A source of frames.
+
+    Attributes:
+        size: (width, height).
+        count: how many there are; None if nobody knows.
+        endless: it goes on as long as others do.
+    """
+
+    size: tuple[int, int]
+
+    @property
+    def count(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def endless(self) -> bool: ...  # noqa: D102
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+class Sequence:
+    """The pictures of a folder, in the order of their names.
+
+    Args:
+        folder: where they are.
+        gray: they are masks.
+
+    Raises:
+        UsageError: there are none.
+        InputError: the first one cannot be read.
+    """
+
+    endless = False
+
+    def __init__(self, folder: Path, *, gray: bool = False) -> None:
+        self._paths = list(list_pictures(folder))
+        self._gray = gray
+        if not self._paths:
+            raise UsageError(f"{folder} holds no pictures", f"put files with {' '.join(SUFFIXES)} there")
+        self.count = len(self._paths)
+        first = _read(self._paths[0], gray)
+        self.size = (first.shape[1], first.shape[0])
+
+    def __iter__(self) -> Iterator[Frame]:
+        """One after the other; their times are their numbers."""
+        for number, path in enumerate(self._paths):
+            yield _read(path, self._gray), Fraction(number)
+
+
+class Still:
+    """One picture, as often as it is wanted."""
+
+    endless = True
+    count = None
+
+    def __init__(self, path: Path, *, gray: bool = False) -> None:
+        self._pixels = _read(path, gray)
+        self.size = (self._pixels.shape[1], self._pixels.shape[0])
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The same array again and again."""
+        number = 0
+        while True:
+            yield self._pixels, Fraction(number)
+            number += 1
+
+
+def open_frames(name: str, *, gray: bool = False) -> Frames:
+    """Whatever a name stands for.
+
+    Args:
+        name: a video, ``camera:...`` (see :class:`~edge_harmony.video.camera.Camera`), a folder, or a picture.
+        gray: frames are masks: ``(H, W)``, white in the foreground.
+
+    Raises:
+        UsageError: there is nothing of that name.
+        InputError: it cannot be read.
+        CapabilityError: it is a video, and PyAV is not installed.
+    """
+    if name.startswith(PREFIX):
+        return Camera(name, gray=gray)
+    if is_video(name):
+        return VideoReader(name, gray=gray)
+    path = Path(name)
+    return Sequence(path, gray=gray) if path.is_dir() else Still(path, gray=gray)
+
+
+def is_moving(name: str) -> bool:
+    """Whether a name is that of a video or a camera."""
+    return name.startswith(PREFIX) or is_video(name)
+
+
+def _read(path: Path, gray: bool) -> NDArray[Any]:
+    if gray:
+        return np.rint(read_mask(path) * np.float32(255)).astype(np.uint8)
+    pixels = read_picture(path).pixels
+    if pixels.shape[2] == 4:
+        raise InputError(f"{path.name} has an alpha channel", "flatten it; the mask says what is foreground")
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,71 @@
+"""A thousand pictures, two of them corrupt, and the process killed in the middle: nothing lost, nothing twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import psutil
+import pytest
+
+from edge_harmony.folder.run import FAILED, RECORD
+from tests.unit.folder.making import make_folders
+
+COUNT, CORRUPT = 1000, ("0123.png", "0777.png")
+
+
+def command(folders, engine, *more):
+    composites, masks, output = folders
+    verb = [sys.executable, "-m", "edge_harmony", "harmonize", composites, masks, "-o", output]
+    return [*verb, "--model", "edge-n", "--workers", "2", "--engine", engine, "--json", *more]
+
+
+def results(output):
+    return {path.name: path.stat().st_mtime_ns for path in Path(output).glob("[0-9]*.png")}
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_thousand_pictures_and_a_kill(tmp_path, engine):
+    if engine == "ray":
+        pytest.importorskip("ray")
+    folders = make_folders(tmp_path, COUNT)
+    for name in CORRUPT:
+        (Path(folders[0]) / name).write_bytes((Path(folders[0]) / name).read_bytes()[:200])
+    output = Path(folders[2])
+    first = subprocess.Popen(
+        command(folders, engine), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
+    deadline = time.monotonic() + 200
+    while len(results(output)) < COUNT // 2:
+        assert first.poll() is None, first.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    helpers = psutil.Process(first.pid).children(recursive=True)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    _, alive = psutil.wait_procs(helpers, timeout=60)
+    for process in alive:
+        process.kill()
+    assert engine == "ray" or not alive  # Ray's own servers outlive their driver for a while
+    psutil.wait_procs(alive, timeout=30)
+    before = results(output)
+    assert COUNT // 2 <= len(before) < COUNT - len(CORRUPT)
+    assert not (output / FAILED).exists()
+
+    second = subprocess.run(command(folders, engine, "--resume"), capture_output=True, text=True, timeout=280)
+    assert second.returncode == 1, second.stderr
+    report = json.loads(second.stdout)
+    assert report["skipped"] == len(before)
+    assert report["done"] + report["skipped"] == COUNT - len(CORRUPT)
+    assert [Path(row["file"]).name for row in report["failed"]] == list(CORRUPT)
+    assert json.loads((output / FAILED).read_text()) == report["failed"]
+    assert all("truncated" in row["error"] for row in report["failed"])
+    after = results(output)
+    assert set(after) == {f"{k:04d}.png" for k in range(COUNT)} - set(CORRUPT)
+    assert {name: after[name] for name in before} == before  # what was done was not done again
+    assert {path.name for path in output.iterdir()} - set(after) == {RECORD, FAILED}
+    assert all(cv2.imread(str(output / name)).shape == (32, 32, 3) for name in after)

@@ -1,0 +1,66 @@
+"""Processes: every item once, whatever dies."""
+
+import multiprocessing
+import threading
+from collections import Counter
+
+import pytest
+
+from edge_harmony.backends.base import LoadRequest
+from edge_harmony.errors import UsageError
+from edge_harmony.folder.items import Item
+from edge_harmony.folder.processes import run_in_processes
+from edge_harmony.folder.work import Work
+from tests.unit.folder.making import Dangerous
+
+
+def items(*names):
+    return [Item(name, "mask.png", f"out/{name}") for name in names]
+
+
+def dangerous(tmp_path):
+    return Dangerous("onnxruntime", LoadRequest("edge-n", "int8"), notes=str(tmp_path))
+
+
+def test_the_dead_are_replaced_and_their_work_is_done(tmp_path):
+    given = items(*(f"{k}.png" for k in range(12)), "deadly.png", "once.png", "wrong.png")
+    outcomes = list(run_in_processes(dangerous(tmp_path), given, 2, threading.Event()))
+    assert Counter(outcome.item for outcome in outcomes) == Counter(given)
+    errors = {outcome.item.composite: outcome.error for outcome in outcomes if outcome.error}
+    assert errors == {"deadly.png": "its process died 2 times (exit status -9)", "wrong.png": "it is wrong"}
+    tries = {path.name: len(path.read_text()) for path in tmp_path.iterdir()}
+    assert tries.pop("deadly.png") == tries.pop("once.png") == 2
+    assert set(tries.values()) == {1}
+    assert not multiprocessing.active_children()
+
+
+def test_a_stop_ends_after_what_is_begun(tmp_path):
+    stop, done = threading.Event(), []
+    for outcome in run_in_processes(dangerous(tmp_path), items(*(f"{k}.png" for k in range(50))), 2, stop):
+        done.append(outcome)
+        stop.set()
+    assert 1 <= len(done) <= 3
+    assert len(list(tmp_path.iterdir())) == len(done)
+
+
+def test_leaving_ends_the_processes(tmp_path):
+    running = run_in_processes(dangerous(tmp_path), items(*(f"{k}.png" for k in range(50))), 2, threading.Event())
+    next(running)
+    running.close()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_network_that_cannot_be_loaded_ends_it(workers):
+    work = Work("onnxruntime", LoadRequest("edge-x", "int8"))
+    with pytest.raises(UsageError, match="did you mean"):
+        list(run_in_processes(work, items("a.png", "b.png"), workers, threading.Event()))
+
+
+def test_few_pictures_are_done_here(tmp_path):
+    work = dangerous(tmp_path)
+    outcomes = run_in_processes(work, items("a.png", "wrong.png"), 0, threading.Event())
+    next(outcomes)
+    assert not multiprocessing.active_children()
+    assert next(outcomes).error == "it is wrong"
+    assert list(run_in_processes(work, [], 4, threading.Event())) == []

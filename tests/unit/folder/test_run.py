@@ -1,0 +1,111 @@
+"""Whole folders: results, failures, going on, and what is refused."""
+
+import fcntl
+import json
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_harmony.errors import UsageError
+from edge_harmony.folder.run import FAILED, RECORD, harmonize_folder
+from edge_harmony.harmonizer import Harmonizer
+from tests.unit.folder.making import REAL, make_folders
+
+
+def failures(output):
+    return {Path(row["file"]).name: row["error"] for row in json.loads((Path(output) / FAILED).read_text())}
+
+
+def test_results_are_those_of_one_picture_at_a_time(tmp_path):
+    composites, masks, output = make_folders(tmp_path, 6)
+    (Path(composites) / "0001.png").write_bytes(b"no picture")
+    (Path(masks) / "0002.png").unlink()
+    counts, outcomes = [], []
+    report = harmonize_folder(
+        REAL, composites, masks, output, started=counts.append, advance=outcomes.append, workers=1
+    )
+    assert (report.done, report.skipped, report.stopped, counts, len(outcomes)) == (4, 0, False, [6], 6)
+    found = failures(output)
+    assert set(found) == {"0001.png", "0002.png"}
+    assert "not a picture" in found["0001.png"]
+    assert "no mask" in found["0002.png"]
+    assert {path.name for path in Path(output).iterdir()} == {
+        "0000.png",
+        "0003.png",
+        "0004.png",
+        "0005.png",
+        RECORD,
+        FAILED,
+    }
+    with Harmonizer.from_pretrained("edge-n") as harmonizer:
+        picture, mask = (cv2.imread(f"{folder}/0003.png") for folder in (composites, masks))
+        wanted = harmonizer.harmonize(np.ascontiguousarray(picture[..., ::-1]), mask[..., 0])
+    np.testing.assert_array_equal(cv2.imread(f"{output}/0003.png")[..., ::-1], wanted)
+
+
+def test_going_on_leaves_what_is_done(tmp_path):
+    composites, masks, output = make_folders(tmp_path, 8)
+    stop = threading.Event()
+    seen = []
+
+    def advance(outcome):
+        seen.append(outcome)
+        if len(seen) == 3:
+            stop.set()
+
+    first = harmonize_folder(REAL, composites, masks, output, workers=1, stop=stop, advance=advance)
+    assert (first.done, first.stopped) == (3, True)
+    times = {path.name: path.stat().st_mtime_ns for path in Path(output).glob("0*.png")}
+    (Path(output) / ".0005.png.abcd1234.part.png").write_bytes(b"half a picture")
+    second = harmonize_folder(REAL, composites, masks, output, workers=1, resume=True)
+    assert (second.done, second.skipped, second.stopped) == (5, 3, False)
+    assert {name: (Path(output) / name).stat().st_mtime_ns for name in times} == times
+    assert len(list(Path(output).iterdir())) == 8 + 2
+    assert harmonize_folder(REAL, composites, masks, output, workers=1, resume=True).skipped == 8
+    later = Path(f"{output}/0004.png").stat().st_mtime + 10
+    os.utime(f"{masks}/0004.png", (later, later))
+    assert harmonize_folder(REAL, composites, masks, output, workers=1, resume=True).done == 1
+    assert harmonize_folder(REAL, composites, masks, output, workers=1).done == 8  # all anew
+
+
+def test_results_of_an_interrupted_second_run_are_not_mixed_with_those_of_the_first(tmp_path):
+    composites, masks, output = make_folders(tmp_path, 4)
+    harmonize_folder(REAL, composites, masks, output, workers=1)
+    other, stop = replace(REAL, quality=50), threading.Event()
+    harmonize_folder(other, composites, masks, output, workers=1, stop=stop, advance=lambda outcome: stop.set())
+    report = harmonize_folder(other, composites, masks, output, workers=1, resume=True)
+    assert (report.done, report.skipped) == (3, 1)
+
+
+def test_what_is_refused(tmp_path):
+    composites, masks, output = make_folders(tmp_path, 2)
+    with pytest.raises(UsageError, match="no engine 'magic'"):
+        harmonize_folder(REAL, composites, masks, output, engine="magic")
+    for same in (composites, masks):
+        with pytest.raises(UsageError, match="input folder"):
+            harmonize_folder(REAL, composites, masks, same + "/../" + Path(same).name)
+    with pytest.raises(UsageError, match="is no folder"):
+        harmonize_folder(REAL, composites + "x", masks, output)
+    assert not Path(output).exists()
+    harmonize_folder(REAL, composites, masks, output, workers=1)
+    with pytest.raises(UsageError, match="other settings"):
+        harmonize_folder(replace(REAL, fit=True), composites, masks, output, resume=True)
+    (Path(output) / RECORD).write_text("{")
+    with pytest.raises(UsageError, match="damaged"):
+        harmonize_folder(REAL, composites, masks, output, resume=True)
+    with (Path(output) / ".edge-harmony.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UsageError, match="another run"):
+            harmonize_folder(REAL, composites, masks, output)
+
+
+def test_addresses(tmp_path):
+    composites, masks, output = (f"file://{folder}" for folder in make_folders(tmp_path, 3))
+    assert harmonize_folder(REAL, composites, masks, output, workers=1).done == 3
+    assert harmonize_folder(REAL, composites, masks, output, workers=1, resume=True).skipped == 3
+    assert cv2.imread(str(tmp_path / "out" / "0000.png")).shape == (32, 32, 3)

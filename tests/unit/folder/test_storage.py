@@ -1,0 +1,50 @@
+"""Paths and addresses: the same answers from both."""
+
+import sys
+
+import pytest
+
+from edge_harmony.errors import CapabilityError, UsageError
+from edge_harmony.folder.storage import is_address, join, list_files, make, read, suffix_of, write
+
+
+@pytest.fixture(params=["path", "address"])
+def root(request, tmp_path):
+    return str(tmp_path) if request.param == "path" else f"file://{tmp_path}"
+
+
+def test_writing_listing_reading(root, tmp_path):
+    folder = join(root, "new/deep")
+    assert list_files(folder) is None
+    make(folder)
+    assert list_files(folder) == {}
+    write(join(folder, "a.png"), b"one")
+    write(join(folder, "a.png"), b"two")
+    make(join(folder, "below"))
+    assert read(join(folder, "a.png")) == b"two"
+    names = list_files(folder)
+    assert set(names) == {"a.png"}
+    assert names["a.png"] == pytest.approx((tmp_path / "new/deep/a.png").stat().st_mtime, abs=1e-3)
+    assert [path.name for path in (tmp_path / "new/deep").iterdir() if path.is_file()] == ["a.png"]
+
+
+def test_what_is_not_there(root):
+    with pytest.raises(UsageError):
+        read(join(root, "absent.png"))
+    with pytest.raises(UsageError):
+        write(join(root, "absent/a.png"), b"x")
+
+
+def test_names():
+    assert is_address("s3://bucket/a")
+    assert not is_address("/a/b")
+    assert join("s3://bucket/a/", "b.png") == "s3://bucket/a/b.png"
+    assert suffix_of("s3://bucket/a.JPG") == ".jpg"
+
+
+def test_addresses_that_nothing_opens(monkeypatch):
+    with pytest.raises(UsageError, match="cannot be opened"):
+        read("warp://a/b")
+    monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
+    with pytest.raises(CapabilityError, match=r"edge-harmony\[ray\]"):
+        read("s3://a/b")

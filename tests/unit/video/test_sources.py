@@ -1,0 +1,126 @@
+"""Names to frames: videos, folders, pictures, cameras (a file and a stand-in take their place)."""
+
+import itertools
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_harmony.errors import InputError, UsageError
+from edge_harmony.video.camera import Camera
+from edge_harmony.video.reader import VideoReader
+from edge_harmony.video.sources import Sequence, Still, is_moving, open_frames
+from tests.unit.video.making import make_video
+
+
+def test_every_kind_of_name(tmp_path):
+    video = make_video(tmp_path / "v.mkv", [(120, 128, 128)] * 3)
+    for k in range(3):
+        cv2.imwrite(str(tmp_path / f"{k}.png"), np.full((6, 8, 3), 100 + k, np.uint8))
+    assert isinstance(open_frames(str(video)), VideoReader)
+    pictures = open_frames(str(tmp_path))
+    assert isinstance(pictures, Sequence)
+    assert (pictures.count, pictures.size, pictures.endless) == (3, (8, 6), False)
+    assert [int(frame[0, 0, 0]) for frame, _ in pictures] == [100, 101, 102]
+    still = open_frames(str(tmp_path / "1.png"), gray=True)
+    assert isinstance(still, Still)
+    assert (still.count, still.endless) == (None, True)
+    again = [frame for frame, _ in itertools.islice(still, 3)]
+    assert all(frame.shape == (6, 8) and frame[0, 0] == 101 for frame in again)
+    assert is_moving("camera:0")
+    assert is_moving("a.mp4")
+    assert not is_moving("a.png")
+
+
+def test_names_that_stand_for_nothing(tmp_path):
+    (tmp_path / "none").mkdir()
+    for name, kind in (("none", UsageError), ("absent.png", UsageError), ("absent.mp4", UsageError)):
+        with pytest.raises(kind):
+            open_frames(str(tmp_path / name))
+    with pytest.raises(InputError, match="camera:77 gives no pictures"):
+        open_frames("camera:77")
+    cv2.imwrite(str(tmp_path / "alpha.png"), np.full((6, 8, 4), 100, np.uint8))
+    with pytest.raises(InputError, match="alpha"):
+        open_frames(str(tmp_path / "alpha.png"))
+
+
+class StandIn:
+    """Takes the place of ``cv2.VideoCapture``: frames of rising brightness, then none."""
+
+    def __init__(self, count, seconds=0.0):
+        self.count, self.seconds, self.taken, self.released = count, seconds, 0, False
+
+    def __call__(self, device):
+        self.device = device
+        return self
+
+    def isOpened(self):
+        return self.count > 0
+
+    def get(self, what):
+        return 30.0
+
+    def read(self):
+        time.sleep(self.seconds)
+        self.taken += 1
+        if self.taken > self.count:
+            return False, None
+        return True, np.full((6, 8, 3), (10, 20, self.taken), np.uint8)
+
+    def release(self):
+        self.released = True
+
+
+def test_a_camera_gives_its_newest_frame(monkeypatch):
+    capture = StandIn(40, 0.01)
+    monkeypatch.setattr(cv2, "VideoCapture", capture)
+    camera = Camera("camera:2")
+    assert (capture.device, camera.size, camera.rate, camera.count, camera.endless) == (2, (8, 6), 30, None, True)
+    seen, times = [], []
+    for frame, at in camera:
+        seen.append(int(frame[0, 0, 0]))
+        times.append(at)
+        assert frame[0, 0].tolist()[1:] == [20, 10]  # BGR became RGB
+        time.sleep(0.05)
+    assert seen == sorted(set(seen))
+    assert seen[0] == 1
+    assert len(seen) < 20
+    assert camera.dropped == 40 - len(seen) > 20
+    assert times == sorted(set(times))
+    assert float(times[-1]) == pytest.approx(0.4, abs=0.3)
+    assert capture.released
+    assert not [thread for thread in threading.enumerate() if thread.name == "edge-harmony-camera"]
+
+
+def test_leaving_a_camera_lets_go_of_it(monkeypatch):
+    capture = StandIn(10_000, 0.002)
+    monkeypatch.setattr(cv2, "VideoCapture", capture)
+    frames = iter(Camera("camera:rtsp://somewhere"))
+    assert capture.device == "rtsp://somewhere"
+    next(frames)
+    frames.close()
+    assert capture.released
+
+
+def test_a_gray_camera_is_a_mask(monkeypatch):
+    class Gray(StandIn):
+        def read(self):
+            taken, frame = super().read()
+            return taken, None if frame is None else np.full((6, 8, 3), 200, np.uint8)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Gray(3))
+    frames = [frame for frame, _ in Camera("camera:0", gray=True)]
+    assert frames
+    assert all(frame.shape == (6, 8) and (frame == 200).all() for frame in frames)
+    monkeypatch.setattr(cv2, "VideoCapture", StandIn(3))
+    with pytest.raises(InputError, match="coloured"):
+        Camera("camera:0", gray=True)
+
+
+def test_a_file_in_place_of_a_device(tmp_path):
+    path = make_video(tmp_path / "v.mp4", [(120 + k, 128, 128) for k in range(5)], codec="libx264", kind="yuv420p")
+    frames = list(Camera(f"camera:{path}"))
+    assert 1 <= len(frames) <= 5
+    assert frames[0][0].shape == (48, 64, 3)
