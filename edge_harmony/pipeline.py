@@ -8,6 +8,7 @@ functions.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.apply import apply_grid, foreground_box, full_scale
-from edge_harmony.backends.base import Runner
+from edge_harmony.backends.base import Runner, submit
 from edge_harmony.errors import InputError
 from edge_harmony.images import check_float_range
 from edge_harmony.shrink import resize, resize_to_float
@@ -99,19 +100,29 @@ def predict(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]) -> NDAr
         ``(3, h, w)`` difference. A network that paints a picture is turned into the difference it makes.
     """
     spec = runner.io_spec
-    return predict_small(runner, *to_working_size(composite, mask, (spec.height, spec.width)))
+    return predict_later(runner, *to_working_size(composite, mask, (spec.height, spec.width)))()
 
 
-def predict_small(runner: Runner, planes: NDArray[np.float32], small_mask: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same from what :func:`to_working_size` returns.
+def predict_later(
+    runner: Runner, planes: NDArray[np.float32], small_mask: NDArray[np.float32]
+) -> Callable[[], NDArray[np.float32]]:
+    """The same from what :func:`to_working_size` returns, begun: what is returned waits for the grid; see
+    :func:`~edge_harmony.backends.base.submit`.
 
     Raises:
-        InputError: the network returns values that are not finite.
+        InputError: (when waited for) the network returns values that are not finite.
     """
-    output = runner.infer(planes, small_mask)[0]
-    if not np.isfinite(output).all():
-        raise InputError("the network returned values that are not finite", "report this picture, or use another model")
-    return _spread(output - planes[0], small_mask[0, 0]) if runner.io_spec.output == "rgb" else output
+    waited = submit(runner, planes, small_mask)
+
+    def grid() -> NDArray[np.float32]:
+        output = waited()[0]
+        if not np.isfinite(output).all():
+            raise InputError(
+                "the network returned values that are not finite", "report this picture, or use another model"
+            )
+        return _spread(output - planes[0], small_mask[0, 0]) if runner.io_spec.output == "rgb" else output
+
+    return grid
 
 
 def to_working_size(

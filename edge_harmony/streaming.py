@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,11 @@ from numpy.typing import NDArray
 from edge_harmony.apply import Box, apply_grid, foreground_box
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
-from edge_harmony.pipeline import checked_pair, like, mask_to_working_size, predict_small, to_working_size
+from edge_harmony.pipeline import checked_pair, like, mask_to_working_size, predict_later, to_working_size
 from edge_harmony.temporal import SceneCuts, Smoother
 
 _HELD = 3
-"""Frames on their way at a time: one in prediction, one in apply, one done."""
+"""Frames on their way at a time: one is prepared, one predicted, one applied or done."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ Pair = tuple[NDArray[Any], NDArray[Any]]
 
 def stream(runner: Runner, pairs: Iterable[Pair], options: StreamOptions) -> Generator[NDArray[Any], None, None]:
     """Harmonize pairs of frame and mask in their order; see :meth:`edge_harmony.harmonizer.Harmonizer.stream`."""
-    transforms = _Transforms(runner, options)
-    on_the_way: deque[Future[NDArray[Any]]] = deque()
+    predictor, finisher = _Predictor(runner, options), _Finisher(options)
+    on_the_way: deque[tuple[Future[NDArray[Any]], Future[_Begun]]] = deque()
     with (
         ThreadPoolExecutor(1, "edge-harmony-predict") as predicting,
         ThreadPoolExecutor(1, "edge-harmony-apply") as applying,
@@ -59,62 +60,96 @@ def stream(runner: Runner, pairs: Iterable[Pair], options: StreamOptions) -> Gen
         try:
             for frame, mask in pairs:
                 pixels, weight = checked_pair(frame, mask, in_place=options.in_place)
-                box = foreground_box(weight)
-                transform = predicting.submit(transforms.next, pixels, weight, box)
-                on_the_way.append(
-                    applying.submit(_apply, frame, pixels, weight, box, transform, in_place=options.in_place)
-                )
+                shot = _Shot(frame, pixels, weight, foreground_box(weight))
+                beginning = predicting.submit(predictor.begin, shot)
+                on_the_way.append((applying.submit(finisher.finish, shot, beginning), beginning))
                 if len(on_the_way) >= _HELD:
-                    yield on_the_way.popleft().result()
+                    yield on_the_way.popleft()[0].result()
             while on_the_way:
-                yield on_the_way.popleft().result()
+                yield on_the_way.popleft()[0].result()
         finally:
-            for future in on_the_way:
-                future.cancel()
+            for result, beginning in on_the_way:
+                if result.cancel() and not beginning.cancel():
+                    _let_go(beginning)
 
 
-class _Transforms:
-    """The colour transforms of successive frames; called by one thread."""
+def _let_go(beginning: Future[_Begun]) -> None:
+    """Wait for a prediction that nobody wants any more: it holds a place on its device."""
+    with contextlib.suppress(Exception):
+        waited = beginning.result().grid
+        if waited is not None:
+            waited()
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """A frame, its colours and mask as the pipeline takes them, and the box of its foreground."""
+
+    frame: NDArray[Any]
+    pixels: NDArray[Any]
+    mask: NDArray[Any]
+    box: Box | None
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A frame's prediction, on its way.
+
+    Attributes:
+        grid: waits for it; None: that of the frame before holds.
+        mask: at the network's working size; None without a foreground.
+        is_new: a scene begins.
+    """
+
+    grid: Callable[[], NDArray[np.float32]] | None
+    mask: NDArray[np.float32] | None
+    is_new: bool
+
+
+class _Predictor:
+    """Begins the predictions of successive frames; one thread calls it, and does not wait for a device."""
 
     def __init__(self, runner: Runner, options: StreamOptions) -> None:
         self._runner = runner
-        self._options = options
+        self._every = options.every
         self._cuts = SceneCuts(options.cut)
+        self._since = options.every
+
+    def begin(self, shot: _Shot) -> _Begun:
+        """The next frame's prediction, if it is its turn."""
+        is_new = self._cuts.is_new(shot.pixels)
+        if shot.box is None:
+            self._since = self._every
+            return _Begun(None, None, is_new)
+        size = (self._runner.io_spec.height, self._runner.io_spec.width)
+        if is_new or self._since >= self._every:
+            self._since = 1
+            planes, mask = to_working_size(shot.pixels, shot.mask, size)
+            return _Begun(predict_later(self._runner, planes, mask), mask[0, 0], is_new)
+        self._since += 1
+        return _Begun(None, mask_to_working_size(shot.mask, size)[0, 0], is_new)
+
+
+class _Finisher:
+    """Waits for the predictions of successive frames, smooths and applies them; one thread calls it."""
+
+    def __init__(self, options: StreamOptions) -> None:
+        self._in_place = options.in_place
         self._smoother = Smoother(options.keep)
-        self._since = 0
         self._last: NDArray[np.float32] | None = None
 
-    def next(self, pixels: NDArray[Any], mask: NDArray[Any], box: Box | None) -> NDArray[np.float32] | None:
-        """The transform of the next frame; None without a foreground."""
-        if self._cuts.is_new(pixels):
+    def finish(self, shot: _Shot, beginning: Future[_Begun]) -> NDArray[Any]:
+        """The next frame, harmonized."""
+        begun = beginning.result()
+        if begun.is_new:
             self._smoother.reset()
-            self._last = None
-        if box is None:
-            self._last = None
-            return None
-        size = (self._runner.io_spec.height, self._runner.io_spec.width)
-        if self._last is None or self._since + 1 >= self._options.every:
-            planes, small_mask = to_working_size(pixels, mask, size)
-            self._last, self._since = predict_small(self._runner, planes, small_mask), 0
-        else:
-            small_mask = mask_to_working_size(mask, size)
-            self._since += 1
-        return self._smoother.step(self._last, small_mask[0, 0])
-
-
-def _apply(
-    frame: NDArray[Any],
-    pixels: NDArray[Any],
-    mask: NDArray[Any],
-    box: Box | None,
-    transform: Future[NDArray[np.float32] | None],
-    *,
-    in_place: bool,
-) -> NDArray[Any]:
-    grid = transform.result()
-    if grid is None:
-        return frame if in_place else frame.copy()
-    return like(frame, mask, apply_grid(pixels, mask, grid, box, in_place=in_place), in_place=in_place)
+        if begun.grid is not None:
+            self._last = begun.grid()
+        if begun.mask is None or self._last is None:
+            return shot.frame if self._in_place else shot.frame.copy()
+        grid = self._smoother.step(self._last, begun.mask)
+        changed = apply_grid(shot.pixels, shot.mask, grid, shot.box, in_place=self._in_place)
+        return like(shot.frame, shot.mask, changed, in_place=self._in_place)
 
 
 def in_step(frames: Iterable[NDArray[Any]], masks: Iterable[NDArray[Any]]) -> Iterator[Pair]:

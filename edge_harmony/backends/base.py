@@ -115,6 +115,8 @@ class Runner(Protocol):
 
         Returns:
             ``(N, C, h, w)``, as ``io_spec.output`` says.
+
+        Several threads may call it at a time.
         """
 
     def synchronize(self) -> None:
@@ -122,6 +124,26 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Free what the runner holds; it cannot be used afterwards. Closing twice is harmless."""
+
+
+def submit(
+    runner: Runner, composite: NDArray[np.float32], mask: NDArray[np.float32]
+) -> Callable[[], NDArray[np.float32]]:
+    """Begin a batch; what is returned waits for its result.
+
+    Runners of devices that work by themselves have a method ``submit``, which returns while the device is busy, so that
+    the next batch can be prepared and copied meanwhile; the others run it now.
+
+    Args:
+        runner: what runs it.
+        composite: as :meth:`Runner.infer` takes it.
+        mask: likewise.
+    """
+    begin: Callable[..., Callable[[], NDArray[np.float32]]] | None = getattr(runner, "submit", None)
+    if begin is not None:
+        return begin(composite, mask)
+    output = runner.infer(composite, mask)
+    return lambda: output
 
 
 @runtime_checkable

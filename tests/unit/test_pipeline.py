@@ -148,3 +148,20 @@ def test_a_painted_picture_does_not_bleed_over_the_masks_edge():
     mask[256:768, 256:768] = 255
     result = harmonize_pixels(runner, composite, mask)
     assert np.abs(result[mask > 0].astype(int) - (100 + 25.5)).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
+def test_in_place(channels, dtype):
+    composite = picture(40, 50, channels, dtype)
+    mask = np.zeros((40, 50), np.uint8)
+    mask[5:20, 10:30] = 255
+    wanted = harmonize_pixels(FakeRunner(), composite, mask)
+    view = np.repeat(composite, 2, axis=1)[:, ::2]  # not contiguous
+    for given in (composite.copy(), view):
+        assert harmonize_pixels(FakeRunner(), given, mask, in_place=True) is given
+        np.testing.assert_array_equal(given, wanted)
+    assert harmonize_pixels(FakeRunner(), composite, mask * 0, in_place=True) is composite
+    composite.flags.writeable = False
+    with pytest.raises(InputError, match="cannot be written"):
+        harmonize_pixels(FakeRunner(), composite, mask, in_place=True)

@@ -2,13 +2,14 @@
 
 import itertools
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from edge_harmony.errors import InputError
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.temporal import SceneCuts, Smoother
+from edge_harmony.temporal import Flicker, SceneCuts, Smoother
 from tests.unit.test_pipeline import FakeRunner, picture
 
 RNG = np.random.default_rng(6)
@@ -159,3 +160,89 @@ def test_cuts_are_found_and_motion_is_none():
         assert not cuts.is_new(np.clip(np.roll(first, 4 * k, axis=1).astype(int) + 2 * k, 0, 255).astype(np.uint8))
     assert cuts.is_new(second)
     assert cuts.is_new(second[: size[0] // 2])
+
+
+class Device(FakeRunner):
+    """Two places, as a GPU with two streams: a third batch waits until a result is taken."""
+
+    def __init__(self):
+        super().__init__("affine")
+        self.places = threading.Semaphore(2)
+        self.taken, self.log = 0, []
+
+    def submit(self, composite, mask):
+        assert self.places.acquire(timeout=20)
+        self.taken += 1
+        number = len([event for event in self.log if event[0] == "begun"])
+        self.log.append(("begun", number))
+        output = super().infer(composite, mask)
+
+        def result():
+            time.sleep(0.01)
+            self.log.append(("done", number))
+            self.taken -= 1
+            self.places.release()
+            return output
+
+        return result
+
+
+def test_the_next_frame_is_on_its_way_while_the_device_works():
+    device = Device()
+    made = list(Harmonizer(device).stream(frames(12), [MASK] * 12, keep=0))
+    alone = Harmonizer(FakeRunner("affine"))
+    for result, frame in zip(made, frames(12), strict=True):
+        np.testing.assert_array_equal(result, alone.harmonize(frame, MASK))
+    assert [number for what, number in device.log if what == "done"] == list(range(12))
+    ahead = [device.log.index(("begun", k + 1)) < device.log.index(("done", k)) for k in range(11)]
+    assert sum(ahead) >= 9
+    assert device.taken == 0
+
+
+@pytest.mark.parametrize("wrong", [None, 3])
+def test_leaving_a_stream_leaves_no_place_taken(wrong):
+    device = Device()
+    given = frames(50)
+    if wrong is not None:
+        given[wrong] = given[wrong][:-1]
+    results = Harmonizer(device).stream(given, [MASK] * 50)
+    next(results)
+    if wrong is None:
+        results.close()
+    else:
+        with pytest.raises(InputError, match="mask is"):
+            list(results)
+    assert device.taken == 0
+    assert len(list(Harmonizer(device).stream(frames(5), [MASK] * 5))) == 5
+
+
+def test_in_place_the_frames_themselves_change():
+    given, copies = frames(6), frames(6)
+    wanted = list(Harmonizer(FakeRunner("affine")).stream(copies, [MASK] * 6))
+    made = list(Harmonizer(FakeRunner("affine")).stream(given, [MASK] * 6, in_place=True))
+    for result, frame, expected, copy in zip(made, given, wanted, copies, strict=True):
+        assert result is frame
+        np.testing.assert_array_equal(result, expected)
+        assert (copy != expected).any()
+    fixed = frames(1)
+    fixed[0].flags.writeable = False
+    with pytest.raises(InputError, match="cannot be written"):
+        list(Harmonizer(FakeRunner()).stream(fixed, [MASK], in_place=True))
+
+
+def test_flicker_is_what_changes_in_the_difference():
+    ramp = [np.full((8, 8, 3), 10 * k, np.uint8) for k in range(6)]
+    mask = np.zeros((8, 8), np.uint8)
+    mask[2:6] = 255
+    steady, jumping, tilting = Flicker(), Flicker(), Flicker()
+    assert np.isnan(steady.colour)
+    for k, frame in enumerate(ramp):
+        steady.add(frame, frame + 7, mask)
+        jumping.add(frame, frame + 7 + 4 * (k % 2), mask)
+        tilted = frame.copy()
+        tilted[:, :4] += 3 * (k % 2)
+        tilted[:, 4:] += 3 * ((k + 1) % 2)
+        tilting.add(frame, tilted, mask)
+    assert (steady.colour, steady.pixels) == (0, 0)
+    assert (jumping.colour, jumping.pixels) == (4, 4)
+    assert (tilting.colour, tilting.pixels) == (0, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class OpenVinoRunner(ArtifactRunner):
         if threads:
             self._settings["INFERENCE_NUM_THREADS"] = threads
         self._requests: dict[int, Any] = {}
+        self._one_at_a_time = threading.Lock()  # a request has one set of buffers
         try:
             self._model: Any = self._core.read_model(path)
             self._request(1)
@@ -57,9 +59,10 @@ class OpenVinoRunner(ArtifactRunner):
         if self._model is None:
             raise RuntimeError("the runner is closed")
         self._check_size(composite, mask)
-        request = self._request(len(composite))
-        results = request.infer({"composite": composite, "mask": mask}, share_inputs=True)
-        output: NDArray[np.float32] = np.array(results[0])  # a copy: the request writes into its own memory
+        with self._one_at_a_time:
+            request = self._request(len(composite))
+            results = request.infer({"composite": composite, "mask": mask}, share_inputs=True)
+            output: NDArray[np.float32] = np.array(results[0])  # a copy: the request writes into its own memory
         return output
 
     def close(self) -> None:

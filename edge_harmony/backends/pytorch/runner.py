@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -52,6 +53,17 @@ class PyTorchRunner:
         with torch.inference_mode():
             output: NDArray[np.float32] = self._network(*self._moved(composite, mask)).float().cpu().numpy()
         return output
+
+    def submit(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> Callable[[], NDArray[np.float32]]:
+        """Queue a batch and return, as far as the device works by itself; what is returned waits for its result."""
+        with torch.inference_mode():
+            made = self._network(*self._moved(composite, mask)).float()
+
+        def result() -> NDArray[np.float32]:
+            output: NDArray[np.float32] = made.cpu().numpy()
+            return output
+
+        return result
 
     def infer_parts(
         self, composite: NDArray[np.float32], mask: NDArray[np.float32]

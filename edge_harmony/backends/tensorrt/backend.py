@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import re
+import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -23,10 +25,11 @@ from edge_harmony.backends.tensorrt.builder import build_engine
 from edge_harmony.backends.tensorrt.checking import check_file
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, facts_of, write_plan
-from edge_harmony.backends.tensorrt.runner import Engine
+from edge_harmony.backends.tensorrt.runner import Context, Engine
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
 
 PRECISIONS = ("fp32", "fp16", "int8")
+_CONTEXTS = 2
 
 
 class TensorRTBackend:
@@ -141,16 +144,44 @@ class TensorRTRTXBackend(TensorRTBackend):
 
 
 class TensorRTRunner(ArtifactRunner):
-    """See :class:`edge_harmony.backends.base.Runner`. One context: used by one thread at a time."""
+    """See :class:`edge_harmony.backends.base.Runner`.
+
+    Two contexts, each with its stream and buffers, the second one made when it is first needed: while the device works
+    on one batch, the next is copied, and two threads may run at a time; a third waits.
+    """
 
     def __init__(self, engine: Engine, manifest: Manifest) -> None:
         super().__init__(manifest)
         self._engine = engine
-        self._context = engine.context()
+        self._contexts = [engine.context()]
+        self._free: queue.SimpleQueue[Context] = queue.SimpleQueue()
+        self._free.put(self._contexts[0])
+        self._making = threading.Lock()
 
     def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`edge_harmony.backends.base.Runner`."""
         return self._run(composite, mask, None)
+
+    def submit(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> Callable[[], NDArray[np.float32]]:
+        """Queue a batch and return; what is returned waits for its result, and is to be called once.
+
+        Two may be on their way; another waits until one of their results is taken, by another thread.
+        """
+        self._check_size(composite, mask)
+        context = self._take()
+        try:
+            context.begin({"composite": composite, "mask": mask})
+        except BaseException:
+            self._free.put(context)
+            raise
+
+        def result() -> NDArray[np.float32]:
+            try:
+                return _only(context.finish())
+            finally:
+                self._free.put(context)
+
+        return result
 
     def infer_parts(
         self, composite: NDArray[np.float32], mask: NDArray[np.float32]
@@ -165,15 +196,31 @@ class TensorRTRunner(ArtifactRunner):
         self, composite: NDArray[np.float32], mask: NDArray[np.float32], mark: Callable[[], None] | None
     ) -> NDArray[np.float32]:
         self._check_size(composite, mask)
-        results = self._context.run({"composite": composite, "mask": mask}, mark)
-        output: NDArray[np.float32] = next(iter(results.values())).astype(np.float32)  # a copy: the memory is reused
-        return output
+        context = self._take()
+        try:
+            return _only(context.run({"composite": composite, "mask": mask}, mark))
+        finally:
+            self._free.put(context)
+
+    def _take(self) -> Context:
+        with self._making:
+            if self._free.empty() and len(self._contexts) < _CONTEXTS:
+                self._contexts.append(self._engine.context())
+                return self._contexts[-1]
+        return self._free.get()
 
     def synchronize(self) -> None:
         """See :class:`edge_harmony.backends.base.Runner`."""
-        self._context.synchronize()
+        for context in self._contexts:
+            context.synchronize()
 
     def close(self) -> None:
         """See :class:`edge_harmony.backends.base.Runner`."""
-        self._context.close()
+        for context in self._contexts:
+            context.close()
         self._engine.close()
+
+
+def _only(results: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    output: NDArray[np.float32] = next(iter(results.values())).astype(np.float32)  # a copy: the memory is reused
+    return output

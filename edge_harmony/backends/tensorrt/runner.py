@@ -288,6 +288,11 @@ class Context:
         Returns:
             The outputs: views of pinned memory, good until the next call.
         """
+        self.begin(inputs, mark)
+        return self.finish()
+
+    def begin(self, inputs: dict[str, NDArray[Any]], mark: Callable[[], None] | None = None) -> None:
+        """The same up to the waiting: all is queued when it returns."""
         self.cuda.activate()
         self.resize({name: tuple(array.shape) for name, array in inputs.items()})
         for name, array in inputs.items():
@@ -297,6 +302,10 @@ class Context:
             if mark is not None:
                 self.synchronize()
                 mark()
+
+    def finish(self) -> dict[str, NDArray[Any]]:
+        """Wait for what was begun; returns as :meth:`run`. Another thread may call it."""
+        self.cuda.activate()
         self.synchronize()
         return {buffer.name: buffer.array for buffer in self.outputs}
 

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import cv2
@@ -645,6 +646,33 @@ def test_the_backend_builds_and_runs(patched, edge_weights, tmp_path, monkeypatc
         backend.load(LoadRequest("edge-n", "int8", weights=edge_weights))
     with pytest.raises(CapabilityError, match="cpu"):
         backend.load(LoadRequest("edge-n", "int8", artifact=path, device="cpu"))
+
+
+def test_two_batches_are_on_their_way_and_a_third_waits(patched, edge_weights, tmp_path, monkeypatch):
+    path = TensorRTBackend().build(edge_weights, tmp_path, model="edge-n", precision="int8")
+    runner = TensorRTBackend().load(LoadRequest("edge-n", "int8", artifact=path).resolved())
+    monkeypatch.setattr(runner, "_check_size", lambda composite, mask: None)
+    dice = np.random.default_rng(5)
+    batches = [(dice.random((1, 3, 4, 4), np.float32), dice.random((1, 1, 4, 4), np.float32)) for _ in range(40)]
+    with closing(runner):
+        first, second = (runner.submit(*batch) for batch in batches[:2])
+        third = threading.Thread(target=lambda: waited.append(runner.infer(*batches[2])))
+        waited = []
+        third.start()
+        third.join(0.2)
+        assert third.is_alive()
+        np.testing.assert_array_equal(first(), sum(batches[0]))
+        third.join(10)
+        np.testing.assert_array_equal(waited[0], sum(batches[2]))
+        np.testing.assert_array_equal(second(), sum(batches[1]))
+        with ThreadPoolExecutor(4) as pool:
+            for batch, result in zip(batches, pool.map(lambda batch: runner.infer(*batch), batches), strict=True):
+                np.testing.assert_array_equal(result, sum(batch))
+        with pytest.raises(InputError):
+            runner.submit(NOISE[:1, :3, :2], NOISE[:1, 3:, :2])
+        runner.submit(*batches[0])()
+        runner.submit(*batches[1])()  # what failed left its place
+    assert patched.cuda.held == {}
 
 
 def test_a_missing_tensorrt_is_one_line():
