@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from measuring import interleave, quartiles
 from provenance import provenance
 
-from edge_harmony.apply import apply_grid
+from edge_harmony.apply import apply_grid, foreground_box
 from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.images import read_mask, read_picture
@@ -113,14 +113,18 @@ def main() -> None:
     network = load_model("edge-s")
     grid = predict(runner, pixels, mask)
     tensor = torch.from_numpy(grid)[None]
-    target = np.empty_like(pixels)
+    target, own = np.empty_like(pixels), pixels.copy()
+    box = foreground_box(mask)
     planes = to_working_size(pixels, mask, (256, 256))
     calls: dict[str, Callable[[], object]] = {
         "pipeline": lambda: harmonize_pixels(runner, pixels, mask),
+        "pipeline, in place": lambda: harmonize_pixels(runner, own, mask, in_place=True),
         "pipeline, all in PyTorch": lambda: whole_with_torch(network, pixels, mask),
         "to working size": lambda: to_working_size(pixels, mask, (256, 256)),
         "network": lambda: runner.infer(*planes),
-        "apply": lambda: apply_grid(pixels, mask, grid),
+        "box of the foreground": lambda: foreground_box(mask),
+        "apply": lambda: apply_grid(pixels, mask, grid, box),
+        "apply, in place": lambda: apply_grid(own, mask, grid, box, in_place=True),
         "apply in NumPy": lambda: plain_numpy(pixels, mask, grid),
         "apply in PyTorch": lambda: with_torch(pixels, mask, tensor),
         "copy": lambda: np.copyto(target, pixels),
@@ -139,8 +143,11 @@ def main() -> None:
     for share in SHARES:
         masks[share] = np.zeros(pixels.shape[:2], np.uint8)
         masks[share][:, : max(1, round(share * pixels.shape[1]))] = 255
+    boxes = {share: foreground_box(mask) for share, mask in masks.items()}
     of_shares = interleave(
-        {str(s): (lambda m=m: apply_grid(pixels, m, grid)) for s, m in masks.items()}, arguments.rounds, settle=settle
+        {str(s): (lambda s=s: apply_grid(own, masks[s], grid, boxes[s], in_place=True)) for s in SHARES},
+        arguments.rounds,
+        settle=settle,
     )
     megapixels = [float((masks[s] > 0).sum()) / 1e6 for s in SHARES]
     medians = [float(np.median(of_shares[str(s)])) for s in SHARES]

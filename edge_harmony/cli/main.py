@@ -14,6 +14,7 @@ from edge_harmony.cli.calibrate import calibrate
 from edge_harmony.cli.check import check
 from edge_harmony.cli.compare import compare
 from edge_harmony.cli.console import err, log_to_stderr
+from edge_harmony.cli.demo import demo
 from edge_harmony.cli.doctor import doctor
 from edge_harmony.cli.evaluate import evaluate
 from edge_harmony.cli.export import export
@@ -50,6 +51,7 @@ app.command()(selftest)
 app.command("import")(import_checkpoint)
 app.command()(models)
 app.command()(doctor)
+app.command()(demo)
 
 
 def _print_version(value: bool) -> None:

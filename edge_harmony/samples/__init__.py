@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 from edge_harmony.images import read_mask, read_picture
 
 
+def sample_folder() -> Path:
+    """Where they are."""
+    return Path(__file__).parent
+
+
 def sample_files() -> Iterator[tuple[Path, Path]]:
     """Paths of every composite and its mask, in order of their names."""
-    for composite in sorted(Path(__file__).parent.glob("*.jpg")):
+    for composite in sorted(sample_folder().glob("*.jpg")):
         yield composite, composite.with_name(f"{composite.stem}_mask.png")
 
 

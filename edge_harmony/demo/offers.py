@@ -1,0 +1,71 @@
+"""What the page offers: every network, backend and precision that is shipped and runs on this machine."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+
+from edge_harmony.backends.base import LoadRequest, backend_names, get_backend
+from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.harmonizer import DEFAULT_BACKEND, DEFAULT_PRECISION, Harmonizer
+from edge_harmony.models.registry import DEFAULT_MODEL, MODELS
+
+Offer = tuple[str, str, str]
+"""Network, backend, precision."""
+
+DEFAULT: Offer = (DEFAULT_MODEL, DEFAULT_BACKEND, DEFAULT_PRECISION)
+
+_LOADED = 4
+
+
+def find_offers() -> list[Offer]:
+    """All of them that load; the default one first."""
+    offers = [offer for model in MODELS for backend in backend_names() for offer in _of(model, backend)]
+    return sorted(offers, key=lambda offer: offer != DEFAULT)
+
+
+def _of(model: str, backend: str) -> list[Offer]:
+    try:
+        probe = get_backend(backend).probe()
+    except EdgeHarmonyError:
+        return []
+    return [
+        (model, backend, precision)
+        for precision in probe.precisions
+        if probe.available and _loads(model, backend, precision)
+    ]
+
+
+def _loads(model: str, backend: str, precision: str) -> bool:
+    try:
+        get_backend(backend).load(LoadRequest(model, precision).resolved()).close()
+    except EdgeHarmonyError:
+        return False
+    return True
+
+
+class Loaded:
+    """Networks that are loaded when they are first wanted; the last few are kept."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Offer, Harmonizer] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, offer: Offer) -> Harmonizer:
+        """The harmonizer of an offer, ready: what takes its first picture longer is done.
+
+        Raises:
+            EdgeHarmonyError: it cannot be loaded.
+        """
+        with self._lock:
+            harmonizer = self._kept.pop(offer, None)
+            if harmonizer is None:
+                model, backend, precision = offer
+                harmonizer = Harmonizer.from_pretrained(model, backend=backend, precision=precision)
+                harmonizer.harmonize(np.zeros((600, 600, 3), np.uint8), np.ones((600, 600), np.float32))
+            self._kept[offer] = harmonizer
+            if len(self._kept) > _LOADED:
+                self._kept.popitem(last=False)  # closed when the last picture that uses it is done
+            return harmonizer

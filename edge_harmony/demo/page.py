@@ -1,0 +1,219 @@
+"""The page itself, made of Gradio's components."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.demo.offers import Loaded, Offer, find_offers
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, first_line
+from edge_harmony.images import read_mask
+from edge_harmony.pipeline import fit_mask
+from edge_harmony.samples import sample_files, sample_folder
+
+TITLE = "edge-harmony"
+_INTRODUCTION = """# edge-harmony
+Drop a composite, paint over what was pasted or give its mask, and the colours of the foreground are made to fit."""
+_BRUSH = "rgba(255, 59, 48, 0.6)"
+_MAX_UPLOAD = "100mb"
+
+
+def make_page() -> Any:
+    """The page, a ``gradio.Blocks``.
+
+    Raises:
+        CapabilityError: Gradio is not installed, or no network can be loaded.
+    """
+    gradio = require_gradio()
+    offers, loaded = find_offers(), Loaded()
+    if not offers:
+        raise CapabilityError("no network can be loaded here", "see edge-harmony doctor")
+
+    def run(edited: dict[str, Any] | None, mask: str | None, *offer: str) -> tuple[Any, str]:
+        try:
+            return harmonize(loaded, edited, mask, (offer[0], offer[1], offer[2]))
+        except EdgeHarmonyError as error:
+            raise gradio.Error(str(error), print_exception=False) from None
+
+    def choose_backend(model: str) -> Any:
+        backends = _distinct(offer[1] for offer in offers if offer[0] == model)
+        return gradio.Dropdown(backends, value=backends[0])
+
+    def choose_precision(model: str, backend: str) -> Any:
+        precisions = _distinct(offer[2] for offer in offers if offer[:2] == (model, backend))
+        return gradio.Dropdown(precisions, value=precisions[0])
+
+    samples = list(sample_files())
+
+    def take_sample(event: Any) -> tuple[Any, str]:
+        composite, mask = samples[int(event.index)]
+        return {"background": str(composite), "layers": [], "composite": str(composite)}, str(mask)
+
+    take_sample.__annotations__["event"] = gradio.SelectData  # by which Gradio knows what to pass
+
+    first = offers[0]
+    with gradio.Blocks(title=TITLE, analytics_enabled=False) as page:
+        gradio.Markdown(_INTRODUCTION)
+        with gradio.Row():
+            with gradio.Column():
+                editor = gradio.ImageEditor(
+                    label="Composite: paint over the foreground",
+                    elem_id="composite",
+                    format="png",
+                    layers=False,
+                    transforms=(),
+                    sources=("upload", "clipboard"),
+                    brush=gradio.Brush(colors=[_BRUSH], default_color=_BRUSH, color_mode="fixed"),
+                    height=480,
+                )
+                mask = gradio.Image(
+                    label="or its mask: white in the foreground",
+                    elem_id="mask",
+                    type="filepath",
+                    sources=["upload", "clipboard"],
+                    height=160,
+                )
+            with gradio.Column():
+                slider = gradio.ImageSlider(label="Before | after", elem_id="result", format="png", max_height=480)
+                told = gradio.Markdown(elem_id="told")
+                with gradio.Row():
+                    model = gradio.Dropdown(_distinct(offer[0] for offer in offers), value=first[0], label="Network")
+                    backend = gradio.Dropdown(
+                        _distinct(offer[1] for offer in offers if offer[0] == first[0]), value=first[1], label="Backend"
+                    )
+                    precision = gradio.Dropdown(
+                        _distinct(offer[2] for offer in offers if offer[:2] == first[:2]),
+                        value=first[2],
+                        label="Precision",
+                    )
+                button = gradio.Button("Harmonize", variant="primary", elem_id="harmonize")
+        gallery = gradio.Gallery(
+            [(str(composite), composite.stem) for composite, _ in samples],
+            label="Samples",
+            elem_id="samples",
+            columns=5,
+            fit_columns=False,
+            height=280,
+            object_fit="contain",
+            allow_preview=False,
+            interactive=False,
+        )
+        inputs = [editor, mask, model, backend, precision]
+        button.click(run, inputs, [slider, told], api_name="harmonize")
+        model.input(choose_backend, model, backend, api_visibility="private").then(
+            choose_precision, [model, backend], precision, api_visibility="private"
+        )
+        backend.input(choose_precision, [model, backend], precision, api_visibility="private")
+        gallery.select(take_sample, None, [editor, mask], api_visibility="private").then(
+            run, inputs, [slider, told], api_visibility="private"
+        )
+    return page
+
+
+def harmonize(
+    loaded: Loaded, edited: dict[str, Any] | None, mask: str | None, offer: Offer
+) -> tuple[tuple[NDArray[np.uint8], NDArray[np.uint8]], str]:
+    """What the button does.
+
+    Args:
+        loaded: the networks.
+        edited: what the editor holds: ``background`` ``(H, W, 4)``, and ``layers`` that were painted on it.
+        mask: path of a mask, which counts together with what was painted.
+        offer: network, backend and precision.
+
+    Returns:
+        Composite and result, ``(H, W, 3)`` uint8, and what to say about them.
+
+    Raises:
+        InputError: there is no picture, or nothing is foreground.
+    """
+    if not edited or edited.get("background") is None:
+        raise InputError("there is no composite yet", "drop one, or take a sample")
+    composite = np.ascontiguousarray(edited["background"][..., :3])
+    weight = painted(edited["layers"], composite.shape[:2])
+    note = ""
+    if mask:
+        given = read_mask(mask)
+        if given.shape != composite.shape[:2]:
+            note = f" The mask was resized from {given.shape[1]} x {given.shape[0]}."
+        weight = np.maximum(weight, fit_mask(given, composite))
+    if not weight.any():
+        raise InputError("nothing is foreground yet", "paint over it, or give its mask")
+    harmonizer = loaded.get(offer)
+    start = time.perf_counter()
+    result = harmonizer.harmonize(composite, weight)
+    milliseconds = 1e3 * (time.perf_counter() - start)
+    share = 100 * float((weight > 0).mean())
+    told = (
+        f"**{milliseconds:.0f} ms** for {composite.shape[1]} x {composite.shape[0]} pixels, {share:.0f} % of them "
+        f"foreground: {' '.join(offer)}.{note}"
+    )
+    return (composite, result), told
+
+
+def painted(layers: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[np.float32]:
+    """A mask ``(H, W)`` in [0, 1] of where layers ``(H, W, 4)`` were painted on, however translucent the brush is."""
+    alpha = np.zeros(size, np.float32)
+    for layer in layers:
+        if layer.shape[:2] == size and layer.shape[2:] == (4,):
+            alpha = np.maximum(alpha, layer[..., 3])
+    return np.minimum(alpha / np.float32(255 * float(_BRUSH.rstrip(")").rsplit(",", 1)[1])), np.float32(1))
+
+
+def serve(host: str, port: int, *, block: bool = True) -> Any:
+    """Serve the page until it is interrupted.
+
+    Args:
+        host: address to listen on; ``127.0.0.1`` is reached from this machine only.
+        port: to listen on.
+        block: wait for the end.
+
+    Returns:
+        The page, whose ``local_url`` says where it is, and whose ``close`` ends it.
+
+    Raises:
+        CapabilityError: Gradio is not installed.
+        UsageError: the port is taken, or the address is none of this machine.
+    """
+    gradio = require_gradio()
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise UsageError(f"cannot listen on {host}:{port} ({reason})", "choose another --port or --host") from None
+    page = make_page()
+    own = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]  # nothing is fetched from elsewhere
+    page.launch(
+        server_name=host,
+        server_port=port,
+        prevent_thread_lock=not block,
+        quiet=True,
+        share=False,
+        show_error=True,
+        footer_links=["api"],
+        max_file_size=_MAX_UPLOAD,
+        allowed_paths=[str(sample_folder())],
+        theme=gradio.themes.Default(font=own[0], font_mono=own[1]),
+    )
+    return page
+
+
+def require_gradio() -> Any:
+    """The module ``gradio``.
+
+    Raises:
+        CapabilityError: it is not installed.
+    """
+    try:
+        import gradio
+    except ImportError:
+        raise CapabilityError("the demo page needs Gradio", "pip install 'edge-harmony[demo]'") from None
+    return gradio
+
+
+def _distinct(names: Any) -> list[str]:
+    return list(dict.fromkeys(names))

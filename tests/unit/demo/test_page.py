@@ -1,0 +1,243 @@
+"""The demo page: what its functions do, and a walk through it in a browser, which also takes the docs' screenshots.
+
+With ``EDGE_HARMONY_SCREENSHOTS=docs/images`` the pictures go there.
+"""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_harmony.cli.main import main
+from edge_harmony.demo.offers import DEFAULT, Loaded, find_offers
+from edge_harmony.demo.page import harmonize, painted, serve
+from edge_harmony.errors import InputError, UsageError
+from edge_harmony.harmonizer import Harmonizer
+from edge_harmony.images import decode_picture
+from edge_harmony.samples import sample_files, sample_pictures
+
+gradio = pytest.importorskip("gradio")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PORT = 7893
+RNG = np.random.default_rng(8)
+
+
+def test_what_is_offered_loads():
+    offers = find_offers()
+    assert offers[0] == DEFAULT
+    assert len(offers) == len(set(offers))
+    assert {backend for _, backend, _ in offers} >= {"onnxruntime", "openvino", "pytorch"}
+    assert ("hdnet", "pytorch", "fp32") not in offers  # nothing is shipped
+    loaded = Loaded()
+    first = loaded.get(DEFAULT)
+    assert loaded.get(DEFAULT) is first
+    for offer in offers[1:6]:
+        loaded.get(offer)
+    assert loaded.get(DEFAULT) is not first  # only the last few are kept
+
+
+def test_the_button(tmp_path):
+    picture = RNG.integers(0, 256, (60, 80, 4), np.uint8)
+    stroke = np.zeros((60, 80, 4), np.uint8)
+    stroke[20:40, 30:50] = (255, 59, 48, 153)
+    mask = np.zeros((60, 80), np.uint8)
+    mask[:10] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    cv2.imwrite(str(tmp_path / "small.png"), mask[::2, ::2])
+    loaded, editor = Loaded(), {"background": picture, "layers": [stroke], "composite": picture}
+    with Harmonizer.from_pretrained() as harmonizer:
+        weight = np.zeros((60, 80), np.float32)
+        weight[20:40, 30:50] = 1
+        (before, after), told = harmonize(loaded, editor, None, DEFAULT)
+        np.testing.assert_array_equal(before, picture[..., :3])
+        np.testing.assert_array_equal(after, harmonizer.harmonize(before, weight))
+        assert re.match(r"\*\*\d+ ms\*\* for 80 x 60 pixels, 8 % of them foreground: edge-s onnxruntime int8", told)
+        weight[:10] = 1
+        (_, after), told = harmonize(loaded, editor, str(tmp_path / "mask.png"), DEFAULT)
+        np.testing.assert_array_equal(after, harmonizer.harmonize(before, weight))
+        assert "resized" not in told
+        _, told = harmonize(loaded, editor | {"layers": []}, str(tmp_path / "small.png"), DEFAULT)
+        assert "resized from 40 x 30" in told
+    for wrong, says in ((None, "no composite"), ({"background": None, "layers": []}, "no composite")):
+        with pytest.raises(InputError, match=says):
+            harmonize(loaded, wrong, None, DEFAULT)
+    with pytest.raises(InputError, match="nothing is foreground"):
+        harmonize(loaded, editor | {"layers": []}, None, DEFAULT)
+
+
+def test_strokes_are_masks():
+    layer = np.zeros((4, 6, 4), np.uint8)
+    layer[1, 1, 3], layer[2, 2, 3], layer[3, 3, 3] = 153, 255, 76
+    mask = painted([layer, np.zeros((9, 9, 4), np.uint8)], (4, 6))
+    assert mask[1, 1] == mask[2, 2] == 1
+    assert mask[3, 3] == pytest.approx(0.5, abs=0.01)
+    assert mask.sum() == pytest.approx(2.5, abs=0.01)
+    assert painted([], (4, 6)).sum() == 0
+
+
+def test_wrong_calls(capsys, monkeypatch):
+    assert main(["demo", "--port", "0"]) == 2
+    assert main(["demo", "--host", "203.0.113.7", "--port", str(PORT + 1)]) == 2
+    assert "cannot listen" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert main(["demo"]) == 3
+    assert "edge-harmony[demo]" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def address():
+    page = serve("127.0.0.1", PORT, block=False)
+    yield page.local_url
+    page.close()
+
+
+def test_it_is_reached_from_this_machine_only_and_a_taken_port_is_an_error(address):
+    assert address == f"http://127.0.0.1:{PORT}/"
+    listening = [
+        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
+    ]
+    assert [where for where in listening if where.endswith(f":{PORT:04X}")] == [f"0100007F:{PORT:04X}"]
+    with pytest.raises(UsageError, match="--port"):
+        serve("127.0.0.1", PORT, block=False)
+
+
+@pytest.fixture(scope="module")
+def tab(address):
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on the path")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page(viewport={"width": 1280, "height": 1120})
+        tab.set_default_timeout(60_000)
+        tab.seen = []
+        tab.on("request", lambda request: tab.seen.append(request.url))
+        tab.goto(address)
+        tab.locator("#samples img").first.wait_for()
+        yield tab
+        browser.close()
+
+
+@pytest.fixture
+def photograph(tab, tmp_path):
+    folder = Path(os.environ.get("EDGE_HARMONY_SCREENSHOTS", tmp_path))
+
+    def take(name):
+        tab.wait_for_timeout(600)  # animations
+        tab.screenshot(path=folder / f"{name}.jpg", type="jpeg", quality=85)
+        assert cv2.imread(str(folder / f"{name}.jpg")).std() > 20
+
+    return take
+
+
+def told(tab, *words):
+    """Wait until the page says all of it."""
+    tab.wait_for_function(
+        "words => words.every(word => document.querySelector('#told')?.innerText.includes(word))", arg=list(words)
+    )
+
+
+def shown(tab):
+    """Before and after, as the page shows them: ``(H, W, 3)`` arrays."""
+    sources = [image.get_attribute("src") for image in tab.locator("#result img").all()]
+    assert len(sources) == 2
+    with urlopen(sources[0]) as one, urlopen(sources[1]) as other:
+        return decode_picture(one.read(), "before").pixels, decode_picture(other.read(), "after").pixels
+
+
+def test_a_sample_then_another_network(tab, photograph):
+    name, composite, mask = list(sample_pictures())[1]
+    tab.locator("#samples img").nth(1).click()
+    told(tab, "ms", f"{composite.shape[1]} x {composite.shape[0]}", "edge-s onnxruntime int8")
+    with Harmonizer.from_pretrained("edge-s") as harmonizer:
+        wanted = harmonizer.harmonize(composite, mask)
+    before, after = shown(tab)
+    np.testing.assert_array_equal(before, composite)
+    np.testing.assert_array_equal(after, wanted)
+    assert name
+    photograph("demo")
+
+    for label, choice in (("Network", "edge-n"), ("Backend", "openvino")):
+        tab.get_by_label(label).click()
+        tab.get_by_role("option", name=choice).click()
+    tab.get_by_role("button", name="Harmonize").click()
+    told(tab, "edge-n openvino int8")
+    _, other = shown(tab)
+    assert (other != wanted).any()
+    np.testing.assert_array_equal(other[mask == 0], composite[mask == 0])
+
+
+def test_before_and_after_slide(tab):
+    box = tab.locator("#result").bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = tab.locator("#result").screenshot()
+    tab.mouse.move(*middle)
+    tab.mouse.down()
+    tab.mouse.move(middle[0] + 180, middle[1], steps=8)
+    tab.mouse.up()
+    tab.wait_for_timeout(300)
+    assert tab.locator("#result").screenshot() != before
+
+
+def test_painting_a_mask_on_an_uploaded_picture(tab, tmp_path, photograph):
+    _, picture, _ = next(iter(sample_pictures()))
+    picture = np.ascontiguousarray(picture[:300, :420])
+    cv2.imwrite(str(tmp_path / "mine.png"), picture[..., ::-1])
+    tab.reload()
+    tab.locator("#samples img").first.wait_for()
+    tab.locator("#composite input[type=file]").first.set_input_files(tmp_path / "mine.png")
+    tab.locator("#composite canvas").first.wait_for()
+    tab.wait_for_timeout(1500)
+    tab.get_by_role("button", name="Harmonize").click()
+    tab.get_by_text("nothing is foreground yet").first.wait_for()
+
+    box = tab.locator("#composite canvas").first.bounding_box()
+    left, top = box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.5
+    tab.mouse.move(left, top)
+    tab.mouse.down()
+    for k in range(12):
+        tab.mouse.move(left + 6 * k, top + 4 * (k % 3), steps=3)
+    tab.mouse.up()
+    tab.wait_for_timeout(500)
+    tab.get_by_role("button", name="Harmonize").click()
+    told(tab, "420 x 300", "edge-s")
+    before, after = shown(tab)
+    np.testing.assert_array_equal(before, picture)
+    changed = (before != after).any(2)
+    assert 0.002 < changed.mean() < 0.4
+    rows, columns = np.nonzero(changed)
+    assert columns.max() - columns.min() > 1.2 * (rows.max() - rows.min())  # the stroke went sideways
+    photograph("demo-painted")
+
+
+def test_uploading_a_mask(tab, tmp_path):
+    mask = np.zeros((300, 420), np.uint8)
+    mask[100:200, 100:300] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    cv2.imwrite(str(tmp_path / "colours.png"), RNG.integers(0, 256, (300, 420, 3), np.uint8))
+    tab.locator("#mask input[type=file]").set_input_files(tmp_path / "mask.png")
+    tab.locator("#mask img").wait_for()
+    tab.get_by_role("button", name="Harmonize").click()
+    told(tab, "420 x 300")
+    tab.wait_for_function("!document.querySelector('#told').innerText.match(/ [0-5] %/)")  # more than the stroke
+    before, after = shown(tab)
+    assert (before != after).any(2)[mask > 0].mean() > 0.5
+    tab.locator("#mask").get_by_label("Remove Image").click()
+    tab.locator("#mask input[type=file]").set_input_files(tmp_path / "colours.png")
+    tab.locator("#mask img").wait_for()
+    tab.get_by_role("button", name="Harmonize").click()
+    tab.get_by_text("cannot be a mask").first.wait_for()
+
+
+def test_nothing_came_from_elsewhere(tab, address):
+    elsewhere = [url for url in tab.seen if not url.startswith((address, "data:", "blob:"))]
+    assert len(tab.seen) > 20
+    assert elsewhere == []
+    assert list(sample_files())
