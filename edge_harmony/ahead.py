@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,7 +12,7 @@ T = TypeVar("T")
 _LOOK_SECONDS = 0.1
 
 
-def ahead(items: Iterable[T], held: int) -> Iterator[T]:
+def ahead(items: Iterable[T], held: int) -> Generator[T, None, None]:
     """The same items, read by another thread while the last ones are worked on.
 
     Args:

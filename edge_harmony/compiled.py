@@ -56,10 +56,10 @@ def change_planes(
         half: what rounds: 0.5 for integers, 0 for floats.
     """
     low = np.float32(0)
-    line = np.empty((grid.shape[1] + 1, 12), np.float32)
+    line = np.zeros((grid.shape[1] + 1, 12), np.float32)
     for row in range(mask.shape[0]):
         upper, lower = grid[above[row]], grid[min(above[row] + 1, grid.shape[0] - 1)]
-        for cell in range(grid.shape[1]):
+        for cell in range(cells[0], min(cells[-1] + 2, grid.shape[1])):
             for k in range(12):
                 line[cell, k] = upper[cell, k] + down[row] * (lower[cell, k] - upper[cell, k])
         line[-1] = line[-2]

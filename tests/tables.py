@@ -267,9 +267,49 @@ def full_resolution_table() -> str:
         f"\n{two['width']} x {two['height']}, {100 * two['foreground']:.0f} % foreground, 8 bits, `edge-s` in INT8 on "
         f"ONNX Runtime, {machine(two)}, {two['rounds']} interleaved rounds; ratios with two threads; "
         f"`benchmarks/full_resolution.py`. Largest difference to float64: {two['largest_error_levels']:.2f} levels. "
-        f"With two threads the apply step takes {two['ms_of_the_rest']:.1f} ms, mostly the copy, and "
-        f"{two['ms_a_megapixel']:.2f} ms for every megapixel of foreground (a line explains "
-        f"{100 * two['explained_by_a_line']:.1f} % of the variance over eight sizes).\n"
+        f"In place the apply step takes {two['ms_a_megapixel']:.2f} ms for every megapixel of foreground with two "
+        f"threads and {one['ms_a_megapixel']:.2f} with one, and {two['ms_of_the_rest']:.1f} and "
+        f"{one['ms_of_the_rest']:.1f} ms beside (a line explains {100 * two['explained_by_a_line']:.1f} % and "
+        f"{100 * one['explained_by_a_line']:.1f} % of the variance over eight sizes).\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def video_table() -> str:
+    """Frames a second, where the time goes, memory and flicker."""
+    found = result("video")
+    lines = ["| | frames a second | time, of one after the other (quartiles) |", "|---|---:|---:|"]
+    lines += [
+        f"| {name} | {row['fps']:.1f} | {spread(row, 'of_one_after_the_other')} |"
+        for name, row in found["rows"].items()
+    ]
+    lines += ["", "| step, alone | ms a frame |", "|---|---:|"]
+    lines += [f"| {name} | {value:.1f} |" for name, value in found["split_ms"].items()]
+    lines += ["", "| flicker, levels | mean colour | pixels |", "|---|---:|---:|"]
+    lines += [f"| keep {keep} | {row['colour']:.2f} | {row['pixels']:.2f} |" for keep, row in found["flicker"].items()]
+    memory = found["memory_mib"]
+    half = len(memory) // 2
+    note = (
+        f"\n{found['size'][0]} x {found['size'][1]}, {found['frames']} frames (foreground, background and mask: "
+        f"three videos are decoded), `edge-s` in INT8 on ONNX Runtime, {found['threads']} threads, {machine(found)}, "
+        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. All but the one named so are not encoded. "
+        f"Memory of the process after every round of {5 * found['frames']} frames: {min(memory):.0f} to {max(memory):.0f} MiB, "
+        f"{sum(memory[:half]) / half:.0f} on average in the first half, {sum(memory[-half:]) / half:.0f} in the second.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def folders_table() -> str:
+    """Pictures a second by one process, several and Ray."""
+    found = result("folders")
+    lines = ["| | pictures a second | time, of one process (quartiles) |", "|---|---:|---:|"]
+    lines += [
+        f"| {name} | {row['pictures_a_second']:.1f} | {spread(row, 'of_one_process')} |"
+        for name, row in found["rows"].items()
+    ]
+    note = (
+        f"\n{found['pictures']} JPEG pictures of 640 x 427, decoded, harmonized and encoded, starts included; `edge-s` "
+        f"in INT8 on ONNX Runtime, {machine(found)}, {found['rounds']} interleaved rounds; `benchmarks/folders.py`.\n"
     )
     return "\n".join(lines) + "\n" + note
 
@@ -282,6 +322,8 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/benchmarking.md", "suite"): suite_tables,
     ("docs/benchmarking.md", "planted"): planted_table,
     ("docs/full-resolution.md", "full"): full_resolution_table,
+    ("docs/video.md", "video"): video_table,
+    ("docs/folders.md", "folders"): folders_table,
     ("docs/coreml.md", "packages"): packages_table,
     ("docs/whole-pipeline.md", "whole"): whole_table,
     ("docs/quantization.md", "precision"): precision_table,

@@ -6,21 +6,24 @@ from typing import Annotated
 
 import typer
 
-from edge_harmony.cli.console import err
-from edge_harmony.demo.page import require_gradio, serve
+from edge_harmony.cli.console import JsonOption, err, print_json
+from edge_harmony.demo.page import serve
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def demo(
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; others can use the page on 0.0.0.0.")
+        str, typer.Option("--host", help="Address to listen on; others reach the page on 0.0.0.0.")
     ] = _LOCAL[0],
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 7860,
+    json: JsonOption = False,
 ) -> None:
     """Serve a page: drop a composite, paint or upload its mask, compare before and after, with what runs here."""
-    require_gradio()
-    err.print(f"loading; then http://{host}:{port} until Ctrl-C", highlight=False)
+    page = serve(host, port)
+    if json:
+        print_json({"url": page.local_url})
+    err.print(f"{page.local_url} until Ctrl-C", highlight=False)
     if host not in _LOCAL:
-        err.print(f"everybody who reaches {host} can use this page; it asks for no password", highlight=False)
-    serve(host, port)
+        err.print("everybody who reaches this machine can use it; it asks for no password", highlight=False)
+    page.block_thread()

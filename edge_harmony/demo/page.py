@@ -164,16 +164,15 @@ def painted(layers: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[n
     return np.minimum(alpha / np.float32(255 * float(_BRUSH.rstrip(")").rsplit(",", 1)[1])), np.float32(1))
 
 
-def serve(host: str, port: int, *, block: bool = True) -> Any:
-    """Serve the page until it is interrupted.
+def serve(host: str, port: int) -> Any:
+    """Serve the page, by threads of this process.
 
     Args:
         host: address to listen on; ``127.0.0.1`` is reached from this machine only.
         port: to listen on.
-        block: wait for the end.
 
     Returns:
-        The page, whose ``local_url`` says where it is, and whose ``close`` ends it.
+        The page: ``local_url`` says where it is, ``block_thread`` waits for Ctrl-C, ``close`` ends it.
 
     Raises:
         CapabilityError: Gradio is not installed.
@@ -190,7 +189,7 @@ def serve(host: str, port: int, *, block: bool = True) -> Any:
     page.launch(
         server_name=host,
         server_port=port,
-        prevent_thread_lock=not block,
+        prevent_thread_lock=True,
         quiet=True,
         share=False,
         show_error=True,

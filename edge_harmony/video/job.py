@@ -114,11 +114,11 @@ def harmonize_video(
     inputs = _Inputs(job)
     started(inputs.count)
     times: deque[Fraction] = deque()
-    pairs = ahead(inputs.pairs(stop, times), _READ_AHEAD)
     done, begin = 0, time.perf_counter()
     with (
         new_file(job.output) as temporary,
         inputs.writer(temporary) as writer,
+        contextlib.closing(ahead(inputs.pairs(stop, times), _READ_AHEAD)) as pairs,
         contextlib.closing(stream(runner, pairs, job.stream)) as frames,
     ):
         for frame in frames:
@@ -160,7 +160,7 @@ class _Inputs:
         if source.count and masks.count and source.count != masks.count and not job.limit:
             raise InputError(
                 f"{job.composite} has {source.count} frames but {job.masks} has {masks.count}",
-                "give a mask for every frame",
+                "give a mask for every frame, or pass --limit",
             )
         if source.count and background and background.count and background.count < (job.limit or source.count):
             raise InputError(

@@ -93,6 +93,29 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(capsys, folder, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_full_disk_is_one_line_and_leaves_nothing(folder, tmp_path):
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
+        "from edge_harmony.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    call = [
+        "harmonize",
+        str(folder / "long.mp4"),
+        str(folder / "m.png"),
+        "-o",
+        str(tmp_path / "o.mp4"),
+        "--model",
+        "edge-n",
+    ]
+    done = subprocess.run([sys.executable, "-c", code, *call], capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert "cannot write" in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_video_can_be_played(folder, tmp_path, number):
     output = tmp_path / "o.mp4"

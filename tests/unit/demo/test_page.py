@@ -3,9 +3,12 @@
 With ``EDGE_HARMONY_SCREENSHOTS=docs/images`` the pictures go there.
 """
 
+import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from urllib.request import urlopen
@@ -93,9 +96,26 @@ def test_wrong_calls(capsys, monkeypatch):
 
 @pytest.fixture(scope="module")
 def address():
-    page = serve("127.0.0.1", PORT, block=False)
+    page = serve("127.0.0.1", PORT)
     yield page.local_url
     page.close()
+
+
+def test_the_command_says_where_and_ends_with_ctrl_c():
+    call = [sys.executable, "-m", "edge_harmony", "demo", "--port", str(PORT + 2), "--json"]
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        lines = [process.stdout.readline() for _ in range(3)]
+        assert json.loads("".join(lines)) == {"url": f"http://127.0.0.1:{PORT + 2}/"}
+        with urlopen(f"http://127.0.0.1:{PORT + 2}/") as answer:
+            assert b"edge-harmony" in answer.read()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "Traceback" not in err
+    assert "until Ctrl-C" in err
 
 
 def test_it_is_reached_from_this_machine_only_and_a_taken_port_is_an_error(address):
@@ -105,7 +125,7 @@ def test_it_is_reached_from_this_machine_only_and_a_taken_port_is_an_error(addre
     ]
     assert [where for where in listening if where.endswith(f":{PORT:04X}")] == [f"0100007F:{PORT:04X}"]
     with pytest.raises(UsageError, match="--port"):
-        serve("127.0.0.1", PORT, block=False)
+        serve("127.0.0.1", PORT)
 
 
 @pytest.fixture(scope="module")

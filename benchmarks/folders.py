@@ -1,0 +1,87 @@
+"""A folder of pictures: one process, several, and Ray's actors; from the call to the last file, starts included.
+
+    python benchmarks/folders.py -o benchmarks/results/0.1.0/folders.json
+
+The pictures are the shipped samples, again and again. Every round runs every contender once, in a new order. Needs the
+extra [ray].
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from measuring import quartiles
+from provenance import provenance
+
+from edge_harmony.artifact import write_json
+from edge_harmony.backends.base import LoadRequest
+from edge_harmony.folder.run import FolderReport, harmonize_folder
+from edge_harmony.folder.work import Work
+from edge_harmony.samples import sample_files
+
+
+def make_folders(root: Path, count: int) -> tuple[str, str]:
+    """Composites and masks under numbers; hard links, so that they cost nothing."""
+    folders = root / "composites", root / "masks"
+    for folder in folders:
+        folder.mkdir()
+    files = list(sample_files())
+    copies = [[Path(shutil.copy(path, root / path.name)) for path in pair] for pair in files]
+    for k in range(count):
+        for folder, path in zip(folders, copies[k % len(copies)], strict=True):
+            (folder / f"{k:05d}{path.suffix}").hardlink_to(path)
+    return str(folders[0]), str(folders[1])
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    work, several = Work("onnxruntime", LoadRequest("edge-s", "int8")), arguments.workers
+    with tempfile.TemporaryDirectory() as root:
+        folders = make_folders(Path(root), arguments.pictures)
+
+        def call(name: str, workers: int, engine: str) -> Callable[[], FolderReport]:
+            output = str(Path(root) / name)
+            return lambda: harmonize_folder(work, *folders, output, workers=workers, engine=engine)
+
+        calls = {
+            "one process": call("one", 1, "local"),
+            f"{several} processes": call("several", several, "local"),
+            f"{several} actors of Ray": call("ray", several, "ray"),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in calls}
+        order, shuffler = list(calls), random.Random(0)
+        for _ in range(arguments.rounds):
+            shuffler.shuffle(order)
+            for name in order:
+                start = time.perf_counter()
+                report = calls[name]()
+                seconds[name].append(time.perf_counter() - start)
+                assert (report.done, report.failed) == (arguments.pictures, [])
+    rows = {
+        name: {"pictures_a_second": round(arguments.pictures / float(np.median(times)), 1)}
+        | quartiles("of_one_process", times, seconds["one process"])
+        for name, times in seconds.items()
+    }
+    facts = {"pictures": arguments.pictures, "rounds": arguments.rounds, "rows": rows}
+    result = {**provenance("onnxruntime", "numpy", "ray"), **facts}
+    write_json(arguments.output, result)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
