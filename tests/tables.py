@@ -292,9 +292,10 @@ def video_table() -> str:
     note = (
         f"\n{found['size'][0]} x {found['size'][1]}, {found['frames']} frames (foreground, background and mask: "
         f"three videos are decoded), `edge-s` in INT8 on ONNX Runtime, {found['threads']} threads, {machine(found)}, "
-        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. All but the one named so are not encoded. "
-        f"Memory of the process after every round of {5 * found['frames']} frames: {min(memory):.0f} to {max(memory):.0f} MiB, "
-        f"{sum(memory[:half]) / half:.0f} on average in the first half, {sum(memory[-half:]) / half:.0f} in the second.\n"
+        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. Only the one named so is encoded. Memory of "
+        f"the process after every round of {5 * found['frames']} frames: {min(memory):.0f} to {max(memory):.0f} MiB, "
+        f"{sum(memory[:half]) / half:.0f} on average in the first half, "
+        f"{sum(memory[-half:]) / half:.0f} in the second.\n"
     )
     return "\n".join(lines) + "\n" + note
 

@@ -23,6 +23,7 @@ from edge_harmony.cli.console import (
     stopping,
 )
 from edge_harmony.errors import ExitCode, UsageError
+from edge_harmony.folder.clips import VideoWork
 from edge_harmony.folder.items import Outcome
 from edge_harmony.folder.run import ENGINES, harmonize_folder
 from edge_harmony.folder.storage import is_address
@@ -41,7 +42,7 @@ _FOLDERS, _VIDEOS = "Folders", "Videos and cameras"
 
 def harmonize(
     composite: Annotated[
-        str, typer.Argument(help="Composite: a picture, a folder or address of pictures, a video, or camera:0.")
+        str, typer.Argument(help="Composite: a picture, a video, camera:0, or a folder or address of many.")
     ],
     mask: Annotated[str, typer.Argument(help="Its mask (white: foreground): the same, or one picture for a video.")],
     output: Annotated[str, typer.Option("--output", "-o", help="File to write; a folder or address for folders.")],
@@ -108,19 +109,22 @@ def harmonize(
     folder = is_address(composite) or Path(composite).is_dir()
     if preview is not None and (folder or is_moving(composite)):
         raise UsageError("--before-after is for one picture", "leave it out")
+    over_time, of_encoder = StreamOptions(every, keep, cut, in_place=True), _options(encoder or [])
     set_threads(threads)
     request = LoadRequest(model, precision, artifact, weights, threads, device)
     made: dict[str, Any] = {"output": output, "model": model, "backend": backend, "precision": precision}
     if folder:
         if background is not None:
             raise UsageError("--background is for one picture or a video", "give composites")
-        work = Work(backend, request, fit_mask, quality)
-        found = _folder(work, composite, mask, output, workers=workers, engine=engine, resume=resume)
+        if limit:
+            raise UsageError("--limit is for one video", "leave it out for a folder")
+        works = [
+            Work(backend, request, fit_mask, quality),
+            VideoWork(backend, request, fit_mask, quality, over_time, codec, of_encoder, sound),
+        ]
+        found = _folder(works, composite, mask, output, workers=workers, engine=engine, resume=resume)
     elif is_moving(composite):
-        options = StreamOptions(every, keep, cut, in_place=True)
-        job = VideoJob(
-            composite, mask, Path(output), background, options, fit_mask, sound, codec, _options(encoder or []), limit
-        )
+        job = VideoJob(composite, mask, Path(output), background, over_time, fit_mask, sound, codec, of_encoder, limit)
         found = _video(backend, request, job)
     else:
         for path in (Path(output), preview):
@@ -139,8 +143,8 @@ def harmonize(
         raise typer.Exit(ExitCode.FAILURE)
 
 
-def _folder(work: Work, composites: str, masks: str, output: str, **options: Any) -> dict[str, Any]:
-    with stopping() as stop, rate_bar("harmonizing", "pictures") as (started, advance):
+def _folder(works: list[Work], composites: str, masks: str, output: str, **options: Any) -> dict[str, Any]:
+    with stopping() as stop, rate_bar("harmonizing", "files") as (started, advance):
 
         def tell(outcome: Outcome) -> None:
             if outcome.error:
@@ -150,7 +154,7 @@ def _folder(work: Work, composites: str, masks: str, output: str, **options: Any
                 )
             advance()
 
-        report = harmonize_folder(work, composites, masks, output, stop=stop, started=started, advance=tell, **options)
+        report = harmonize_folder(works, composites, masks, output, stop=stop, started=started, advance=tell, **options)
     if report.stopped:
         err.print(f"stopped: {report.done + report.skipped} are done; --resume goes on", highlight=False)
     failed = [{"file": outcome.item.composite, "error": outcome.error} for outcome in report.failed]

@@ -1,4 +1,4 @@
-"""What is to be done in a folder: every picture with its mask and the name of its result."""
+"""What is to be done in a folder: every composite with its mask and the name of its result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_harmony.images import SUFFIXES
 
 @dataclass(frozen=True)
 class Item:
-    """A picture to harmonize.
+    """A picture or video to harmonize.
 
     Attributes:
         composite: its name.
@@ -39,56 +39,76 @@ class Outcome:
     error: str | None = None
 
 
-def find_items(composites: str, masks: str, output: str, *, since: float | None) -> tuple[list[Item], int]:
+@dataclass(frozen=True)
+class Kind:
+    """A kind of files, by their suffixes.
+
+    Attributes:
+        suffixes: of the files.
+        masks: of their masks, in the order of preference.
+        written: of those, what results can have.
+        instead: what is appended to the names of the other results.
+    """
+
+    suffixes: tuple[str, ...]
+    masks: tuple[str, ...]
+    written: tuple[str, ...]
+    instead: str = ""
+
+    def result(self, name: str) -> str:
+        """The name of a file's result."""
+        return name if suffix_of(name) in self.written else name + self.instead
+
+
+PICTURES = Kind(SUFFIXES, (".png", *SUFFIXES), SUFFIXES)
+
+
+def find_items(kind: Kind, composites: str, masks: str, output: str, *, since: float | None) -> tuple[list[Item], int]:
     """The items of a folder in the order of their names, and how many are done.
 
     Args:
-        composites: folder of pictures.
+        kind: of what files.
+        composites: folder of the files.
         masks: folder of their masks, see :func:`find_mask`.
-        output: folder of the results, which have the names of the pictures.
-        since: leave out what has a result from this time on that is newer than picture and mask; None: nothing.
+        output: folder of the results.
+        since: leave out what has a result from this time on that is newer than composite and mask; None: nothing.
 
     Raises:
-        UsageError: a folder is not there, or holds no pictures.
+        UsageError: a folder is not there.
     """
-    pictures, of_masks = list_files(composites), list_files(masks)
-    if pictures is None:
+    files, of_masks = list_files(composites), list_files(masks)
+    if files is None:
         raise UsageError(f"{composites} is no folder that exists", "check the path")
     if of_masks is None:
-        raise UsageError(f"{masks} is no folder that exists", "give a folder of masks for a folder of pictures")
-    names = sorted(name for name in pictures if _is_picture(name))
-    if not names:
-        raise UsageError(f"{composites} holds no pictures", f"put files with {' '.join(SUFFIXES)} there")
+        raise UsageError(f"{masks} is no folder that exists", "give a folder of masks for a folder of composites")
     results = {} if since is None else list_files(output) or {}
     items, before = [], 0
-    candidates = {name: time for name, time in of_masks.items() if _is_picture(name)}
-    for name in names:
-        mask = find_mask(candidates, name, same=composites == masks)
-        made = results.get(name)
-        if made is not None and mask is not None and made >= max(since or 0, pictures[name], candidates[mask]):
+    for name in sorted(files):
+        if name.startswith(".") or suffix_of(name) not in kind.suffixes:
+            continue
+        mask = find_mask(kind, of_masks, name, same=composites == masks)
+        made = results.get(kind.result(name))
+        if made is not None and mask is not None and made >= max(since or 0, files[name], of_masks[mask]):
             before += 1
         else:
-            items.append(Item(join(composites, name), mask and join(masks, mask), join(output, name)))
+            items.append(Item(join(composites, name), mask and join(masks, mask), join(output, kind.result(name))))
     return items, before
 
 
-def find_mask(names: Mapping[str, float], picture: str, *, same: bool) -> str | None:
-    """The mask of a picture among the names of a folder: ``dog.png``, ``dog_mask.png`` or ``dog-mask.png`` is that of
+def find_mask(kind: Kind, names: Mapping[str, float], composite: str, *, same: bool) -> str | None:
+    """The mask of a file among the names of a folder: ``dog.png``, ``dog_mask.png`` or ``dog-mask.png`` is that of
     ``dog.jpg``, and (iHarmony4) ``a_b.png`` that of ``a_b_c.jpg``.
 
     Args:
+        kind: of the file.
         names: of the folder's files.
-        picture: the picture's.
-        same: pictures and masks lie in one folder, where a picture is not its own mask.
+        composite: the file's name.
+        same: composites and masks lie in one folder, where none is its own mask.
     """
-    stem = PurePosixPath(picture).stem
+    stem = PurePosixPath(composite).stem
     for name in (stem, f"{stem}_mask", f"{stem}-mask", stem.rsplit("_", 1)[0]):
-        for suffix in (".png", *SUFFIXES):
+        for suffix in kind.masks:
             mask = f"{name}{suffix}"
-            if mask in names and not (same and mask == picture):
+            if mask in names and not (same and mask == composite):
                 return mask
     return None
-
-
-def _is_picture(name: str) -> bool:
-    return suffix_of(name) in SUFFIXES and not name.startswith(".")

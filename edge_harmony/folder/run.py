@@ -25,7 +25,7 @@ ENGINES: dict[str, Engine] = {"local": run_in_processes, "ray": run_on_ray}
 RECORD = "edge-harmony.json"
 """Written beside the results when a run begins: its settings. Only results that are newer belong to it."""
 FAILED = "edge-harmony-failed.json"
-"""Written beside the results when a run ends: which pictures failed, and why."""
+"""Written beside the results when a run ends: what failed, and why."""
 
 _LOCK = ".edge-harmony.lock"
 _LEFT_OVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part\.[A-Za-z]+")
@@ -36,8 +36,8 @@ class FolderReport:
     """How it went.
 
     Attributes:
-        done: pictures that were harmonized.
-        skipped: pictures that were done before.
+        done: files that were harmonized.
+        skipped: files that were done before.
         failed: those that were not, and why.
         stopped: whether it was stopped before the end.
     """
@@ -49,7 +49,7 @@ class FolderReport:
 
 
 def harmonize_folder(
-    work: Work,
+    works: Work | Sequence[Work],
     composites: str,
     masks: str,
     output: str,
@@ -61,50 +61,59 @@ def harmonize_folder(
     started: Callable[[int | None], None] = lambda count: None,
     advance: Callable[[Outcome], None] = lambda outcome: None,
 ) -> FolderReport:
-    """Harmonize the pictures of a folder.
+    """Harmonize the pictures of a folder, or its videos, or both.
 
     Every result appears whole under its name, or not at all. A run that was interrupted, however, goes on with
     ``resume``: results that are newer than picture and mask are left as they are.
 
     Args:
-        work: how.
-        composites: folder of pictures; a path, or an address such as ``s3://bucket/folder``.
+        works: how; one for every kind of files.
+        composites: folder of pictures or videos; a path, or an address such as ``s3://bucket/folder``.
         masks: likewise, of their masks; see :func:`~edge_harmony.folder.items.find_mask`.
         output: likewise, of the results, and of :data:`RECORD`.
         workers: how many work at a time; 0 leaves it to the engine.
         engine: ``local`` (processes) or ``ray``.
         resume: leave out what is done.
         stop: set it to end early.
-        started: called with the number of pictures that are left to do.
+        started: called with the number of files that are left to do.
         advance: called with every outcome.
 
     Raises:
-        UsageError: a folder is not there or cannot be written, another run is writing to it, or what is to be resumed
-            was done with other settings.
+        UsageError: a folder is not there, holds nothing, or cannot be written, another run is writing to it, or what is
+            to be resumed was done with other settings.
         CapabilityError: something is not installed.
     """
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine!r}", f"choose from {', '.join(ENGINES)}")
     stop = stop or threading.Event()
     _refuse_same(composites, masks, output)
-    settings = work.settings() | {"version": edge_harmony.__version__}
+    works = [works] if isinstance(works, Work) else works
+    settings: dict[str, object] = {"version": edge_harmony.__version__}
+    for work in works:
+        settings |= work.settings()
     begun = _begun(output, settings) if resume else None
-    items, skipped = find_items(composites, masks, output, since=begun)
+    found = [find_items(work.kind, composites, masks, output, since=begun) for work in works]
+    left, skipped = sum(len(items) for items, _ in found), sum(before for _, before in found)
+    if not left + skipped:
+        suffixes = [suffix for work in works for suffix in work.kind.suffixes]
+        raise UsageError(f"{composites} holds nothing to harmonize", f"put files with {' '.join(suffixes)} there")
     make(output)
     with _alone(output):
         _remove_left_overs(output)
         if begun is None:
             _write_json(output, RECORD, settings)
-        started(len(items))
+        started(left)
         done, failed = 0, []
-        for outcome in ENGINES[engine](work, items, workers, stop):
-            done += outcome.error is None
-            failed += [outcome] if outcome.error else []
-            advance(outcome)
+        for work, (items, _) in zip(works, found, strict=True):
+            at_a_time = workers if engine != "local" else work.at_a_time or workers
+            for outcome in ENGINES[engine](work, items, at_a_time, stop):
+                done += outcome.error is None
+                failed += [outcome] if outcome.error else []
+                advance(outcome)
         failed.sort(key=lambda outcome: outcome.item.composite)
         told = [{"file": outcome.item.composite, "error": outcome.error} for outcome in failed]
         _write_json(output, FAILED, told)
-        return FolderReport(done, skipped, failed, done + len(failed) < len(items))
+        return FolderReport(done, skipped, failed, done + len(failed) < left)
 
 
 def _refuse_same(composites: str, masks: str, output: str) -> None:

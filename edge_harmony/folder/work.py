@@ -1,19 +1,32 @@
-"""What one worker does: load a network once, then harmonize one picture after the other."""
+"""What one worker does: load a network once, then harmonize one item after the other."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Protocol
 
 import cv2
 
+from edge_harmony.artifact import read_manifest, sha256_of
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.errors import EdgeHarmonyError, InputError
-from edge_harmony.folder.items import Item, Outcome
+from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
+from edge_harmony.folder.items import PICTURES, Item, Kind, Outcome
 from edge_harmony.folder.storage import read, suffix_of, write
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.rows import set_threads
+
+
+class Worker(Protocol):
+    """A loaded network; see :meth:`Work.start`."""
+
+    def do(self, item: Item) -> Outcome:
+        """Harmonize one; what is wrong with it is told in the outcome."""
+
+    def close(self) -> None:
+        """Free the network."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +34,16 @@ class Work:
     """How pictures are harmonized; it can be sent to other processes.
 
     Attributes:
+        kind: what it is for.
+        at_a_time: how many a machine does at a time, if one takes all cores; 0: as many as it has.
         backend: name of what runs the network.
         request: what it loads.
         fit: resize masks of another size instead of refusing them.
         quality: of JPEG and WebP.
     """
+
+    kind: ClassVar[Kind] = PICTURES
+    at_a_time: ClassVar[int] = 0
 
     backend: str
     request: LoadRequest
@@ -38,25 +56,27 @@ class Work:
         Raises:
             EdgeHarmonyError: it cannot be loaded here.
         """
-        return Worker(self)
+        return _PictureWorker(self)
 
     def settings(self) -> dict[str, object]:
-        """What results depend on, for people and for comparison."""
+        """What results depend on, for people and for comparison.
+
+        Raises:
+            EdgeHarmonyError: a file is not there, or damaged.
+        """
         request = self.request
         return {
             "model": request.model,
             "backend": self.backend,
             "precision": request.precision,
-            "artifact": request.artifact and str(request.artifact),
-            "weights": request.weights and str(request.weights),
+            "artifact": request.artifact and read_manifest(request.artifact).file_sha256,
+            "weights": request.weights and _hash(request.weights),
             "fit_mask": self.fit,
             "quality": self.quality,
         }
 
 
-class Worker:
-    """A loaded network; see :class:`Work`."""
-
+class _PictureWorker:
     def __init__(self, work: Work) -> None:
         self._work = work
         if work.request.threads:
@@ -65,32 +85,53 @@ class Worker:
         self._harmonizer = Harmonizer(get_backend(work.backend).load(work.request.resolved()))
 
     def do(self, item: Item) -> Outcome:
-        """Harmonize one; what is wrong with it is told in the outcome."""
-        try:
-            if item.mask is None:
-                stem = PurePosixPath(item.composite).stem
-                raise InputError(f"there is no mask for {item.composite}", f"name it {stem}.png")
-            composite, mask = read(item.composite), read(item.mask)
-            write(
-                item.output,
-                self._harmonizer.harmonize_bytes(
-                    composite,
-                    mask,
-                    suffix_of(item.output),
-                    names=(item.composite, item.mask),
-                    fit=self._work.fit,
-                    quality=self._work.quality,
-                ),
-            )
-        except EdgeHarmonyError as error:
-            return Outcome(item, str(error))
-        except MemoryError:
-            return Outcome(item, "there is not enough memory for it; use fewer --workers")
-        except Exception as error:  # one picture must not end the work on thousands
-            logging.getLogger("edge_harmony").exception("%s", item.composite)
-            return Outcome(item, f"{type(error).__name__}: {error}; report this picture")
-        return Outcome(item)
+        """Harmonize one."""
+        return outcome_of(item, self._harmonize)
+
+    def _harmonize(self, item: Item) -> None:
+        mask = with_mask(item)
+        made = self._harmonizer.harmonize_bytes(
+            read(item.composite),
+            read(mask),
+            suffix_of(item.output),
+            names=(item.composite, mask),
+            fit=self._work.fit,
+            quality=self._work.quality,
+        )
+        write(item.output, made)
 
     def close(self) -> None:
         """Free the network."""
         self._harmonizer.close()
+
+
+def outcome_of(item: Item, harmonize: Callable[[Item], None]) -> Outcome:
+    """What becomes of an item; whatever is wrong with one must not end the work on thousands."""
+    try:
+        harmonize(item)
+    except EdgeHarmonyError as error:
+        return Outcome(item, str(error))
+    except MemoryError:
+        return Outcome(item, "there is not enough memory for it; use fewer --workers")
+    except Exception as error:
+        logging.getLogger("edge_harmony").exception("%s", item.composite)
+        return Outcome(item, f"{type(error).__name__}: {error}; report this file")
+    return Outcome(item)
+
+
+def with_mask(item: Item) -> str:
+    """The item's mask.
+
+    Raises:
+        InputError: it has none.
+    """
+    if item.mask is None:
+        name = PurePosixPath(item.composite)
+        raise InputError(f"there is no mask for {item.composite}", f"name it {name.stem}.png")
+    return item.mask
+
+
+def _hash(path: Path) -> str:
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", "check the path")
+    return sha256_of(path)

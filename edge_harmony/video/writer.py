@@ -27,6 +27,8 @@ _OPTIONS = {
 }
 """Of encoders, where theirs are slower or lose more than one sees."""
 _CLOCK = Fraction(1, 90_000)
+_OF_CONTAINERS = ("major_brand", "minor_version", "compatible_brands", "encoder")
+"""What containers say of themselves, among the metadata."""
 
 
 def default_codec(path: Path) -> str:
@@ -83,7 +85,8 @@ class VideoWriter:
             context.colorspace, context.color_range = self._colour.matrix, self._colour.range
             context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
             if source is not None:
-                self._container.metadata.update(source.metadata)
+                kept = {key: value for key, value in source.metadata.items() if key not in _OF_CONTAINERS}
+                self._container.metadata.update(kept)
                 if sound and source.has_sound:
                     self._sound = _Sound(source.path, self._container)
             self._container.start_encoding()

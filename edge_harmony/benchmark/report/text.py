@@ -86,7 +86,7 @@ def markdown(result: Result) -> str:
         f"- container: {where.container or 'none'}; governor: {where.governor or 'unknown'}; "
         f"clock: {'unknown' if where.clock.value is None else f'{where.clock.value:.0f} MHz'}",
         f"- versions: {', '.join(f'{name} {version}' for name, version in where.versions.items())}",
-        f"- baseline: {result.baseline}; ratios are of medians, with {_level(result)} intervals",
+        f"- baseline: {result.baseline}; ratios are medians over rounds, with {_level(result)} intervals",
     ]
     parts = [f"# {result.suite}", heading(result), markdown_table(result), "\n".join(facts)]
     lines = complaints(result)

@@ -42,7 +42,7 @@ class Dangerous(Work):
         return _Dangerous(self)
 
 
-class _Dangerous(Worker):
+class _Dangerous:
     def __init__(self, work: Dangerous) -> None:
         self._notes = Path(work.notes)
 

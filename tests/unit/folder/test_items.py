@@ -5,7 +5,7 @@ import os
 import pytest
 
 from edge_harmony.errors import UsageError
-from edge_harmony.folder.items import Item, find_items, find_mask
+from edge_harmony.folder.items import PICTURES, Item, Kind, find_items, find_mask
 
 
 def test_masks_are_found_by_name():
@@ -18,9 +18,9 @@ def test_masks_are_found_by_name():
         "x.bmp": "x.png",
         "owl.jpg": None,
     }.items():
-        assert find_mask(names, picture, same=False) == mask
-    assert find_mask({"dog.png": 0.0}, "dog.png", same=False) == "dog.png"
-    assert find_mask({"dog.png": 0.0}, "dog.png", same=True) is None
+        assert find_mask(PICTURES, names, picture, same=False) == mask
+    assert find_mask(PICTURES, {"dog.png": 0.0}, "dog.png", same=False) == "dog.png"
+    assert find_mask(PICTURES, {"dog.png": 0.0}, "dog.png", same=True) is None
 
 
 def test_items_and_what_is_done(tmp_path):
@@ -46,22 +46,25 @@ def test_items_and_what_is_done(tmp_path):
         for stem in "abc"
     ]
     times(i_a=100, m_a=100, o_a=200, i_b=100, m_b=100, o_b=200)
-    assert find_items(*folders, since=None) == (every, 0)
-    assert find_items(*folders, since=150) == (every[2:], 2)
-    assert find_items(*folders, since=250) == (every, 0)  # results of an earlier run
+    assert find_items(PICTURES, *folders, since=None) == (every, 0)
+    assert find_items(PICTURES, *folders, since=150) == (every[2:], 2)
+    assert find_items(PICTURES, *folders, since=250) == (every, 0)  # results of an earlier run
     times(m_b=300)
-    assert find_items(*folders, since=150) == (every[1:], 1)  # another mask since
+    assert find_items(PICTURES, *folders, since=150) == (every[1:], 1)  # another mask since
 
 
 def test_folders_that_do_not_do(tmp_path):
-    (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a.png").touch()
-    full, empty, absent = (str(tmp_path / name) for name in ("full", "empty", "absent"))
-    for composites, masks, says in (
-        (absent, full, "is no folder"),
-        (full, absent, "folder of masks"),
-        (empty, full, "no pictures"),
-    ):
+    full, absent = (str(tmp_path / name) for name in ("full", "absent"))
+    for composites, masks, says in ((absent, full, "is no folder"), (full, absent, "folder of masks")):
         with pytest.raises(UsageError, match=says):
-            find_items(composites, masks, str(tmp_path / "out"), since=None)
+            find_items(PICTURES, composites, masks, str(tmp_path / "out"), since=None)
+
+
+def test_a_kind_of_files():
+    kind = Kind((".avi", ".mp4"), (".mp4", ".png"), (".mp4",), ".mp4")
+    assert kind.result("a.mp4") == "a.mp4"
+    assert kind.result("a.avi") == "a.avi.mp4"  # beside a.mp4's
+    assert find_mask(kind, {"a.png": 0.0, "a.mp4": 0.0}, "a.avi", same=False) == "a.mp4"
+    assert find_mask(kind, {"a.png": 0.0}, "a.avi", same=False) == "a.png"

@@ -91,6 +91,12 @@ def test_what_is_refused(tmp_path):
             harmonize_folder(REAL, composites, masks, same + "/../" + Path(same).name)
     with pytest.raises(UsageError, match="is no folder"):
         harmonize_folder(REAL, composites + "x", masks, output)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="nothing to harmonize"):
+        harmonize_folder(REAL, str(tmp_path / "empty"), masks, output)
+    missing = replace(REAL, request=replace(REAL.request, artifact=tmp_path / "x.onnx"))
+    with pytest.raises(UsageError, match="no artifact"):
+        harmonize_folder(missing, composites, masks, output)
     assert not Path(output).exists()
     harmonize_folder(REAL, composites, masks, output, workers=1)
     with pytest.raises(UsageError, match="other settings"):

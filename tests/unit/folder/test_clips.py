@@ -1,0 +1,62 @@
+"""Folders with videos: each with its mask, beside pictures; failures; going on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_harmony.backends.base import LoadRequest
+from edge_harmony.errors import UsageError
+from edge_harmony.folder.clips import VideoWork
+from edge_harmony.folder.run import harmonize_folder
+from edge_harmony.video.reader import VideoReader
+from tests.unit.folder.making import REAL, make_folders
+from tests.unit.video.making import make_video
+
+VIDEOS = VideoWork("onnxruntime", LoadRequest("edge-n", "int8"))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    composites, masks, output = make_folders(tmp_path, 2)
+    rng = np.random.default_rng(2)
+    frames = [rng.integers(60, 200, (48, 64, 3), np.uint8) for _ in range(4)]
+    mask = np.zeros((48, 64, 3), np.uint8)
+    mask[10:40, 10:50] = 255
+    make_video(Path(composites) / "one.mp4", frames, codec="libx264", kind="yuv420p")
+    make_video(Path(composites) / "two.avi", frames, codec="mpeg4", kind="yuv420p")
+    make_video(Path(composites) / "three.mkv", frames)
+    (Path(composites) / "four.mp4").write_bytes(b"no video")
+    make_video(Path(masks) / "one.mkv", [mask] * 4)
+    cv2.imwrite(str(Path(masks) / "two_mask.png"), mask)
+    cv2.imwrite(str(Path(masks) / "four.png"), mask)
+    return composites, masks, output
+
+
+def test_videos_and_pictures_of_a_folder(folders):
+    counts = []
+    report = harmonize_folder([REAL, VIDEOS], *folders, started=counts.append, workers=1)
+    assert (counts, report.done, report.stopped) == ([6], 4, False)
+    assert [Path(outcome.item.composite).name for outcome in report.failed] == ["four.mp4", "three.mkv"]
+    assert "no video" in report.failed[0].error
+    assert "no mask" in report.failed[1].error
+    output = Path(folders[2])
+    assert {path.name for path in output.iterdir() if "json" not in path.name} == {
+        "0000.png",
+        "0001.png",
+        "one.mp4",
+        "two.avi.mp4",
+    }
+    assert len(list(VideoReader(output / "two.avi.mp4"))) == 4
+    again = harmonize_folder([REAL, VIDEOS], *folders, workers=1, resume=True)
+    assert (again.done, again.skipped, len(again.failed)) == (0, 4, 2)
+    with pytest.raises(UsageError, match="other settings"):
+        harmonize_folder([REAL, replace(VIDEOS, codec="libx265")], *folders, resume=True)
+
+
+def test_videos_in_object_stores_are_refused(folders):
+    report = harmonize_folder([VIDEOS], *(f"file://{folder}" for folder in folders), workers=1)
+    assert report.done == 0
+    assert all("object store" in outcome.error or "no mask" in outcome.error for outcome in report.failed)
