@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony import Harmonizer
-from edge_harmony.cli.harmonize import find_mask
-from edge_harmony.images import list_pictures, read_mask, read_picture, to_eight_bits, write_picture
+from edge_harmony.errors import InputError
+from edge_harmony.folder.items import PICTURES, find_items
+from edge_harmony.images import read_mask, read_picture, to_eight_bits, write_picture
 from edge_harmony.preview import contact_sheet
 
 ENLARGED = 3
@@ -54,10 +55,14 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = []
     with Harmonizer.from_pretrained(arguments.model) as harmonizer:
-        for path in list_pictures(arguments.composites):
+        items, _ = find_items(PICTURES, str(arguments.composites), str(arguments.masks), "", since=None)
+        for item in items:
+            path = Path(item.composite)
             if path.stem.endswith("_mask"):
                 continue
-            composite, mask = read_picture(path).pixels[..., :3], read_mask(find_mask(arguments.masks, path))
+            if item.mask is None:
+                raise InputError(f"there is no mask for {path.name}", f"name it {path.stem}.png")
+            composite, mask = read_picture(path).pixels[..., :3], read_mask(item.mask)
             shown = [to_eight_bits(part) for part in (composite, harmonizer.harmonize(composite, mask))]
             if arguments.edges:
                 shown += [enlarged(part, edge_window(mask)) for part in shown]

@@ -3,7 +3,7 @@
     python benchmarks/full_resolution.py --threads 2 -o benchmarks/results/0.1.0/full-resolution--2-threads.json
 
 Every round times every contender once, in a new order. ``--composite`` and ``--mask`` measure a picture of yours; the
-default is a shipped sample, enlarged to 4272 x 2848, with a third of it foreground. Needs the extra [train].
+default is a shipped sample, enlarged to ``--size``, with a third of it foreground. Needs the extra [train].
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from edge_harmony.pipeline import harmonize_pixels, predict, to_working_size
 from edge_harmony.rows import set_threads
 from edge_harmony.samples import sample_pictures
 
-SIZE = (4272, 2848)
+SIZE = "4272x2848"
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.7, 1.0)
 SETTLE = 0.05
 
@@ -42,9 +42,10 @@ def sample(arguments: argparse.Namespace) -> tuple[Any, Any]:
         mask = np.rint(read_mask(arguments.mask) * 255).astype(np.uint8)
         return np.ascontiguousarray(read_picture(arguments.composite).pixels[..., :3]), mask
     _, composite, _ = next(iter(sample_pictures()))
-    mask = np.zeros(SIZE[::-1], np.uint8)
-    mask[:, SIZE[0] // 3 : 2 * SIZE[0] // 3] = 255
-    return cv2.resize(composite, SIZE, interpolation=cv2.INTER_CUBIC), mask
+    width, height = (int(side) for side in arguments.size.split("x"))
+    mask = np.zeros((height, width), np.uint8)
+    mask[:, width // 3 : 2 * width // 3] = 255
+    return cv2.resize(composite, (width, height), interpolation=cv2.INTER_CUBIC), mask
 
 
 def plain_numpy(pixels: Any, mask: Any, grid: Any) -> Any:
@@ -101,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--composite", type=Path)
     parser.add_argument("--mask", type=Path)
+    parser.add_argument("--size", default=SIZE, help="of the sample, WIDTHxHEIGHT")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("-o", "--output", type=Path, required=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Annotated
 
 import typer
@@ -10,6 +12,7 @@ from edge_harmony.cli.console import JsonOption, err, print_json
 from edge_harmony.demo.page import serve
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
+_LOOK_SECONDS = 0.2
 
 
 def demo(
@@ -21,9 +24,16 @@ def demo(
 ) -> None:
     """Serve a page: drop a composite, paint or upload its mask, compare before and after, with what runs here."""
     page = serve(host, port)
-    if json:
-        print_json({"url": page.local_url})
-    err.print(f"{page.local_url} until Ctrl-C", highlight=False)
-    if host not in _LOCAL:
-        err.print("everybody who reaches this machine can use it; it asks for no password", highlight=False)
-    page.block_thread()
+    try:
+        err.print(f"{page.local_url} until Ctrl-C", highlight=False)
+        if host not in _LOCAL:
+            err.print("everybody who reaches this machine can use it; it asks for no password", highlight=False)
+        if json:
+            print_json({"url": page.local_url})
+            sys.stdout.flush()
+        while page.is_running:
+            time.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        page.close(verbose=False)

@@ -172,7 +172,7 @@ def serve(host: str, port: int) -> Any:
         port: to listen on.
 
     Returns:
-        The page: ``local_url`` says where it is, ``block_thread`` waits for Ctrl-C, ``close`` ends it.
+        The page: ``local_url`` says where it is, ``close`` ends it.
 
     Raises:
         CapabilityError: Gradio is not installed.

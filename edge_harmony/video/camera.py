@@ -59,7 +59,11 @@ class Camera:
             self._capture.release()
             raise InputError(f"{name} gives no pictures", "check that it is connected and that you may read it")
         if gray:
-            refuse_coloured(first, name)
+            try:
+                refuse_coloured(first, name)
+            except InputError:
+                self._capture.release()
+                raise
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = Fraction(rate if 1 <= rate <= 1000 else 30).limit_denominator(1001)
         self.size = (first.shape[1], first.shape[0])

@@ -67,6 +67,7 @@ def test_a_device_without_torch_builds_from_a_file_and_finds_wrong_numbers(tmp_p
     monkeypatch.setattr(backend_module, "find_cuda", lambda package=None, device=0: world.cuda)
     monkeypatch.setattr(backend_module, "find_spec", lambda name: object())
     monkeypatch.setattr(backend_module.TensorRTRunner, "infer", lambda self, picture, mask: wrong(mask))
+    monkeypatch.setattr(backend_module.TensorRTRunner, "submit", lambda self, picture, mask: lambda: wrong(mask))
 
     def wrong(mask):
         return np.full((1, 12, 32, 32), 0.3, np.float32)

@@ -60,8 +60,7 @@ def test_a_video_with_its_sound(capsys, folder, tmp_path):
 def test_codec_options_and_frames(capsys, folder, tmp_path):
     call = ("harmonize", folder / "v.mp4", folder / "m.png", "--model", "edge-n", "--limit", 5, "--no-sound")
     result = run_json(capsys, *call, "-o", tmp_path / "a.mkv", "--codec", "ffv1")
-    assert result["frames"] == VideoReader(tmp_path / "a.mkv").count or VideoReader(tmp_path / "a.mkv").count is None
-    assert len(list(VideoReader(tmp_path / "a.mkv"))) == 5
+    assert result["frames"] == len(list(VideoReader(tmp_path / "a.mkv"))) == 5
     run_json(capsys, *call, "-o", tmp_path / "good.mp4", "--encoder", "crf=5")
     run_json(capsys, *call, "-o", tmp_path / "poor.mp4", "--encoder", "crf=45", "--encoder", "preset=fast")
     assert (tmp_path / "good.mp4").stat().st_size > 2 * (tmp_path / "poor.mp4").stat().st_size

@@ -23,7 +23,7 @@ from edge_harmony.demo.page import harmonize, painted, serve
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.images import decode_picture
-from edge_harmony.samples import sample_files, sample_pictures
+from edge_harmony.samples import sample_pictures
 
 gradio = pytest.importorskip("gradio")
 
@@ -173,7 +173,7 @@ def shown(tab):
 
 
 def test_a_sample_then_another_network(tab, photograph):
-    name, composite, mask = list(sample_pictures())[1]
+    _, composite, mask = list(sample_pictures())[1]
     tab.locator("#samples img").nth(1).click()
     told(tab, "ms", f"{composite.shape[1]} x {composite.shape[0]}", "edge-s onnxruntime int8")
     with Harmonizer.from_pretrained("edge-s") as harmonizer:
@@ -181,7 +181,6 @@ def test_a_sample_then_another_network(tab, photograph):
     before, after = shown(tab)
     np.testing.assert_array_equal(before, composite)
     np.testing.assert_array_equal(after, wanted)
-    assert name
     photograph("demo")
 
     for label, choice in (("Network", "edge-n"), ("Backend", "openvino")):
@@ -222,8 +221,8 @@ def test_painting_a_mask_on_an_uploaded_picture(tab, tmp_path, photograph):
     left, top = box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.5
     tab.mouse.move(left, top)
     tab.mouse.down()
-    for k in range(12):
-        tab.mouse.move(left + 6 * k, top + 4 * (k % 3), steps=3)
+    for k in range(1, 5):
+        tab.mouse.move(left + 18 * k, top + 4 * (k % 3))
     tab.mouse.up()
     tab.wait_for_timeout(500)
     tab.get_by_role("button", name="Harmonize").click()
@@ -260,4 +259,3 @@ def test_nothing_came_from_elsewhere(tab, address):
     elsewhere = [url for url in tab.seen if not url.startswith((address, "data:", "blob:"))]
     assert len(tab.seen) > 20
     assert elsewhere == []
-    assert list(sample_files())

@@ -114,9 +114,11 @@ def test_a_gray_camera_is_a_mask(monkeypatch):
     frames = [frame for frame, _ in Camera("camera:0", gray=True)]
     assert frames
     assert all(frame.shape == (6, 8) and (frame == 200).all() for frame in frames)
-    monkeypatch.setattr(cv2, "VideoCapture", StandIn(3))
+    coloured = StandIn(3)
+    monkeypatch.setattr(cv2, "VideoCapture", coloured)
     with pytest.raises(InputError, match="coloured"):
         Camera("camera:0", gray=True)
+    assert coloured.released
 
 
 def test_a_file_in_place_of_a_device(tmp_path):

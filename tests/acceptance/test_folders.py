@@ -1,4 +1,7 @@
-"""A thousand pictures, two of them corrupt, and the process killed in the middle: nothing lost, nothing twice."""
+"""Many pictures, two of them corrupt, and the process killed in the middle: nothing lost, nothing twice.
+
+``EDGE_HARMONY_PICTURES=1000`` for a thousand.
+"""
 
 import json
 import os
@@ -15,7 +18,8 @@ import pytest
 from edge_harmony.folder.run import FAILED, RECORD
 from tests.unit.folder.making import make_folders
 
-COUNT, CORRUPT = 1000, ("0123.png", "0777.png")
+COUNT = int(os.environ.get("EDGE_HARMONY_PICTURES", "240"))
+CORRUPT = ("0123.png", "0177.png")
 
 
 def command(folders, engine, *more):
@@ -29,7 +33,7 @@ def results(output):
 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
-def test_a_thousand_pictures_and_a_kill(tmp_path, engine):
+def test_many_pictures_and_a_kill(tmp_path, engine):
     if engine == "ray":
         pytest.importorskip("ray")
     folders = make_folders(tmp_path, COUNT)
@@ -47,7 +51,7 @@ def test_a_thousand_pictures_and_a_kill(tmp_path, engine):
     helpers = psutil.Process(first.pid).children(recursive=True)
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    _, alive = psutil.wait_procs(helpers, timeout=60)
+    _, alive = psutil.wait_procs(helpers, timeout=60 if engine == "local" else 2)
     for process in alive:
         process.kill()
     assert engine == "ray" or not alive  # Ray's own servers outlive their driver for a while
