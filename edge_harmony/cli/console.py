@@ -128,7 +128,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def stopping() -> Iterator[threading.Event]:
+def stopping(says: str = "stopping; what is done is kept (again: at once)") -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set once, for work that ends well; a second time they end the process."""
     stop = threading.Event()
 
@@ -136,7 +136,7 @@ def stopping() -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        err.print("stopping; what is done is kept (again: at once)", highlight=False)
+        err.print(says, highlight=False)
 
     in_charge = threading.current_thread() is threading.main_thread()  # others may not set handlers
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM) if in_charge}

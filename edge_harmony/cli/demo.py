@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Annotated
 
 import typer
 
-from edge_harmony.cli.console import JsonOption, err, print_json
+from edge_harmony.cli.console import JsonOption, err, print_json, stopping
 from edge_harmony.demo.page import serve
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -25,15 +24,14 @@ def demo(
     """Serve a page: drop a composite, paint or upload its mask, compare before and after, with what runs here."""
     page = serve(host, port)
     try:
-        err.print(f"{page.local_url} until Ctrl-C", highlight=False)
-        if host not in _LOCAL:
-            err.print("everybody who reaches this machine can use it; it asks for no password", highlight=False)
-        if json:
-            print_json({"url": page.local_url})
-            sys.stdout.flush()
-        while page.is_running:
-            time.sleep(_LOOK_SECONDS)
-    except KeyboardInterrupt:
-        pass
+        with stopping("closing") as stop:
+            err.print(f"{page.local_url} until Ctrl-C", highlight=False)
+            if host not in _LOCAL:
+                err.print("everybody who reaches this machine can use it; it asks for no password", highlight=False)
+            if json:
+                print_json({"url": page.local_url})
+                sys.stdout.flush()
+            while page.is_running and not stop.wait(_LOOK_SECONDS):
+                pass
     finally:
         page.close(verbose=False)
