@@ -12,7 +12,7 @@ demo: .venv/base.stamp  ## harmonize a shipped sample with the INT8 network; no 
 	@echo "before, mask and after: out/before-after.jpg"
 
 test: .venv/dev.stamp  ## the whole suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
