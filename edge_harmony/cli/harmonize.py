@@ -111,8 +111,9 @@ def harmonize(
         raise UsageError("--before-after is for one picture", "leave it out")
     over_time, of_encoder = StreamOptions(every, keep, cut, in_place=True), _options(encoder or [])
     set_threads(threads)
-    request = LoadRequest(model, precision, artifact, weights, threads, device)
-    made: dict[str, Any] = {"output": output, "model": model, "backend": backend, "precision": precision}
+    request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
+    made: dict[str, Any] = {"output": output, "model": request.model, "backend": backend}
+    made["precision"] = request.precision
     if folder:
         if background is not None:
             raise UsageError("--background is for one picture or a video", "give composites")
@@ -130,7 +131,7 @@ def harmonize(
         for path in (Path(output), preview):
             if path is not None:
                 check_writable(path)
-        with Harmonizer(get_backend(backend).load(request.resolved())) as harmonizer:
+        with Harmonizer(get_backend(backend).load(request)) as harmonizer:
             harmonizer.harmonize_file(
                 composite, mask, output, background=background, fit=fit_mask, quality=quality, preview=preview
             )
@@ -162,7 +163,7 @@ def _folder(works: list[Work], composites: str, masks: str, output: str, **optio
 
 
 def _video(backend: str, request: LoadRequest, job: VideoJob) -> dict[str, Any]:
-    runner = get_backend(backend).load(request.resolved())
+    runner = get_backend(backend).load(request)
     try:
         with stopping() as stop, rate_bar("harmonizing", "fps") as (started, advance):
             report = harmonize_video(runner, job, stop=stop, started=started, advance=advance)

@@ -287,6 +287,9 @@ def test_an_artifact_says_itself_what_it_is(capsys, tmp_path, edge_weights, mini
     assert run_json(capsys, "compare", made["artifact"], "--weights", edge_weights)["images"] == 3
     scores = run_json(capsys, "evaluate", "--data", mini_root, "--artifact", made["artifact"])
     assert (scores["model"], scores["precision"]) == ("edge-n", "fp32")
+    call = ("harmonize", COMPOSITE, MASK, "-o", tmp_path / "o.png", "--artifact", made["artifact"])
+    harmonized = run_json(capsys, *call)
+    assert (harmonized["model"], harmonized["precision"]) == ("edge-n", "fp32")
     other = tmp_path / "other.safetensors"
     from edge_harmony.models.registry import build_model
     from edge_harmony.models.state import save_weights
