@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.demo.offers import Loaded, Offer, find_offers
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, first_line
+from edge_harmony.extras import require
 from edge_harmony.images import read_mask
 from edge_harmony.pipeline import fit_mask
 from edge_harmony.samples import sample_files, sample_folder
@@ -207,11 +208,7 @@ def require_gradio() -> Any:
     Raises:
         CapabilityError: it is not installed.
     """
-    try:
-        import gradio
-    except ImportError:
-        raise CapabilityError("the demo page needs Gradio", "pip install 'edge-harmony[demo]'") from None
-    return gradio
+    return require("gradio", "the demo page needs Gradio", "demo")
 
 
 def _distinct(names: Any) -> list[str]:

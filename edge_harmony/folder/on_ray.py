@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_harmony.errors import CapabilityError, EdgeHarmonyError, first_line
+from edge_harmony.errors import EdgeHarmonyError, first_line
+from edge_harmony.extras import require
 from edge_harmony.folder.items import Item, Outcome
 from edge_harmony.folder.work import Work
 
@@ -35,12 +36,9 @@ def run_on_ray(work: Work, items: Sequence[Item], workers: int, stop: threading.
         CapabilityError: Ray is not installed.
         EdgeHarmonyError: the network cannot be loaded, or the cluster fails.
     """
-    try:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray
-        import ray.data
-    except ImportError:
-        raise CapabilityError("--engine ray needs Ray", "pip install 'edge-harmony[ray]'") from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray = require("ray", "--engine ray needs Ray", "ray")
+    require("ray.data", "--engine ray needs Ray Data", "ray")
     if not items:
         return
     own = not ray.is_initialized()

@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edge_harmony.artifact import atomic_write, make_folder
-from edge_harmony.errors import CapabilityError, UsageError, first_line
+from edge_harmony.errors import UsageError, first_line
+from edge_harmony.extras import require
 from edge_harmony.images import read_bytes
 
 
@@ -31,11 +32,9 @@ def list_files(folder: str) -> dict[str, float] | None:
         if not path.is_dir():
             return None
         return {entry.name: entry.stat().st_mtime for entry in path.iterdir() if entry.is_file()}
-    from pyarrow.fs import FileSelector
-
     system, path_there = _open(folder)
     try:
-        found = system.get_file_info(FileSelector(path_there, allow_not_found=True))
+        found = system.get_file_info(_arrow().FileSelector(path_there, allow_not_found=True))
     except OSError as error:
         raise UsageError(
             f"{folder} does not answer ({first_line(error)})", "check the address and your access"
@@ -107,11 +106,11 @@ def suffix_of(name: str) -> str:
 
 def _open(name: str) -> tuple[Any, str]:
     try:
-        from pyarrow.fs import FileSystem
-    except ImportError:
-        raise CapabilityError("addresses need PyArrow", "pip install 'edge-harmony[ray]'") from None
-    try:
-        system, path = FileSystem.from_uri(name)
+        system, path = _arrow().FileSystem.from_uri(name)
     except (OSError, ValueError) as error:
         raise UsageError(f"{name} cannot be opened ({first_line(error)})", "check the address") from None
     return system, path
+
+
+def _arrow() -> Any:
+    return require("pyarrow.fs", "addresses need PyArrow", "ray")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_harmony.artifact import Output
-from edge_harmony.errors import CapabilityError, UsageError
+from edge_harmony.errors import UsageError
+from edge_harmony.extras import require
 
 if TYPE_CHECKING:
     from torch import nn
@@ -167,7 +168,4 @@ def bundled_weights(name: str) -> Path:
 
 def require_torch() -> None:
     """Raise the one-line error if torch is missing."""
-    try:
-        importlib.import_module("torch")
-    except ImportError:
-        raise CapabilityError("this needs torch, which is not installed", "pip install 'edge-harmony[train]'") from None
+    require("torch", "this needs torch, which is not installed", "train")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edge_harmony.errors import CapabilityError
+from edge_harmony.extras import require
 
 _MATRICES = {1: "itu709", 5: "itu601", 6: "itu601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 """Swscale's names for ``matrix_coefficients`` of ITU-T H.273."""
@@ -19,11 +19,7 @@ def require_av() -> Any:
     Raises:
         CapabilityError: it is not installed.
     """
-    try:
-        import av
-    except ImportError:
-        raise CapabilityError("videos need PyAV", "pip install 'edge-harmony[video]'") from None
-    return av
+    return require("av", "videos need PyAV", "video")
 
 
 @dataclass(frozen=True)

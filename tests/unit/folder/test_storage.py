@@ -46,5 +46,6 @@ def test_addresses_that_nothing_opens(monkeypatch):
     with pytest.raises(UsageError, match="cannot be opened"):
         read("warp://a/b")
     monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
-    with pytest.raises(CapabilityError, match=r"edge-harmony\[ray\]"):
-        read("s3://a/b")
+    for use in (read, list_files):
+        with pytest.raises(CapabilityError, match=r"edge-harmony\[ray\]"):
+            use("s3://a/b")
