@@ -12,15 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.rows import share, threads
+from edge_harmony.rows import share
 
 Floats = NDArray[np.float32]
 Box = tuple[int, int, int, int]
 
 _STRIP_PIXELS = 1 << 18
 """Pixels per strip: few enough to stay in the cache with their planes, enough that threads seldom wait for the lock."""
-_PARTS = 4
-"""Parts of a picture for every thread: one that was held up leaves the rest to the others."""
 
 
 def full_scale(mask: NDArray[Any]) -> float:
@@ -98,8 +96,7 @@ def apply_grid(
             cv2.merge(list(planes), block)
 
     first, last = (top, bottom) if in_place else (0, pixels.shape[0])
-    a_part = -(-(last - first) // (_PARTS * threads()))
-    share(lambda begin, end: change(first + begin, first + end), last - first, a_part)
+    share(lambda begin, end: change(first + begin, first + end), last - first)
     return result
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_harmony.apply import foreground_box, full_scale
 from edge_harmony.errors import InputError
 from edge_harmony.pipeline import checked_mask
-from edge_harmony.rows import share, threads
+from edge_harmony.rows import share
 
 
 def paste(
@@ -57,7 +57,7 @@ def paste(
         rows, samples = slice(top + first, top + last), slice(3 * left, 3 * right)
         paste_rows(front[rows, samples], weight[rows, left:right], full, half, behind[rows, samples])
 
-    share(paste_part, bottom - top, -(-(bottom - top) // (4 * threads())))
+    share(paste_part, bottom - top)
     return result
 
 

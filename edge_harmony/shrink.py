@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.rows import share, threads
+from edge_harmony.rows import share
 
 _LEAST_SAMPLES = 1 << 18
 """Fewer are shrunk by OpenCV: it is as fast there, and has nothing to compile."""
@@ -59,9 +59,5 @@ def _area_means(image: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float3
     flat = image.reshape(height, width * channels)
     rows, columns = np.arange(size[1] + 1) * (height / size[1]), np.arange(size[0] + 1) * (width / size[0])
     shrunk = np.empty((size[1], size[0] * channels), np.float32)
-    share(
-        lambda first, last: shrink_rows(flat, rows, columns, channels, shrunk, first, last),
-        size[1],
-        -(-size[1] // (4 * threads())),
-    )
+    share(lambda first, last: shrink_rows(flat, rows, columns, channels, shrunk, first, last), size[1])
     return shrunk.reshape(size[1], size[0], *image.shape[2:])

@@ -77,16 +77,15 @@ def log_to_stderr() -> None:
 @contextmanager
 def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
     """A progress bar on stderr, on a terminal only; yields the function that advances it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with _steps_bar() as progress:
         task = progress.add_task(label, total=total)
         yield lambda: progress.advance(task)
+
+
+def _steps_bar(*more: ProgressColumn) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *more)
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, *times, console=err, transient=True, disable=not err.is_terminal)
 
 
 @contextmanager
@@ -104,15 +103,7 @@ def share_bar(label: str) -> Iterator[Callable[[float, str], None] | None]:
 @contextmanager
 def rate_bar(label: str, unit: str) -> Iterator[tuple[Callable[[int | None], None], Callable[[], None]]]:
     """A progress bar with a rate; yields what takes the number of steps (None: unknown) and what advances it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with _steps_bar(_Rate(unit)) as progress:
         task = progress.add_task(label, total=None)
         yield lambda count: progress.update(task, total=count), lambda: progress.advance(task)
 

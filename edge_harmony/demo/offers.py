@@ -22,20 +22,17 @@ _LOADED = 4
 
 def find_offers() -> list[Offer]:
     """All of them that load; the default one first."""
-    offers = [offer for model in MODELS for backend in backend_names() for offer in _of(model, backend)]
+    runnable = [(backend, precision) for backend in backend_names() for precision in _precisions(backend)]
+    offers = [(model, *how) for model in MODELS for how in runnable if _loads(model, *how)]
     return sorted(offers, key=lambda offer: offer != DEFAULT)
 
 
-def _of(model: str, backend: str) -> list[Offer]:
+def _precisions(backend: str) -> tuple[str, ...]:
     try:
         probe = get_backend(backend).probe()
     except EdgeHarmonyError:
-        return []
-    return [
-        (model, backend, precision)
-        for precision in probe.precisions
-        if probe.available and _loads(model, backend, precision)
-    ]
+        return ()
+    return probe.precisions if probe.available else ()
 
 
 def _loads(model: str, backend: str, precision: str) -> bool:

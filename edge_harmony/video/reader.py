@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -143,9 +144,14 @@ class VideoReader:
             pixels, low, high = lines[: frame.height, : frame.width], *((0, 255) if full else (16, 235))
         else:
             pixels, low, high = frame.to_ndarray(format="gray", threads=1), 0, 255
-        levels = (np.arange(256) - low) * (255 / (high - low))
-        stretched = np.rint(np.clip((levels - _RINGING) * (255 / (255 - 2 * _RINGING)), 0, 255))
-        return _upright(cv2.LUT(pixels, stretched.astype(np.uint8)), frame)
+        return _upright(cv2.LUT(pixels, _stretch(low, high)), frame)
+
+
+@functools.cache
+def _stretch(low: int, high: int) -> NDArray[np.uint8]:
+    """What the levels of a mask become whose black and white are ``low`` and ``high``."""
+    levels = (np.arange(256) - low) * (255 / (high - low))
+    return np.rint(np.clip((levels - _RINGING) * (255 / (255 - 2 * _RINGING)), 0, 255)).astype(np.uint8)
 
 
 def _upright(pixels: NDArray[Any], frame: Any) -> NDArray[Any]:
