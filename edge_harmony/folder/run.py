@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,6 @@ RECORD = "edge-harmony.json"
 FAILED = "edge-harmony-failed.json"
 """Written beside the results when a run ends: what failed, and why."""
 
-_LOCK = ".edge-harmony.lock"
 _LEFT_OVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part\.[A-Za-z]+")
 
 
@@ -164,12 +164,15 @@ def _alone(output: str) -> Iterator[None]:
     if is_address(output):
         yield
         return
-    with (Path(output) / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"another run is writing to {output}", "wait for it, or choose another folder") from None
-        try:
-            yield
-        finally:
-            Path(lock.name).unlink(missing_ok=True)
+    folder = os.open(output, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # file systems that lock no folders
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"another run is writing to {output}", "wait for it, or choose another folder"
+                ) from None
+        yield
+    finally:
+        os.close(folder)

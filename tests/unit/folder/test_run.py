@@ -104,10 +104,11 @@ def test_what_is_refused(tmp_path):
     (Path(output) / RECORD).write_text("{")
     with pytest.raises(UsageError, match="damaged"):
         harmonize_folder(REAL, composites, masks, output, resume=True)
-    with (Path(output) / ".edge-harmony.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="another run"):
-            harmonize_folder(REAL, composites, masks, output)
+    lock = os.open(output, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(UsageError, match="another run"):
+        harmonize_folder(REAL, composites, masks, output)
+    os.close(lock)
 
 
 def test_addresses(tmp_path):
