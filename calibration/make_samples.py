@@ -19,7 +19,9 @@ import sklearn
 import torch
 
 from edge_harmony.artifact import atomic_write, sha256_of
-from edge_harmony.data.synthesis import Dice, SynthesisConfig, photometric
+from edge_harmony.data.dice import Dice
+from edge_harmony.data.light import photometric
+from edge_harmony.data.synthesis_config import SynthesisConfig
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "edge_harmony" / "samples" / "calibration"

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Recipe: a .toml file, or the name of a shipped one.")],
-    data: Annotated[Path | None, typer.Option("--data", help="Root of the data set, in place of the recipe's.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="Root of the data set, in place of the recipe's; NAME=PATH for a source."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; default: runs/<recipe>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -45,8 +48,11 @@ def train(
 
     path = find_resource("recipes", recipe)
     parsed = read_toml(path, Recipe)
-    if data is not None:
-        parsed = parsed.model_copy(update={"data": parsed.data.model_copy(update={"root": data})})
+    rooted = parsed.data.with_roots(data or ())
+    for source in parsed.data.sources:
+        if source.name not in {kept.name for kept in rooted.sources}:
+            err.print(f"source {source.name} is left out: pass --data {source.name}=ROOT to have it", soft_wrap=True)
+    parsed = parsed.model_copy(update={"data": rooted})
     folder = output or Path("runs") / path.stem
     if not resume and (folder / "checkpoint.safetensors").exists():
         raise UsageError(f"{folder} holds a run already", "pass --resume to go on, or another --output")

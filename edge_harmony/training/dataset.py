@@ -81,27 +81,31 @@ def _to_float(levels: Tensor, device: torch.device) -> Tensor:
     return levels.to(device, non_blocking=True).float() / 255
 
 
-def split_samples(config: DataConfig) -> tuple[list[Sample], list[Sample]]:
-    """Training and validation samples of a data configuration.
+def split_samples(config: DataConfig) -> tuple[list[list[Sample]], list[Sample]]:
+    """Training samples of every source of a data configuration, and the validation samples of all.
 
     Held out are whole real pictures, chosen by a hash of their name: the same on every machine, whatever the order
     of the list, and no picture is on both sides.
 
     Raises:
-        UsageError: the recipe names no root and none was given.
-        InputError: the split leaves no training samples.
+        UsageError: a source has no root.
+        InputError: the split leaves a source no training samples.
     """
-    if config.root is None:
-        raise UsageError("no data root", "pass --data ROOT or set data.root in the recipe")
-    samples: Sequence[Sample] = (
-        read_split(config.root, "train") if config.layout == "iharmony4" else read_photos(config.root)
-    )
-    train: list[Sample] = []
+    train: list[list[Sample]] = []
     held: list[Sample] = []
-    for sample in samples:
-        (held if _share(sample) < config.validation else train).append(sample)
-    if not train:
-        raise InputError(f"{config.root} leaves no training samples", "use more data or a smaller data.validation")
+    for source in config.all_sources():
+        if source.root is None:
+            named = f" for {source.name}" if config.sources else ""
+            way = f"{source.name}=ROOT" if config.sources else "ROOT"
+            raise UsageError(f"no data root{named}", f"pass --data {way} or set it in the recipe")
+        samples: Sequence[Sample] = (
+            read_split(source.root, "train") if source.layout == "iharmony4" else read_photos(source.root)
+        )
+        kept = [sample for sample in samples if _share(sample) >= config.validation]
+        if not kept:
+            raise InputError(f"{source.root} leaves no training samples", "use more data or a smaller data.validation")
+        train.append(kept)
+        held += [sample for sample in samples if _share(sample) < config.validation]
     return train, held
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from edge_harmony.models.layers.masks import region_statistics, resize_mask
 
 _LEVEL = 1 / 255
+_KNEE = (8 / 255) ** 2
 
 
 def foreground_mse(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
@@ -38,6 +39,15 @@ def foreground_rmse(prediction: Tensor, real: Tensor, mask: Tensor, floor: float
     PSNR. Errors below one level of 255 count linearly.
     """
     return torch.sqrt(_foreground_errors(prediction, real, mask, floor) + _LEVEL**2).mean() - _LEVEL
+
+
+def foreground_log(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
+    """The logarithm of each sample's foreground-normalised MSE, mean over the batch; as :func:`foreground_mse`.
+
+    ``log(1 + e / k)`` with k the square of 8 levels of 255: a decibel won counts the same on every picture, so harm to
+    a composite that fits weighs as much as help to one that is far off. Errors below 8 levels count as squares.
+    """
+    return torch.log1p(_foreground_errors(prediction, real, mask, floor) / _KNEE).mean()
 
 
 def _foreground_errors(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:

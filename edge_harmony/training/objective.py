@@ -11,7 +11,7 @@ from edge_harmony.errors import CapabilityError
 from edge_harmony.models.layers.color_transform import apply_coarse
 from edge_harmony.models.state import load_model
 from edge_harmony.training.contrast import sampled_contrast
-from edge_harmony.training.losses import colour_pyramid, foreground_mse, foreground_rmse
+from edge_harmony.training.losses import colour_pyramid, foreground_log, foreground_mse, foreground_rmse
 from edge_harmony.training.recipe import Recipe, StageConfig
 
 
@@ -30,7 +30,12 @@ class Objective:
 
     def __init__(self, recipe: Recipe, model: nn.Module, device: torch.device) -> None:
         self.recipe = recipe
-        self.measure = {"foreground_mse": foreground_mse, "foreground_rmse": foreground_rmse}[recipe.loss]
+        losses = {
+            "foreground_mse": foreground_mse,
+            "foreground_rmse": foreground_rmse,
+            "foreground_log": foreground_log,
+        }
+        self.measure = losses[recipe.loss]
         contrast, distillation = recipe.contrastive, recipe.distillation
         if contrast.weight and contrast.features == "encoder" and not hasattr(model, "style_features"):
             raise CapabilityError(f"{recipe.model.name} has no style features", 'set contrastive.features = "colour"')

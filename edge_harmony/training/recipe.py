@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edge_harmony.data.synthesis import SynthesisConfig
+from edge_harmony.data.synthesis_config import SynthesisConfig
+from edge_harmony.errors import UsageError
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -23,14 +25,66 @@ class ModelConfig(BaseModel):
     options: dict[str, Any] = {}
 
 
+Layout = Literal["iharmony4", "photos"]
+
+
+class SourceConfig(BaseModel):
+    """One of several roots; ``--data NAME=PATH`` on the command line takes the place of its ``root``."""
+
+    model_config = _STRICT
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    root: Path | None = None
+    layout: Layout = "iharmony4"
+    weight: float = Field(1.0, gt=0, description="share of the images that are drawn from it, relative to the others")
+    synthesis: SynthesisConfig | None = Field(None, description="by default the recipe's")
+
+
 class DataConfig(BaseModel):
-    """Where the pictures are; ``--data`` on the command line takes the place of ``root``."""
+    """Where the pictures are: one root, or several sources; ``--data`` takes the place of ``root``."""
 
     model_config = _STRICT
 
     root: Path | None = None
-    layout: Literal["iharmony4", "photos"] = "iharmony4"
+    layout: Layout = "iharmony4"
+    sources: tuple[SourceConfig, ...] = ()
     validation: float = Field(0.08, ge=0, lt=0.5, description="share of the real pictures held out of training")
+
+    @model_validator(mode="after")
+    def _check(self) -> DataConfig:
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError("sources need different names")
+        if self.sources and "root" in self.model_fields_set:
+            raise ValueError("give a root or sources, not both")
+        return self
+
+    def with_roots(self, given: Sequence[str]) -> DataConfig:
+        """The same with roots from the command line: ``PATH`` for the only root, ``NAME=PATH`` for a source.
+
+        Sources that have no root then are left out, if others have one.
+
+        Raises:
+            UsageError: no source has this name, or several are there and none is named.
+        """
+        if not self.sources:
+            if len(given) > 1:
+                raise UsageError("--data is given more than once", "the recipe has one root; name sources in it")
+            return self.model_copy(update={"root": Path(given[0])}) if given else self
+        roots: dict[str, Path] = {}
+        names = ", ".join(source.name for source in self.sources)
+        for item in given:
+            name, separator, path = item.partition("=")
+            if not separator or name not in {source.name for source in self.sources}:
+                raise UsageError(f"--data {item} names no source of the recipe", f"pass NAME=PATH; it has {names}")
+            roots[name] = Path(path)
+        sources = [source.model_copy(update={"root": roots.get(source.name, source.root)}) for source in self.sources]
+        rooted = [source for source in sources if source.root is not None]
+        return self.model_copy(update={"sources": tuple(rooted or sources)})
+
+    def all_sources(self) -> tuple[SourceConfig, ...]:
+        """The sources; a single root counts as one, without a name of its own."""
+        return self.sources or (SourceConfig(name="data", root=self.root, layout=self.layout),)
 
 
 class StageConfig(BaseModel):
@@ -116,13 +170,16 @@ class Recipe(BaseModel):
     synthesis: SynthesisConfig = SynthesisConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
-    loss: Literal["foreground_mse", "foreground_rmse"] = "foreground_mse"
+    loss: Literal["foreground_mse", "foreground_rmse", "foreground_log"] = "foreground_mse"
     contrastive: ContrastiveConfig = ContrastiveConfig()
     distillation: DistillationConfig | None = None
     foreground_floor: float = Field(
         100 / 256**2, ge=0, description="smallest foreground share the loss divides by (HDNet: 100 pixels of 256x256)"
     )
-    amp: bool = Field(True, description="bfloat16 autocast on CUDA devices; CPUs train in float32")
+    amp: bool = Field(True, description="bfloat16 autocast on CUDA devices")
+    cpu_amp: bool = Field(
+        False, description="bfloat16 autocast on CPUs, too: faster where they have AVX512-BF16 or AMX"
+    )
     validate_every: int = Field(50_000, gt=0, description="images between validations")
     checkpoint_every: int = Field(20_000, gt=0, description="images between checkpoints")
     stages: tuple[StageConfig, ...] = Field(min_length=1)
@@ -138,11 +195,13 @@ class Recipe(BaseModel):
         return self
 
     def sha256(self) -> str:
-        """Identity of the recipe: a hash of what it sets, without ``data.root``.
+        """Identity of the recipe: a hash of what it sets, without the data's roots.
 
         Defaults do not enter, so that a new field leaves the hash of older recipes as it was; in return the default
         of a released field never changes.
         """
         content = self.model_dump(mode="json", exclude_defaults=True)
-        content.get("data", {}).pop("root", None)
+        data = content.get("data", {})
+        for part in (data, *data.get("sources", ())):
+            part.pop("root", None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

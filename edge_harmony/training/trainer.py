@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_harmony.artifact import atomic_write, make_folder, write_json
-from edge_harmony.data.synthesis import Batch, synthesize
+from edge_harmony.data.synthesis import Batch, join, synthesize
 from edge_harmony.errors import TrainingError
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
@@ -91,6 +91,7 @@ class Trainer:
                     f"stage {stage.name}: batch {stage.batch} does not divide among {world.size} processes",
                     "change the batch or the number of processes",
                 )
+        self.sources = recipe.data.all_sources()
         self.train_samples, self.held_samples = split_samples(recipe.data)
         torch.manual_seed(recipe.seed)
         self.model = build_model(recipe.model.name, **recipe.model.options)
@@ -98,7 +99,7 @@ class Trainer:
         self.objective = Objective(recipe, self.model, world.device)
         self.position = Position()
         self.average: dict[str, Tensor] = {}
-        self._stores: dict[int, PictureStore] = {}
+        self._stores: dict[int, list[PictureStore]] = {}
 
     @property
     def checkpoint(self) -> Path:
@@ -166,22 +167,34 @@ class Trainer:
         if stage.scales == "learned":
             learn_scales(self.model)
 
-    def _store(self, stage: StageConfig) -> PictureStore:
+    def _stores_of(self, stage: StageConfig) -> list[PictureStore]:
+        """The store of every source; they share the memory."""
         side = math.ceil(stage.size * STORE_MARGIN)
         if side not in self._stores:
-            self._stores = {side: open_store(self.train_samples, side, self.memory)}
+            share = self.memory // len(self.train_samples)
+            self._stores = {side: [open_store(samples, side, share) for samples in self.train_samples]}
         return self._stores[side]
 
     def _batch(self, stage: StageConfig, images: int) -> Batch:
-        """This process's share of the batch that starts at ``images``."""
-        store, share = self._store(stage), stage.batch // self.world.size
+        """This process's share of the batch that starts at ``images``: every source's part is made by its own rules."""
+        stores, share, device = self._stores_of(stage), stage.batch // self.world.size, self.world.device
         picker = torch.Generator().manual_seed(self._seed(images))
-        index = torch.randint(len(store), (stage.batch,), generator=picker)
-        index = index[self.world.rank * share : (self.world.rank + 1) * share]
-        device = self.world.device
-        real, mask, given = store.gather(index, device)
-        dice = torch.Generator(device).manual_seed(self._seed(images, self.world.rank + 1))
-        return synthesize(real, mask, given, stage.size, self.recipe.synthesis, dice)
+        own = slice(self.world.rank * share, (self.world.rank + 1) * share)
+        origin = torch.zeros(stage.batch, dtype=torch.long)
+        if len(stores) > 1:
+            weights = torch.tensor([source.weight for source in self.sources])
+            origin = torch.multinomial(weights, stage.batch, replacement=True, generator=picker)
+        parts = []
+        for number, (source, store) in enumerate(zip(self.sources, stores, strict=True)):
+            index = torch.randint(len(store), (stage.batch,), generator=picker)[own][origin[own] == number]
+            if not len(index):
+                continue
+            real, mask, given = store.gather(index, device)
+            seed = self._seed(images, self.world.rank + 1 + number * self.world.size)
+            dice = torch.Generator(device).manual_seed(seed)
+            synthesis = source.synthesis or self.recipe.synthesis
+            parts.append(synthesize(real, mask, given, stage.size, synthesis, dice))
+        return parts[0] if len(parts) == 1 else join(parts)
 
     def _seed(self, images: int, stream: int = 0) -> int:
         key = f"{self.recipe.seed}/{self.position.stage}/{images}/{stream}"
@@ -197,14 +210,14 @@ class Trainer:
         if self.compiled and not stage.quantize:
             step = torch.compile(parallel, dynamic=False)  # stages differ in size: one program each
         position, recipe = self.position, self.recipe
-        self._store(stage)
+        self._stores_of(stage)
         started, start_images, shown = time.monotonic(), position.images, 0.0
         while position.images < stage.images:
             self._set_mode(model, stage)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(stage, position.images)
             batch = self._batch(stage, position.images)
-            autocast = recipe.amp and not stage.quantize and self.world.device.type == "cuda"
+            autocast = not stage.quantize and (recipe.amp if self.world.device.type == "cuda" else recipe.cpu_amp)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=autocast):
                 output = step(batch.composite, batch.mask)
             loss, identity, contrast = self.objective(model, output.float(), batch, stage)
@@ -291,7 +304,7 @@ class Trainer:
             "model": self.recipe.model.name,
             "recipe_sha256": self.recipe_sha256,
             "images": self.position.total,
-            "training_samples": len(self.train_samples),
+            "training_samples": sum(map(len, self.train_samples)),
             "validation_samples": len(self.held_samples),
             "validation": {k: v for k, v in last.items() if k not in ("stage", "images", "loss")},
             "weights": str(self.weights),

@@ -9,7 +9,8 @@ from torch import nn
 
 from edge_harmony.backends.pytorch.runner import PyTorchRunner
 from edge_harmony.data.iharmony4 import Triplet
-from edge_harmony.data.synthesis import SynthesisConfig, synthesize
+from edge_harmony.data.synthesis import synthesize
+from edge_harmony.data.synthesis_config import SynthesisConfig
 from edge_harmony.evaluation import evaluate
 from edge_harmony.models.layers.color_transform import apply_coarse
 from edge_harmony.training.dataset import FileStore, Sample

@@ -65,6 +65,11 @@ def _moments(features: Tensor, weights: Tensor, eps: float) -> tuple[Tensor, Ten
     Two matrix products, of the features and of their squares, in place of a pass per region and moment: on CPUs this
     is what masked statistics cost.
     """
+    with torch.autocast(features.device.type, enabled=False):
+        return _moments32(features.float(), weights.float(), eps)
+
+
+def _moments32(features: Tensor, weights: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     pixels, columns = features.flatten(2), weights.flatten(2).transpose(1, 2)
     weight = columns.sum(1, keepdim=True)
     total = weight + eps

@@ -13,8 +13,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 from edge_harmony.data import color
+from edge_harmony.data.dice import Dice
 from edge_harmony.data.jpeg import jpeg_noise
-from edge_harmony.data.synthesis import KINDS, SynthesisConfig, synthesize
+from edge_harmony.data.light import camera, nearness, scene_map
+from edge_harmony.data.synthesis import synthesize
+from edge_harmony.data.synthesis_config import KINDS, SynthesisConfig
 from edge_harmony.samples import sample_pictures
 
 
@@ -43,13 +46,24 @@ def run(config, seed=0, size=64, given_too=True):
 @pytest.mark.parametrize("kind", KINDS)
 def test_background_is_untouched_and_values_stay_in_range(kind):
     batch = run(only(kind))
-    outside = (batch.mask == 0).expand_as(batch.real)
+    outside = (batch.matte == 0).expand_as(batch.real)
     assert torch.equal(batch.composite[outside], batch.real[outside])
     assert batch.composite.shape == batch.real.shape == (6, 3, 64, 64)
     assert ((batch.composite >= 0) & (batch.composite <= 1)).all()
     assert ((batch.mask >= 0) & (batch.mask <= 1)).all()
     changed = (batch.composite - batch.real).abs().max()
     assert changed < 1 / 254 if kind == "identity" else changed > 0.02
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sealed_moved_and_soft_objects_leave_their_scene_alone(kind):
+    batch = run(only(kind, sealed=1.0, moved=0.4, elsewhere=0.3, soft=0.5, mask_noise=0.5))
+    outside = (batch.matte == 0).expand_as(batch.real)
+    assert torch.equal(batch.composite[outside], batch.real[outside])
+    for part in (batch.composite, batch.real, batch.mask, batch.matte):
+        assert torch.isfinite(part).all()
+        assert part.min() >= 0
+        assert part.max() <= 1 + 1e-6
 
 
 @settings(max_examples=8, deadline=None)
@@ -78,6 +92,7 @@ def test_masks_are_eroded_dilated_and_feathered():
         real, mask, None, 64, only("identity", mask_noise=1.0, crop=(1, 1), flip=0), torch.Generator().manual_seed(1)
     )
     assert set(plain.mask.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(plain.mask, noisy.matte)  # the paste stays as it is
     change = (noisy.mask - plain.mask).mean((1, 2, 3))
     assert (change[:2] > 0).all()
     assert (change[2:4] < 0).all()
@@ -185,6 +200,32 @@ def test_idt_reaches_the_references_distribution_along_any_axis():
     assert_allclose(covariance, want_covariance, atol=6e-3)
 
 
+def test_near_transfer_leaves_other_colours_alone():
+    (x, mask), (near, other) = region(0, 0.3), region(1, 0.32)
+    assert nearness(x, mask, near, other).min() > 0.9
+    far = near * torch.tensor([1.6, 0.5, 0.5]).view(1, 3, 1, 1)
+    assert nearness(x, mask, far, other).max() < 0.05
+
+
+def test_a_scene_map_takes_the_statistics_of_whole_pictures():
+    x, _ = region(0, 0.1)
+    reference, _ = region(1, 0.5)
+    for seed in range(6):  # each of the three estimates
+        mapped = scene_map(x, reference, Dice(dice(seed)))
+        assert_allclose(mapped.mean((2, 3)), reference.mean((2, 3)), atol=0.02)
+
+
+def test_a_camera_keeps_gray_gray_on_average_and_order_of_lightness():
+    ramp = torch.linspace(0.1, 0.8, 64).expand(400, 3, 1, 64).contiguous()
+    seen = camera(ramp, SynthesisConfig(spatial=0.0), Dice(dice(0)))
+    assert torch.isfinite(seen).all()
+    lightness = seen.mean(1)
+    assert ((lightness[..., 1:] - lightness[..., :-1]) > -1e-3).float().mean() > 0.99
+    casts = (seen - seen.mean(1, keepdim=True)).mean((0, 2, 3))
+    assert casts.abs().max() < 0.01  # no cast is preferred
+    assert (seen - ramp).abs().mean((1, 2, 3)).quantile(0.1) > 0.01
+
+
 def test_light_curves_and_colour_have_neutral_settings():
     x, mask = region(0, 0.2)
     zero = torch.zeros(2, 1, 1, 1)
@@ -230,6 +271,9 @@ def test_sizes_that_are_no_multiple_of_8():
         {"jpeg_quality": (0, 50)},
         dict.fromkeys(KINDS, 0),
         {"flip": 2},
+        {"rim": (0.1, 0.05)},
+        {"rim": (0.1, 0.5)},
+        {"moved": 0.7, "elsewhere": 0.4},
     ],
 )
 def test_wrong_settings_are_refused(wrong):

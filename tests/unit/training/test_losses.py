@@ -8,7 +8,14 @@ from pydantic import ValidationError
 
 from edge_harmony.errors import CapabilityError
 from edge_harmony.training.contrast import sampled_contrast
-from edge_harmony.training.losses import colour_pyramid, foreground_mse, foreground_rmse, region_contrast, region_style
+from edge_harmony.training.losses import (
+    colour_pyramid,
+    foreground_log,
+    foreground_mse,
+    foreground_rmse,
+    region_contrast,
+    region_style,
+)
 from edge_harmony.training.recipe import ContrastiveConfig
 from edge_harmony.training.trainer import Trainer
 from tests.unit.training.test_trainer import WORLD, recipe
@@ -40,6 +47,19 @@ def test_the_root_is_taken_of_every_sample():
     assert torch.isfinite(prediction.grad).all()  # a perfect sample too
     gradients = prediction.grad.abs().sum((1, 2, 3))
     assert gradients[2] < 1.1 * gradients[1]  # MSE would give three times as much
+
+
+def test_a_decibel_counts_the_same_on_every_picture():
+    real, mask = torch.zeros(2, 3, 16, 16), torch.ones(2, 1, 16, 16)
+    levels = np.array([20.0, 80.0])
+
+    def loss(scale):
+        prediction = real + torch.from_numpy(levels * scale / 255).float()[:, None, None, None]
+        return foreground_log(prediction, real, mask, floor=0.0).item()
+
+    assert loss(1) == pytest.approx(np.log1p(levels**2 / 64).mean(), rel=1e-5)
+    assert loss(1) - loss(0.5) == pytest.approx(np.log(4), rel=0.2)  # of both alike, but for the knee
+    assert loss(0) == 0
 
 
 @pytest.mark.parametrize("temperature", [0.07, 1.0])

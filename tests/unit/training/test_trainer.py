@@ -13,9 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from edge_harmony.config import parse_toml, read_toml
+from edge_harmony.data.synthesis import synthesize
 from edge_harmony.errors import CapabilityError, InputError, TrainingError, UsageError
 from edge_harmony.models.state import read_weights, restore
 from edge_harmony.resources import find_resource, resource_names
+from edge_harmony.samples import sample_files
 from edge_harmony.training.checkpoint import read_checkpoint
 from edge_harmony.training.distributed import World, join_world
 from edge_harmony.training.losses import foreground_mse
@@ -223,20 +225,104 @@ def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path):
     torch.testing.assert_close(whole, shared)
 
 
-def test_own_photographs_train_too(tmp_path):
-    import shutil
-
-    from edge_harmony.samples import sample_files
-
+def own_photographs(root):
     for folder in ("photos", "masks"):
-        (tmp_path / "own" / folder).mkdir(parents=True)
+        (root / folder).mkdir(parents=True)
     for composite, mask in sample_files():
         for k in range(4):
-            shutil.copy(composite, tmp_path / "own" / "photos" / f"{composite.stem}{k}.jpg")
-            shutil.copy(mask, tmp_path / "own" / "masks" / f"{composite.stem}{k}.png")
-    summary = Trainer(recipe(tmp_path / "own", "photos"), tmp_path / "out", WORLD).run()
+            shutil.copy(composite, root / "photos" / f"{composite.stem}{k}.jpg")
+            shutil.copy(mask, root / "masks" / f"{composite.stem}{k}.png")
+    return root
+
+
+def test_own_photographs_train_too(tmp_path):
+    root = own_photographs(tmp_path / "own")
+    summary = Trainer(recipe(root, "photos"), tmp_path / "out", WORLD).run()
     assert set(summary["validation"]) == {"fmse", "composite_fmse"}
     assert summary["validation"]["composite_fmse"] > 1
+
+
+SOURCES = """[[data.sources]]
+name = "pairs"
+[[data.sources]]
+name = "own"
+layout = "photos"
+weight = 3.0
+[data.sources.synthesis]
+camera = 1.0
+sealed = 1.0
+"""
+
+
+def two_sources(mini_root, tmp_path, validation=0.2):
+    text = RECIPE.format(root="x", layout="iharmony4").replace("root = 'x'\nlayout = \"iharmony4\"\n", "")
+    text = text.replace("[[stages]]", SOURCES + "[[stages]]", 1).replace(
+        "validation = 0.2", f"validation = {validation}"
+    )
+    parsed = parse_toml(text, Recipe, "test")
+    own = tmp_path / "own"
+    if not own.exists():
+        own_photographs(own)
+    data = parsed.data.with_roots([f"pairs={mini_root}", f"own={own}"])
+    return parsed.model_copy(update={"data": data})
+
+
+def test_several_sources_give_every_batch_by_weight_and_their_own_rules(mini_root, tmp_path, monkeypatch):
+    parsed = two_sources(mini_root, tmp_path)
+    made = []
+
+    def record(real, mask, given, size, config, generator):
+        made.append((len(real), given is not None, config.camera))
+        return synthesize(real, mask, given, size, config, generator)
+
+    monkeypatch.setattr("edge_harmony.training.trainer.synthesize", record)
+    trainer = Trainer(parsed, tmp_path / "out", WORLD)
+    for k in range(60):
+        assert len(trainer._batch(parsed.stages[0], 8 * k).real) == 8
+    pairs, own = ([count for count, given, _ in made if given is has] for has in (True, False))
+    assert sum(pairs) + sum(own) == 480
+    assert sum(own) / 480 == pytest.approx(0.75, abs=0.07)
+    assert {(given, camera) for _, given, camera in made} == {(True, 0.0), (False, 1.0)}
+    assert set(trainer.run()["validation"]) >= {"psnr", "fmse"}
+
+
+def test_several_sources_resume_to_the_same_weights(mini_root, tmp_path):
+    parsed = two_sources(mini_root, tmp_path)
+    whole = Trainer(parsed, tmp_path / "whole", WORLD)
+    whole.run()
+    with pytest.raises(Killed):
+        killed_after(40)(parsed, tmp_path / "cut", WORLD).run()
+    resumed = Trainer(parsed, tmp_path / "cut", WORLD)
+    resumed.run(resume=True)
+    for name, value in load_file(whole.weights).items():
+        assert torch.equal(value, load_file(resumed.weights)[name]), name
+
+
+def test_roots_of_sources_come_by_name(mini_root, tmp_path):
+    parsed = two_sources(mini_root, tmp_path)
+    bare = parsed.model_copy(update={"data": parsed.data.model_copy(update={"sources": tuple(
+        source.model_copy(update={"root": None}) for source in parsed.data.sources)})})  # fmt: skip
+    assert bare.sha256() == parsed.sha256()  # where the pictures lie does not enter
+    assert [s.name for s in bare.data.with_roots(["own=a"]).sources] == ["own"]
+    for given, message in ((["a"], "names no source"), (["other=a"], "names no source")):
+        with pytest.raises(UsageError, match=message):
+            bare.data.with_roots(given)
+    with pytest.raises(UsageError, match="no data root for pairs"):
+        Trainer(bare, tmp_path / "o", WORLD)
+    with pytest.raises(UsageError, match="more than once"):
+        recipe("x").data.with_roots(["a", "b"])
+
+
+def test_16_bits_on_a_cpu_train_close_to_32(mini_root, tmp_path):
+    stage = recipe(mini_root).stages[0]
+    losses = {}
+    for half in (False, True):
+        trainer = Trainer(recipe(mini_root, stages=(stage,), cpu_amp=half), tmp_path / str(half), WORLD)
+        trainer.run()
+        losses[half] = trainer.position.loss
+        assert all(value.dtype != torch.bfloat16 for value in load_file(trainer.weights).values())
+    assert losses[True] != losses[False]
+    assert losses[True] == pytest.approx(losses[False], rel=0.05)
 
 
 def test_checkpoints_of_another_recipe_or_damaged_ones(mini_root, tmp_path):
@@ -304,6 +390,7 @@ def test_shipped_recipes_are_valid(name):
         ('name = "quantized"', 'name = "float"', "different names"),
         ("freeze = 0.5\nloss", "quantize = true\nloss", ""),
         ("validation = 0.2", "validation = 0.9", "validation"),
+        ('[[stages]]\nname = "float"', '[[data.sources]]\nname = "a"\n[[stages]]\nname = "float"', "not both"),
     ],
 )
 def test_wrong_recipes_name_the_key(old, new, message):
