@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SAMPLE := edge_harmony/samples/pagoda-cold
 
-.PHONY: demo test lint types images clean
+.PHONY: demo test lint types images weights clean
 
 demo: .venv/base.stamp  ## harmonize a shipped sample with the INT8 network; no torch
 	mkdir -p out
@@ -26,6 +26,9 @@ images: .venv/base.stamp  ## the pictures of the README
 	for name in hopper-china pagoda-cold; do \
 	  $(BIN)/edge-harmony harmonize edge_harmony/samples/$$name.jpg edge_harmony/samples/$${name}_mask.png \
 	    -o out/$$name.png --before-after docs/images/$$name.jpg --quality 88 || exit 1; done
+
+weights: .venv/dev.stamp  ## RUN=folder DATA=root [NAME=edge-s] [RECIPE=file]: a finished run's weights, and all that is made from them
+	$(BIN)/python benchmarks/land_weights.py $(or $(NAME),edge-s) --run $(RUN) --data $(DATA) $(if $(RECIPE),--recipe $(RECIPE))
 
 .venv/base.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

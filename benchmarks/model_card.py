@@ -1,34 +1,43 @@
-"""Score trained weights and write their card: ``NAME.json`` for machines, ``NAME.md`` for people.
+"""The card of trained weights: ``NAME.json`` for machines, ``NAME.md`` for people; ``land_weights.py`` writes it.
 
-    python benchmarks/model_card.py edge-s --run runs/edge-s --data ROOT --machine "2 cores of an AMD EPYC, CPU only" \
-        --notes notes.md -o edge_harmony/models/weights
-
-Copies the weights of the run, exports the INT8 artifact where the network has one, scores both on the test split at native
-size, and compares them. ``--notes`` is Markdown that ends the card: known failures. Needs the extra [train].
+Scores the INT8 artifact where the network has one and the float network on the test split at native size, and compares
+them. What no program can know (the data in words, the machine, known failures) stands in ``cards/NAME.toml``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from edge_harmony.artifact import atomic_write, write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.comparison import compare
-from edge_harmony.config import read_toml
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.evaluation import evaluate
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.state import read_weights
-from edge_harmony.resources import find_resource
 from edge_harmony.training.recipe import Recipe
 
 COMPARED = 100
+CARDS = Path(__file__).parent / "cards"
 KEYS = ("psnr", "mse", "fmse", "fpsnr", "ssim", "fssim")
+
+
+class Words(BaseModel):
+    """``cards/NAME.toml``: what a person says of the weights.
+
+    ``data`` is short, ``trained_on`` a sentence; ``notes`` is Markdown that ends the card: known failures.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: str
+    trained_on: str
+    machine: str
+    notes: str
 
 
 def rounded(scores: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +77,7 @@ def measure(name: str, weights: Path, folder: Path, samples: list[Triplet]) -> d
     return result
 
 
-def markdown(card: dict[str, Any], stages: str, notes: str) -> str:
+def markdown(card: dict[str, Any], stages: str, words: Words) -> str:
     """The card for people."""
     entry, scores = find_model(card["name"]), card["quality"]
     composite, float_scores, parity = scores["composite"], card["float_quality"], card["parity"]
@@ -94,7 +103,7 @@ def markdown(card: dict[str, Any], stages: str, notes: str) -> str:
 | | |
 |---|---|
 | Licence of the weights | {card["licence"]} |
-| Trained on | LB-Harmony train: LabelMe and BSDS500 photographs with masks, objects recoloured after other photographs' objects; for research use. {card["training_samples"]:,} pairs; {card["validation_samples"]} more, of other photographs, held out |
+| Trained on | {words.trained_on} {card["training_samples"]:,} pairs; {card["validation_samples"]} more, of other photographs, held out |
 | Recipe | `edge_harmony/training/recipes/{card["recipe"]}.toml` (sha256 {card["recipe_sha256"][:12]}...) |
 | Images seen | {card["images_seen"]:,}: {stages} |
 | Held-out pictures | {card["validation"]["composite_psnr"]:.2f} -> {card["validation"]["psnr"]:.2f} dB, fMSE {card["validation"]["composite_fmse"]:.0f} -> {card["validation"]["fmse"]:.0f} |
@@ -111,49 +120,39 @@ LB-Harmony test, {scores["images"]} pictures at native size, peak 255, means ove
 MSE {composite["mse"]:.2f} -> {scores["mse"]:.2f}, fPSNR {composite["fpsnr"]:.2f} -> {scores["fpsnr"]:.2f} dB, SSIM {composite["ssim"]:.4f} -> {scores["ssim"]:.4f}, fSSIM {composite["fssim"]:.4f} -> {scores["fssim"]:.4f}.
 FP32 in PyTorch: {float_scores["psnr"]:.2f} dB, fMSE {float_scores["fmse"]:.2f}. Agreement of the results on the first {parity["images"]} test pictures (foreground PSNR, mean): {agreement}.
 
-{notes.strip()}
+{words.notes.strip()}
 """
 
 
-def main() -> None:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", help="network; its recipe has the same name")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the finished run")
-    parser.add_argument("--data", type=Path, required=True, help="root of LB-Harmony")
-    parser.add_argument("--machine", required=True, help="what it was trained on")
-    parser.add_argument("--notes", type=Path, required=True, help="Markdown that ends the card")
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    summary = json.loads((arguments.run / "summary.json").read_text())
-    recipe = read_toml(find_resource("recipes", arguments.name), Recipe)
-    if summary["recipe_sha256"] != recipe.sha256():
-        parser.error(f"the run is not of the recipe {arguments.name}")
-    weights = arguments.output / f"{arguments.name}.safetensors"
-    shutil.copyfile(arguments.run / weights.name, weights)
+def write_card(weights: Path, run: dict[str, Any], recipe: Recipe, words: Words, data: Path) -> None:
+    """Measure ``weights`` and write their card beside them.
+
+    Args:
+        weights: ``NAME.safetensors``, of a network of the registry.
+        run: the ``summary.json`` of the run that made them.
+        recipe: of that run.
+        words: what only a person can say.
+        data: root of LB-Harmony.
+    """
+    name = weights.stem
     with tempfile.TemporaryDirectory() as folder:
-        measured = measure(arguments.name, weights, Path(folder), read_split(arguments.data, "test"))
+        measured = measure(name, weights, Path(folder), read_split(data, "test"))
     card = {
-        "name": arguments.name,
+        "name": name,
         "licence": "MIT",
-        "data": "LB-Harmony train (LabelMe and BSDS500 photographs, research use)",
-        "recipe": arguments.name,
-        "recipe_sha256": summary["recipe_sha256"],
-        "images_seen": summary["images"],
-        "training_samples": summary["training_samples"],
-        "validation_samples": summary["validation_samples"],
-        "validation": summary["validation"],
+        "data": words.data,
+        "recipe": name,
+        "recipe_sha256": run["recipe_sha256"],
+        "images_seen": run["images"],
+        "training_samples": run["training_samples"],
+        "validation_samples": run["validation_samples"],
+        "validation": run["validation"],
         **measured,
-        "machine": arguments.machine,
+        "machine": words.machine,
     }
-    write_json(weights.with_suffix(".json"), card)
     stages = ", ".join(
         f"{stage.images:,} at {stage.size} pixels{' with fake quantization' if stage.quantize else ''}"
         for stage in recipe.stages
     )
-    atomic_write(weights.with_suffix(".md"), markdown(card, stages, arguments.notes.read_text()).encode())
-    print(weights.with_suffix(".md").read_text())
-
-
-if __name__ == "__main__":
-    main()
+    write_json(weights.with_suffix(".json"), card)
+    atomic_write(weights.with_suffix(".md"), markdown(card, stages, words).encode())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
+from edge_harmony.artifact import atomic_write, make_folder
 from edge_harmony.cli.console import JsonOption, err, out, print_json
 from edge_harmony.config import read_toml
 from edge_harmony.errors import CapabilityError, UsageError
@@ -61,6 +62,8 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     with join_world(device) as world, Bar(enabled=world.is_main) as bar:
+        if world.is_main:
+            atomic_write(make_folder(folder) / "recipe.toml", path.read_bytes())
         summary = Trainer(parsed, folder, world, bar.show, int(memory * 2**30), compiled=compiled).run(resume=resume)
     if not world.is_main:
         return

@@ -1,0 +1,113 @@
+"""Put the weights of a finished run into the package, and make everything anew that is made from weights.
+
+    make weights RUN=runs/edge-s DATA=path/to/LB-Harmony
+
+The run's recipe becomes the shipped recipe of that name; weights, INT8 artifact with manifest and card go to
+``edge_harmony/models/weights``; then the tables of the documents, README's pictures and the quality chart are drawn. At
+the end it says what it cannot make. The card's words are ``benchmarks/cards/NAME.toml``. Needs the extra [dev].
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from model_card import CARDS, Words, write_card
+from torch.utils.flop_counter import FlopCounterMode
+
+from edge_harmony.backends.base import get_backend
+from edge_harmony.config import read_toml
+from edge_harmony.errors import EdgeHarmonyError, UsageError
+from edge_harmony.models.registry import DEFAULT_MODEL, find_model, weights_folder
+from edge_harmony.models.state import read_weights, restore
+from edge_harmony.training.recipe import Recipe
+
+ROOT = Path(__file__).parents[1]
+RECIPES = ROOT / "edge_harmony" / "training" / "recipes"
+
+REMAINS = """by hand, or by a run of its own:
+- edge_harmony/models/weights/{name}.md and benchmarks/cards/{name}.toml: are the known failures still these?
+- sentences that name figures: README.md (the pagoda's error is against scikit-learn's china.jpg), docs/decisions; the
+  least gains in tests/acceptance/test_shipped.py
+- measured with the shipped networks (again if the network's shape is new; quality in it changes either way):
+  edge-harmony benchmark cpu (README's speed), other suites, benchmarks/{{latency,full_resolution,video,folders}}.py,
+  engine_builds.py, packages.py, whole.py, and precision.py for edge-m; then python -m tests.tables
+- docs/images/demo*.jpg: EDGE_HARMONY_SCREENSHOTS=docs/images pytest tests/unit/demo/test_page.py"""
+
+
+def check_figures(weights: Path, name: str) -> None:
+    """The registry's entry must be the network of the weights: others build it from its own options.
+
+    Raises:
+        UsageError: it is not; the message says what the entry has to hold.
+    """
+    entry, content = find_model(name), read_weights(weights)
+    model = entry.build(**content.options).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.rand(1, 3, 256, 256), torch.rand(1, 1, 256, 256))
+    parameters, flops = sum(p.numel() for p in model.parameters()), counter.get_total_flops()
+    same = {key: value.shape for key, value in model.state_dict().items()} == {
+        key: value.shape for key, value in entry.build().state_dict().items()
+    }
+    if not same or (parameters, flops) != (entry.parameters, entry.flops):
+        raise UsageError(
+            f"the registry's {name} is another network than the weights'",
+            f"edit its entry in edge_harmony/models/registry.py: {parameters:_} parameters, {flops:_} flops, "
+            f"options {entry.options | content.options}",
+        )
+    restore(name, content)
+
+
+def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
+    """Recipe, weights, card and artifact; nothing is written before all of the run is checked."""
+    source, summary_file = run / f"{name}.safetensors", run / "summary.json"
+    if not summary_file.is_file():
+        raise UsageError(f"{run} holds no finished run: there is no summary.json", "wait for its end, or --resume it")
+    summary, recipe = json.loads(summary_file.read_text()), read_toml(recipe_file, Recipe)
+    words = read_toml(CARDS / f"{name}.toml", Words)
+    hashes = {summary["recipe_sha256"], recipe.sha256(), read_weights(source).recipe_sha256}
+    if len(hashes) > 1:
+        raise UsageError(f"{source} was not made by {recipe_file}", "name the recipe of the run with RECIPE=file")
+    check_figures(source, name)
+    shipped = RECIPES / f"{name}.toml"
+    if not shipped.exists() or read_toml(shipped, Recipe).sha256() != recipe.sha256():
+        shutil.copyfile(recipe_file, shipped)
+    weights = weights_folder() / source.name
+    shutil.copyfile(source, weights)
+    if read_weights(weights).ranges:
+        get_backend("onnxruntime").build(weights, weights_folder(), model=name, precision="int8")
+    write_card(weights, summary, recipe, words, data)
+
+
+def draw(name: str) -> None:
+    """Tables, pictures and the chart, from what the package holds now."""
+    subprocess.run([sys.executable, "-m", "tests.tables"], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "docs/plot_pareto.py"], cwd=ROOT, check=True)
+    if name == DEFAULT_MODEL:
+        subprocess.run(["make", "images", f"BIN={Path(sys.executable).parent}"], cwd=ROOT, check=True)
+
+
+def main() -> None:
+    """Check, write, draw, and say what remains."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="network of the registry")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the finished run")
+    parser.add_argument("--recipe", type=Path, help="the run's; by default recipe.toml in its folder")
+    parser.add_argument("--data", type=Path, required=True, help="root of LB-Harmony")
+    arguments = parser.parse_args()
+    try:
+        land(arguments.name, arguments.run, arguments.recipe or arguments.run / "recipe.toml", arguments.data)
+    except EdgeHarmonyError as error:
+        sys.exit(f"error: {error}")
+    draw(arguments.name)
+    print((weights_folder() / f"{arguments.name}.md").read_text())
+    print(REMAINS.format(name=arguments.name))
+
+
+if __name__ == "__main__":
+    main()
