@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from edge_harmony.artifact import atomic_write, make_folder
+from edge_harmony.artifact import atomic_write
 from edge_harmony.cli.console import JsonOption, err, out, print_json
 from edge_harmony.config import read_toml
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.models.registry import require_torch
 from edge_harmony.resources import find_resource
+from edge_harmony.training.until import parse_until
 
 if TYPE_CHECKING:
     from edge_harmony.training.trainer import Progress as State
@@ -30,6 +33,13 @@ def train(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; default: runs/<recipe>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
+    initial: Annotated[
+        Path | None, typer.Option("--init", help="Weights, or another run's checkpoint, to start from.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", help="Stop in good order at HH:MM, a date with time, or after +90m, +8h, +2d."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of this process; 0: torch's choice.")] = 0,
     compiled: Annotated[bool, typer.Option("--compile", help="torch.compile: HDNet trains faster.")] = False,
@@ -47,6 +57,7 @@ def train(
     from edge_harmony.training.recipe import Recipe
     from edge_harmony.training.trainer import Trainer
 
+    end = parse_until(until, datetime.now().astimezone()) if until else None
     path = find_resource("recipes", recipe)
     parsed = read_toml(path, Recipe)
     rooted = parsed.data.with_roots(data or ())
@@ -57,15 +68,31 @@ def train(
     folder = output or Path("runs") / path.stem
     if not resume and (folder / "checkpoint.safetensors").exists():
         raise UsageError(f"{folder} holds a run already", "pass --resume to go on, or another --output")
+    if resume and initial is not None:
+        raise UsageError("--init starts a run, --resume goes on with one", "pass one of them")
     if compiled and not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++", "cl")))):
         raise CapabilityError("--compile needs a C++ compiler", "install g++ or clang++, or train without it")
     if threads:
         torch.set_num_threads(threads)
     with join_world(device) as world, Bar(enabled=world.is_main) as bar:
-        if world.is_main:
-            atomic_write(make_folder(folder) / "recipe.toml", path.read_bytes())
-        summary = Trainer(parsed, folder, world, bar.show, int(memory * 2**30), compiled=compiled).run(resume=resume)
+        stop = end.timestamp() if end else math.inf
+        trainer = Trainer(
+            parsed, folder, world, bar.show, int(memory * 2**30), compiled=compiled, until=stop, initial=initial
+        )
+        summary = trainer.run(resume=resume)
     if not world.is_main:
+        return
+    atomic_write(folder / "recipe.toml", path.read_bytes())
+    if summary is None:
+        state = {"stage": parsed.stages[trainer.position.stage].name, "images": trainer.position.total}
+        state["checkpoint"] = str(trainer.checkpoint)
+        if json:
+            print_json(state)
+        else:
+            out.print(
+                f"stopped after {trainer.position.total:,} images, in stage {state['stage']}: go on with --resume",
+                soft_wrap=True,
+            )
         return
     if json:
         print_json(summary)

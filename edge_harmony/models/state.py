@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.registry import bundled_weights, find_model
 
 FORMAT = "edge-harmony-weights-1"
+CHECKPOINT = "edge-harmony-checkpoint-1"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Weights:
         ranges: activation ranges of quantization points by name; empty if never quantized.
         tensors: the state dict without the ranges.
         recipe_sha256: of the recipe that trained it, if one did.
+        images: seen under that recipe, if known.
+        history: what it had been trained on before that recipe, oldest first: ``recipe_sha256``, ``images`` seen under
+            it, and ``sha256`` of the weights file that was taken over (None where the run itself went on).
     """
 
     name: str
@@ -39,6 +43,8 @@ class Weights:
     ranges: dict[str, float]
     tensors: dict[str, Tensor]
     recipe_sha256: str | None
+    images: int | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def save_weights(
@@ -48,21 +54,36 @@ def save_weights(
     name: str,
     options: Mapping[str, Any] | None = None,
     recipe_sha256: str | None = None,
+    images: int | None = None,
+    history: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write a network's weights, with its activation ranges if it was prepared for quantization."""
     ranges = activation_ranges(model)
     state = {k: v for k, v in model.state_dict().items() if k.rpartition(".")[0] not in ranges}
+    metadata = {"format": FORMAT} | describe(model, name, options, recipe_sha256, images, history)
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+    atomic_write(path, save(tensors, metadata=metadata))
+
+
+def describe(
+    model: nn.Module,
+    name: str,
+    options: Mapping[str, Any] | None,
+    recipe_sha256: str | None,
+    images: int | None,
+    history: Sequence[Mapping[str, Any]],
+) -> dict[str, str]:
+    """What a file's header says of the network in it, see :class:`Weights`."""
     folded = any(isinstance(m, ConvUnit) and isinstance(m.norm, nn.Identity) for m in model.modules())
-    metadata = {
-        "format": FORMAT,
+    facts = {
         "model": name,
         "options": json.dumps(dict(options or {})),
         "folded": json.dumps(folded),
-        "ranges": json.dumps(ranges),
+        "ranges": json.dumps(activation_ranges(model)),
         "recipe_sha256": recipe_sha256 or "",
     }
-    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-    atomic_write(path, save(tensors, metadata=metadata))
+    known = {"images": images, "history": list(history) or None}  # files without them stay as they were
+    return facts | {key: json.dumps(value) for key, value in known.items() if value is not None}
 
 
 def activation_ranges(model: nn.Module) -> dict[str, float]:
@@ -75,7 +96,7 @@ def activation_ranges(model: nn.Module) -> dict[str, float]:
 
 
 def read_weights(path: Path) -> Weights:
-    """Read a weights file.
+    """Read a weights file; of a training checkpoint the averaged weights.
 
     Raises:
         UsageError: the file does not exist.
@@ -87,7 +108,10 @@ def read_weights(path: Path) -> Weights:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
-        if metadata.get("format") != FORMAT:
+        ranges = json.loads(metadata.get("ranges", "{}"))
+        if metadata.get("format") == CHECKPOINT:
+            tensors, ranges = _averaged(tensors, ranges)
+        elif metadata.get("format") != FORMAT:
             raise ArtifactError(
                 f"{path} is a safetensors file but has no edge-harmony weights", "convert it with edge-harmony import"
             )
@@ -95,12 +119,21 @@ def read_weights(path: Path) -> Weights:
             name=metadata["model"],
             options=json.loads(metadata["options"]),
             folded=json.loads(metadata["folded"]),
-            ranges=json.loads(metadata["ranges"]),
+            ranges=ranges,
             tensors=tensors,
             recipe_sha256=metadata["recipe_sha256"] or None,
+            images=json.loads(metadata.get("images", "null")),
+            history=json.loads(metadata.get("history", "[]")),
         )
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ArtifactError(f"the weights {path} are damaged ({error})", "download or train them again") from None
+
+
+def _averaged(tensors: dict[str, Tensor], points: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The averaged weights in a checkpoint, and the averaged ranges of its quantization points."""
+    average = {key.removeprefix("average/"): value for key, value in tensors.items() if key.startswith("average/")}
+    ranges = {point: float(average[f"{point}.scale"]) for point in points}
+    return {key: value for key, value in average.items() if key.rpartition(".")[0] not in ranges}, ranges
 
 
 def resolve_weights(name: str, path: Path | None = None) -> Path:

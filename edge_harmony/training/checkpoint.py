@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from edge_harmony.artifact import atomic_write
 from edge_harmony.errors import TrainingError, UsageError
+from edge_harmony.models.state import CHECKPOINT, describe
+from edge_harmony.training.recipe import Recipe
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Position:
         total: training images seen in all stages.
         loss: smoothed training loss, relative to the composite's; None before the first step.
         history: one row per validation.
+        past: what the weights had been trained on before this recipe, see :class:`~edge_harmony.models.state.Weights`.
     """
 
     stage: int = 0
@@ -37,31 +40,41 @@ class Position:
     total: int = 0
     loss: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    past: list[dict[str, Any]] = field(default_factory=list)
 
 
 def save_checkpoint(
     path: Path,
-    recipe_sha256: str,
+    recipe: Recipe,
     position: Position,
     model: nn.Module,
     average: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
 ) -> None:
-    """Write a checkpoint; an interrupted write leaves the previous one in place."""
+    """Write a checkpoint; an interrupted write leaves the previous one in place.
+
+    Its header also describes the network, so that :func:`~edge_harmony.models.state.read_weights` reads the averages.
+    """
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.items()}
     for number, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": torch.as_tensor(value) for name, value in moments.items()}
-    metadata = {"recipe_sha256": recipe_sha256, "position": json.dumps(asdict(position))}
+    metadata = {
+        "format": CHECKPOINT,
+        "position": json.dumps(asdict(position)),
+        "recipe": json.dumps(recipe.content()),
+        **describe(model, recipe.model.name, recipe.model.options, recipe.sha256(), position.total, position.past),
+    }
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     atomic_write(path, save(contiguous, metadata=metadata))
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint as read from its file."""
+    """A checkpoint as read from its file; ``folded`` networks have no norms any more."""
 
     position: Position
+    folded: bool
     model: dict[str, Tensor]
     average: dict[str, Tensor]
     moments: dict[int, dict[str, Tensor]]
@@ -73,8 +86,11 @@ class Checkpoint:
         optimizer.load_state_dict(state)
 
 
-def read_checkpoint(path: Path, recipe_sha256: str) -> Checkpoint:
-    """Read a checkpoint of this very recipe.
+def read_checkpoint(path: Path, recipe: Recipe) -> Checkpoint:
+    """Read a checkpoint of this very recipe, or of one that it prolongs.
+
+    A recipe prolongs another one if they differ only in what still lies ahead (:func:`difference`); the position's
+    ``past`` then says how far the other one went.
 
     Raises:
         UsageError: there is none.
@@ -92,12 +108,50 @@ def read_checkpoint(path: Path, recipe_sha256: str) -> Checkpoint:
         position = Position(**json.loads(metadata["position"]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise TrainingError(f"the checkpoint {path} is damaged ({error})", "start again without --resume") from None
-    if metadata.get("recipe_sha256") != recipe_sha256:
-        raise TrainingError(
-            f"the checkpoint {path} belongs to another recipe", "resume with its own recipe or use another --output"
-        )
+    before = metadata.get("recipe_sha256")
+    if before != recipe.sha256():
+        content = json.loads(metadata["recipe"]) if "recipe" in metadata else None
+        differs = "its recipe is not in it" if content is None else difference(content, recipe, position)
+        if differs:
+            raise TrainingError(
+                f"the checkpoint {path} belongs to another recipe: {differs}",
+                "resume with its own recipe or use another --output",
+            )
+        position.past.append({"recipe_sha256": before, "images": position.total, "sha256": None})
     moments: dict[int, dict[str, Tensor]] = {}
     for key, tensor in groups["optimizer"].items():
         number, name = key.split("/")
         moments.setdefault(int(number), {})[name] = tensor
-    return Checkpoint(position, groups["model"], groups["average"], moments)
+    folded = bool(json.loads(metadata.get("folded", "false")))
+    return Checkpoint(position, folded, groups["model"], groups["average"], moments)
+
+
+def difference(before: dict[str, Any], recipe: Recipe, position: Position) -> str:
+    """What in ``recipe`` changes something that a run has done already; empty if it only changes what lies ahead.
+
+    Ahead lie the stages after the one under way, and the length of that one if its learning rate does not hang on it
+    (schedule ``constant``) and it has not seen more images.
+
+    Args:
+        before: :meth:`Recipe.content` of the recipe up to now.
+        recipe: how the run shall go on.
+        position: how far it has come.
+    """
+    after = recipe.content()
+    other = [key for key in {**before, **after} if key != "stages" and before.get(key) != after.get(key)]
+    if other:
+        return f"{', '.join(sorted(other))} differs"
+    for number in range(position.stage + 1):
+        old = before["stages"][number]
+        new = after["stages"][number] if number < len(after["stages"]) else {}
+        changed = sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
+        if not changed:
+            continue
+        name = f"stage {old['name']}"
+        if not new or number < position.stage or changed != ["images"]:
+            return f"{', '.join(changed)} of {name} differs, which is over or under way"
+        if new.get("schedule") != "constant":
+            return f"{name} has another length, but only a stage of schedule constant can be prolonged"
+        if new["images"] < position.images:
+            return f"{name} has seen {position.images:,} images already, more than {new['images']:,}"
+    return ""

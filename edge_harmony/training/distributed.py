@@ -31,6 +31,14 @@ class World:
         if self.size > 1:
             dist.barrier()
 
+    def agree(self, answer: bool) -> bool:
+        """The main process's answer, in all processes: clocks differ."""
+        if self.size == 1:
+            return answer
+        shared = torch.tensor([answer], dtype=torch.uint8, device=self.device)
+        dist.broadcast(shared, 0)
+        return bool(shared)
+
 
 @contextmanager
 def join_world(device: str) -> Iterator[World]:

@@ -100,7 +100,9 @@ class StageConfig(BaseModel):
     size: int = Field(256, ge=32, le=1024, multiple_of=32)
     batch: int = Field(32, ge=1, description="global batch, over all processes")
     learning_rate: float = Field(2e-3, gt=0)
-    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "step", "constant"] = Field(
+        "cosine", description="linear ends at 0, cosine at a hundredth; constant stages can be prolonged"
+    )
     milestones: tuple[float, ...] = Field((100 / 120, 110 / 120), description="of schedule step, as shares")
     decay: float = Field(0.1, gt=0, le=1, description="of schedule step; of cosine the final share is 0.01")
     warmup: int = Field(0, ge=0, description="images over which the rate rises linearly")
@@ -200,8 +202,12 @@ class Recipe(BaseModel):
         Defaults do not enter, so that a new field leaves the hash of older recipes as it was; in return the default
         of a released field never changes.
         """
+        return hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()
+
+    def content(self) -> dict[str, Any]:
+        """What the recipe sets, as JSON has it, without the data's roots."""
         content = self.model_dump(mode="json", exclude_defaults=True)
         data = content.get("data", {})
         for part in (data, *data.get("sources", ())):
             part.pop("root", None)
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return content

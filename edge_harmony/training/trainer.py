@@ -33,6 +33,7 @@ from edge_harmony.training.dataset import PictureStore, Sample, open_store, spli
 from edge_harmony.training.distributed import World
 from edge_harmony.training.objective import Objective
 from edge_harmony.training.recipe import Recipe, StageConfig
+from edge_harmony.training.start import start_from
 from edge_harmony.training.validation import validate
 
 STORE_MARGIN = 9 / 8
@@ -65,6 +66,8 @@ class Trainer:
         memory: bytes that decoded pictures may take; larger sets are decoded batch by batch.
         compiled: run float stages through ``torch.compile``: about twice as fast for networks of many small steps
             (HDNet's RAIN), not for the edge family; results differ in rounding.
+        until: the run stops, with a checkpoint, after the first step that ends after this time (of ``time.time()``).
+        initial: weights or a checkpoint to start from, see :func:`edge_harmony.training.start.start_from`.
         report: called about once a second in the main process with a :class:`Progress`.
     """
 
@@ -77,6 +80,8 @@ class Trainer:
         memory: int = DEFAULT_MEMORY,
         *,
         compiled: bool = False,
+        until: float = math.inf,
+        initial: Path | None = None,
     ) -> None:
         self.recipe = recipe
         self.output = make_folder(output)
@@ -84,6 +89,7 @@ class Trainer:
         self.report = report
         self.memory = memory
         self.compiled = compiled
+        self.until = until
         self.recipe_sha256 = recipe.sha256()
         for stage in recipe.stages:
             if stage.batch % world.size:
@@ -95,9 +101,11 @@ class Trainer:
         self.train_samples, self.held_samples = split_samples(recipe.data)
         torch.manual_seed(recipe.seed)
         self.model = build_model(recipe.model.name, **recipe.model.options)
+        self.position = Position()
+        if initial is not None:
+            self.position.past = start_from(initial, self.model)
         self.model.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective = Objective(recipe, self.model, world.device)
-        self.position = Position()
         self.average: dict[str, Tensor] = {}
         self._stores: dict[int, list[PictureStore]] = {}
 
@@ -116,15 +124,17 @@ class Trainer:
         """Where the weights lie as they were before the first quantized stage."""
         return self.output / f"{self.recipe.model.name}-float.safetensors"
 
-    def run(self, *, resume: bool = False) -> dict[str, Any]:
-        """Train to the end and return the summary that ``summary.json`` holds.
+    def run(self, *, resume: bool = False) -> dict[str, Any] | None:
+        """Train to the end and return the summary that ``summary.json`` holds, or stop at ``until`` and return None.
 
         Raises:
             TrainingError: the loss is not finite, or the checkpoint is not of this recipe.
         """
-        restored = read_checkpoint(self.checkpoint, self.recipe_sha256) if resume else None
+        restored = read_checkpoint(self.checkpoint, self.recipe) if resume else None
         if restored is not None:
             self.position = restored.position
+            if restored.folded:
+                fold_norms(self.model)
         for number in range(self.position.stage, len(self.recipe.stages)):
             stage = self.recipe.stages[number]
             if restored is None:
@@ -139,7 +149,8 @@ class Trainer:
                 restored = None
             else:
                 self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
-            self._run_stage(stage, optimizer)
+            if self._run_stage(stage, optimizer):
+                return None
             self.model.load_state_dict(self.average)
         return self._finish()
 
@@ -200,7 +211,8 @@ class Trainer:
         key = f"{self.recipe.seed}/{self.position.stage}/{images}/{stream}"
         return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
 
-    def _run_stage(self, stage: StageConfig, optimizer: torch.optim.Optimizer) -> None:
+    def _run_stage(self, stage: StageConfig, optimizer: torch.optim.Optimizer) -> bool:
+        """Train to the end of a stage; True if the time was up before."""
         model: nn.Module = self.model
         parallel = model
         if self.world.size > 1:
@@ -243,8 +255,15 @@ class Trainer:
             last = position.images >= stage.images
             if last or previous // recipe.validate_every != position.images // recipe.validate_every:
                 self._validate(stage)
-            if last or previous // recipe.checkpoint_every != position.images // recipe.checkpoint_every:
+            up = self._time_is_up()
+            if up or last or previous // recipe.checkpoint_every != position.images // recipe.checkpoint_every:
                 self._save(optimizer)
+            if up and not (last and stage is recipe.stages[-1]):
+                return True
+        return False
+
+    def _time_is_up(self) -> bool:
+        return self.until < math.inf and self.world.agree(time.time() >= self.until)
 
     def _set_mode(self, model: nn.Module, stage: StageConfig) -> None:
         model.train()
@@ -295,7 +314,7 @@ class Trainer:
 
     def _save(self, optimizer: torch.optim.Optimizer) -> None:
         if self.world.is_main:
-            save_checkpoint(self.checkpoint, self.recipe_sha256, self.position, self.model, self.average, optimizer)
+            save_checkpoint(self.checkpoint, self.recipe, self.position, self.model, self.average, optimizer)
         self.world.barrier()
 
     def _finish(self) -> dict[str, Any]:
@@ -304,6 +323,7 @@ class Trainer:
             "model": self.recipe.model.name,
             "recipe_sha256": self.recipe_sha256,
             "images": self.position.total,
+            "history": self.position.past,
             "training_samples": sum(map(len, self.train_samples)),
             "validation_samples": len(self.held_samples),
             "validation": {k: v for k, v in last.items() if k not in ("stage", "images", "loss")},
@@ -322,15 +342,19 @@ class Trainer:
             name=self.recipe.model.name,
             options=self.recipe.model.options,
             recipe_sha256=self.recipe_sha256,
+            images=self.position.total,
+            history=self.position.past,
         )
 
 
 def learning_rate(stage: StageConfig, images: int) -> float:
-    """The rate for the step that starts at ``images``: linear warm-up, then cosine, steps or constant."""
+    """The rate for the step that starts at ``images``: linear warm-up, then cosine, linear to 0, steps or constant."""
     share = images / stage.images
     rate = stage.learning_rate
     if stage.schedule == "cosine":
         rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
+    elif stage.schedule == "linear":
+        rate *= 1 - share
     elif stage.schedule == "step":
         rate *= stage.decay ** sum(share >= milestone for milestone in stage.milestones)
     if images < stage.warmup:

@@ -328,12 +328,12 @@ def test_16_bits_on_a_cpu_train_close_to_32(mini_root, tmp_path):
 def test_checkpoints_of_another_recipe_or_damaged_ones(mini_root, tmp_path):
     trainer = Trainer(recipe(mini_root), tmp_path, WORLD)
     trainer.run()
-    with pytest.raises(TrainingError, match="another recipe"):
+    with pytest.raises(TrainingError, match="another recipe: seed differs"):
         Trainer(recipe(mini_root, seed=6), tmp_path, WORLD).run(resume=True)
     path = trainer.checkpoint
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(TrainingError, match="damaged"):
-        read_checkpoint(path, trainer.recipe_sha256)
+        read_checkpoint(path, recipe(mini_root))
     with pytest.raises(UsageError, match="no checkpoint"):
         Trainer(recipe(mini_root), tmp_path / "other", WORLD).run(resume=True)
 
@@ -363,6 +363,8 @@ def test_schedules():
     assert learning_rate(base, 600) == pytest.approx(0.505)
     step = base.model_copy(update={"schedule": "step"})
     assert [learning_rate(step, k) for k in (0, 999, 1000, 1099, 1100)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    linear = base.model_copy(update={"schedule": "linear"})
+    assert [learning_rate(linear, k) for k in (0, 600, 1199)] == pytest.approx([1, 0.5, 1 / 1200])
     constant = base.model_copy(update={"schedule": "constant", "warmup": 99})
     assert learning_rate(constant, 0) == pytest.approx(0.01)
     assert learning_rate(constant, 49) == pytest.approx(0.5)
