@@ -80,8 +80,7 @@ class Protocol:
 
     def score(self, result: NDArray[Any], real: NDArray[Any], weight: NDArray[np.float32]) -> Scores:
         """Score a result against the real picture, both as :meth:`prepare` gives them."""
-        if not self.rounded:
-            result, real = result * 255, real * 255
+        result, real = self.levels(result), self.levels(real)
         foreground = foreground_mse(result, real, weight)
         if self.masked:
             error = foreground * float(weight.mean(dtype=np.float64)) if weight.any() else 0.0
@@ -97,6 +96,10 @@ class Protocol:
             ssim=structure,
             fssim=foreground_structure,
         )
+
+    def levels(self, picture: NDArray[Any]) -> NDArray[Any]:
+        """A picture as :meth:`prepare` gives it, in 0..255."""
+        return picture if self.rounded else picture * 255
 
     def _peak(self, result: NDArray[Any], real: NDArray[Any]) -> float:
         if self.peak == "target":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from edge_harmony.artifact import atomic_write
 from edge_harmony.backends.base import LoadRequest, get_backend
@@ -33,6 +33,7 @@ from edge_harmony.images import check_writable, write_picture
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pipeline import harmonize_pixels
 from edge_harmony.protocols import NATIVE, PROTOCOLS, find_protocol
+from edge_harmony.quality.preparation import Preparation
 
 
 def evaluate(
@@ -46,6 +47,13 @@ def evaluate(
     threads: ThreadsOption = 0,
     device: DeviceOption = "auto",
     protocol: Annotated[str, typer.Option("--protocol", help=f"One of: {', '.join(PROTOCOLS)}.")] = NATIVE.name,
+    sealed: Annotated[
+        int, typer.Option("--sealed", help="Shrink masks by this many pixels and fill the rim: 2 is what users get.")
+    ] = 0,
+    moved: Annotated[bool, typer.Option("--moved", help="Paste objects beside their old places.")] = False,
+    relit: Annotated[
+        bool, typer.Option("--relit", help="Put real foregrounds under another light, in place of the composites.")
+    ] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write one line per picture to this file.")] = None,
     worst: Annotated[
         Path | None, typer.Option("--worst", help="Write a sheet of the worst pictures to this file.")
@@ -56,6 +64,7 @@ def evaluate(
 ) -> None:
     """Score a network beside the unharmonized composite."""
     rules = find_protocol(protocol)
+    preparation = Preparation(sealed, moved, relit)
     if csv is not None:
         check_writable(csv, (".csv",))
     if worst is not None:
@@ -67,21 +76,22 @@ def evaluate(
     harmonize = partial(harmonize_pixels, runner)
     try:
         with progress_bar("evaluating", len(samples)) as advance:
-            rows = score_samples(harmonize, samples, advance, rules)
+            rows = score_samples(harmonize, samples, advance, rules, preparation)
         if csv is not None:
             atomic_write(csv, as_csv(rows))
         if worst is not None:
-            write_picture(worst, worst_sheet(harmonize, rows, worst_count, rules))
+            write_picture(worst, worst_sheet(harmonize, rows, worst_count, rules, preparation))
     finally:
         runner.close()
-    result = summarize(rows) | {"protocol": rules.name}
+    left_out = len(samples) - len(rows)
+    result = summarize(rows) | {"protocol": rules.name, "preparation": preparation.record(left_out)}
     result |= {"model": request.model, "backend": backend, "precision": request.precision, "sha256": runner.sha256}
     if json:
         print_json(result)
         return
     table = Table(
-        title=f"{request.model} {request.precision} on {backend}, {len(samples)} pictures of {data} ({split}), "
-        f"protocol {rules.name}: {rules.summary}"
+        title=f"{request.model} {request.precision} on {backend}, {len(rows)} pictures of {data} ({split}), "
+        f"{preparation.label}, {left_out} left out; protocol {rules.name}: {rules.summary}"
     )
     for heading in ("", "PSNR dB", "MSE", "fMSE", "fPSNR dB", "SSIM", "fSSIM"):
         table.add_column(heading, justify="left" if not heading else "right")
@@ -93,3 +103,27 @@ def evaluate(
         keys = (("psnr", 2), ("mse", 2), ("fmse", 2), ("fpsnr", 2), ("ssim", 4), ("fssim", 4))
         table.add_row(label, *(number(row[key], digits) for key, digits in keys))
     out.print(table)
+    out.print(harm_table(result["harm"]))
+
+
+def harm_table(harm: dict[str, Any]) -> Table:
+    """Harm for people, a line each."""
+    table = Table("harm", Column("", justify="right"))
+    for label, key, factor, digits in (
+        ("gain, dB", "gain", 1, 2),
+        ("pictures made worse than their composite, %", "worse", 100, 1),
+        ("... by more than 20 %, %", "much_worse", 100, 1),
+        ("no-change error (fMSE for real pictures), mean", "no_change", 1, 1),
+        ("... median", "no_change_median", 1, 1),
+        ("foreground's chroma against the truth", "chroma", 1, 3),
+        ("... of the most vivid fifth", "vivid_chroma", 1, 3),
+        ("foreground's lightness against the truth", "lightness", 1, 3),
+        ("... of the most vivid fifth", "vivid_lightness", 1, 3),
+        ("foreground newly clipped, %", "clipped", 100, 2),
+        ("foreground's hue turned by more than 30 degrees, %", "hue_turned", 100, 2),
+        ("... in the composite", "composite_hue_turned", 100, 2),
+        ("score, dB (leaving pictures as they are: 0)", "score", 1, 2),
+    ):
+        value = harm[key]
+        table.add_row(label, number(None if value is None else factor * value, digits))
+    return table

@@ -251,6 +251,37 @@ def test_evaluate_under_the_protocols_of_papers(capsys, mini_root, protocol):
     assert result["composite"]["mse"] != native["composite"]["mse"]
 
 
+def test_evaluate_seals_moves_and_relights(capsys, mini_root, tmp_path):
+    call = ("evaluate", "--data", mini_root, "--limit", 4)
+    plain = run_json(capsys, *call)
+    assert plain["preparation"] == {"label": "plain", "sealed": 0, "moved": False, "relit": False, "left_out": 0}
+    assert plain["harm"]["gain"] == pytest.approx(plain["psnr"] - plain["composite"]["psnr"])
+    for options, label in (
+        (("--sealed", 3), "sealed by 3"),
+        (("--moved",), "moved"),
+        (("--relit", "--sealed", 2), "relit, sealed by 2"),
+    ):
+        path = tmp_path / "rows.csv"
+        result = run_json(capsys, *call, *options, "--protocol", "hdnet", "--csv", path, "--worst", tmp_path / "w.png")
+        assert result["preparation"]["label"] == label
+        assert result["images"] == 4 - result["preparation"]["left_out"]
+        with path.open() as file:
+            rows = list(csv.DictReader(file))
+        worse = [float(row["fmse"]) > float(row["composite_fmse"]) for row in rows]
+        assert np.mean(worse) == pytest.approx(result["harm"]["worse"])
+        assert np.mean([float(row["no_change"]) for row in rows]) == pytest.approx(
+            result["harm"]["no_change"], rel=1e-3
+        )
+    status, out, _ = run(capsys, *call, "--sealed", 64)
+    assert status == 0
+    assert "4 left out" in " ".join(out.split())
+    for wrong in (-1, 65):
+        status, _, err = run(capsys, *call, "--sealed", wrong)
+        assert status == 2
+        assert f"sealed by {wrong} pixels" in err
+        assert len(err.strip().splitlines()) == 1
+
+
 def test_unknown_protocols_are_refused(capsys, mini_root):
     status, _, err = run(capsys, "evaluate", "--data", mini_root, "--protocol", "other")
     assert status == 2

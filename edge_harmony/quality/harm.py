@@ -1,0 +1,184 @@
+"""Numbers that tell harm: what a network does to pictures beside the error that it takes away on average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.metrics import Scores, foreground_mse
+
+LOW, HIGH = 3, 252
+"""Levels under the first and over the second count as clipped."""
+CHROMA = 10.0
+"""Lab chroma that a colour needs for its hue to mean something."""
+TURN = 30.0
+"""Degrees of Lab hue from which a colour has become another."""
+MUCH = 1.2
+"""Times the composite's foreground error from which a picture is made much worse."""
+VIVID = 5
+"""The vivid ones are the first of so many parts, by the truth's mean foreground chroma."""
+
+
+@dataclass(frozen=True)
+class Harm:
+    """One picture's foreground. NaN where the mask is empty.
+
+    Attributes:
+        no_change: fMSE of the result for the real picture itself.
+        chroma: mean Lab chroma of the result.
+        lightness: mean Lab lightness of the result.
+        truth_chroma: of the real picture.
+        truth_lightness: of the real picture.
+        clipped: share of pixels with a channel that is clipped and is neither in the composite nor in the truth.
+        hue_turned: share of pixels whose hue is turned against the truth, where both have chroma.
+        composite_hue_turned: the same of the composite.
+    """
+
+    no_change: float
+    chroma: float
+    lightness: float
+    truth_chroma: float
+    truth_lightness: float
+    clipped: float
+    hue_turned: float
+    composite_hue_turned: float
+
+
+def measure_harm(
+    result: NDArray[Any],
+    composite: NDArray[Any],
+    real: NDArray[Any],
+    unasked: NDArray[Any],
+    weight: NDArray[np.float32],
+) -> Harm:
+    """Measure one picture; all are ``(H, W, 3)`` in 0..255.
+
+    Args:
+        result: of the composite.
+        composite: what was harmonized.
+        real: the truth.
+        unasked: the result for the truth, given as a composite.
+        weight: ``(H, W)`` in [0, 1]; pixels above one half count where pixels are counted.
+    """
+    inside = weight > 0.5
+    if not inside.any():
+        return Harm(*[math.nan] * 8)
+    ours, theirs, truth = (picture[inside] for picture in (result, composite, real))
+    lab_ours, lab_theirs, lab_truth = (_lab(pixels) for pixels in (ours, theirs, truth))
+    newly = _clipped(ours) & ~_clipped(theirs) & ~_clipped(truth)
+    return Harm(
+        no_change=foreground_mse(unasked, real, weight),
+        chroma=float(_chroma(lab_ours).mean()),
+        lightness=float(lab_ours[:, 0].mean()),
+        truth_chroma=float(_chroma(lab_truth).mean()),
+        truth_lightness=float(lab_truth[:, 0].mean()),
+        clipped=float(newly.any(1).mean()),
+        hue_turned=_turned(lab_ours, lab_truth),
+        composite_hue_turned=_turned(lab_theirs, lab_truth),
+    )
+
+
+def summarize_harm(ours: Sequence[Scores], composite: Sequence[Scores], harms: Sequence[Harm]) -> dict[str, Any]:
+    """Harm over pictures; those without a foreground are left out, and a number without any picture is None.
+
+    Args:
+        ours: scores of the results.
+        composite: of the same pictures before.
+        harms: likewise.
+
+    Returns:
+        ``gain`` (dB: mean PSNR less the composite's), ``worse`` and ``much_worse`` (shares of pictures whose
+        foreground error is larger than the composite's, and than 1.2 times that), ``no_change`` and
+        ``no_change_median`` (fMSE of results for real pictures), ``chroma``, ``lightness``, ``vivid_chroma`` and
+        ``vivid_lightness`` (ratios to the truth of means over pictures, all and the most vivid fifth), ``clipped``,
+        ``hue_turned`` and ``composite_hue_turned`` (mean shares of the foreground), and ``score``, see :func:`score`.
+    """
+    pairs = [
+        (a.fmse, b.fmse)
+        for a, b in zip(ours, composite, strict=True)
+        if math.isfinite(a.fmse) and math.isfinite(b.fmse)
+    ]
+    counted = [harm for harm in harms if math.isfinite(harm.no_change)]
+    vivid = sorted(counted, key=lambda harm: -harm.truth_chroma)[: -(-len(counted) // VIVID)]
+    gain = _difference(_mean([s.psnr for s in ours]), _mean([s.psnr for s in composite]))
+    worse = _mean([float(a > b) for a, b in pairs])
+    no_change = _mean([harm.no_change for harm in counted])
+    return {
+        "gain": gain,
+        "worse": worse,
+        "much_worse": _mean([float(a > MUCH * b) for a, b in pairs]),
+        "no_change": no_change,
+        "no_change_median": float(np.median([harm.no_change for harm in counted])) if counted else None,
+        "chroma": _ratio(counted, "chroma"),
+        "lightness": _ratio(counted, "lightness"),
+        "vivid_chroma": _ratio(vivid, "chroma"),
+        "vivid_lightness": _ratio(vivid, "lightness"),
+        "clipped": _mean([harm.clipped for harm in counted]),
+        "hue_turned": _mean([harm.hue_turned for harm in counted]),
+        "composite_hue_turned": _mean([harm.composite_hue_turned for harm in counted]),
+        "score": score(gain, worse, no_change, _mean([b for _, b in pairs])),
+    }
+
+
+def score(gain: float | None, worse: float | None, no_change: float | None, composite: float | None) -> float | None:
+    """One number to choose checkpoints by, in dB: ``gain - worse - 10 log10(1 + no_change / composite)``.
+
+    A network that changes nothing has 0, so what is below it had better not run. The last term is what the error that
+    it puts into pictures that fit already costs, against the error of the composites that it is meant for, so that it
+    weighs the same on every set: a network cannot buy its gain by repainting everything. A decibel for the share
+    made worse separates networks of one mean: a large gain on a few pictures does not pay for many spoilt ones.
+
+    Args:
+        gain: dB.
+        worse: share in 0..1.
+        no_change: fMSE.
+        composite: mean fMSE of the composites.
+
+    Returns:
+        dB; None where a part is missing or composites have no error.
+    """
+    if gain is None or worse is None or no_change is None or not composite:
+        return None
+    return gain - worse - 10 * math.log10(1 + no_change / composite)
+
+
+def _lab(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """``(N, 3)`` levels to CIE Lab (D65): lightness 0..100, a, b."""
+    scaled = np.clip(pixels.astype(np.float32) / 255, 0, 1)
+    converted: NDArray[np.float32] = cv2.cvtColor(scaled[None], cv2.COLOR_RGB2LAB)[0]  # type: ignore[assignment]
+    return converted
+
+
+def _chroma(lab: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.hypot(lab[:, 1], lab[:, 2])
+
+
+def _clipped(pixels: NDArray[Any]) -> NDArray[np.bool_]:
+    return (pixels < LOW) | (pixels > HIGH)
+
+
+def _turned(lab: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    """Share of all pixels."""
+    a, b, c, d = lab[:, 1], lab[:, 2], truth[:, 1], truth[:, 2]
+    angle = np.degrees(np.abs(np.arctan2(a * d - b * c, a * c + b * d)))
+    return float(((angle > TURN) & (_chroma(lab) >= CHROMA) & (_chroma(truth) >= CHROMA)).mean())
+
+
+def _ratio(harms: Sequence[Harm], key: str) -> float | None:
+    truth = sum(getattr(harm, f"truth_{key}") for harm in harms)
+    return float(sum(getattr(harm, key) for harm in harms) / truth) if truth else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    finite = [value for value in values if math.isfinite(value)]
+    return float(np.mean(finite)) if finite else None
+
+
+def _difference(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b
