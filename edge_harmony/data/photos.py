@@ -10,8 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_harmony.errors import InputError, UsageError, name_some
-from edge_harmony.images import list_pictures
+from edge_harmony.images import list_pictures, read_mask, read_picture, to_eight_bits
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,23 @@ class MaskedPhoto:
 
     photo: Path
     mask: Path
+
+    @property
+    def name(self) -> str:
+        """The mask's file name: a photograph may have several."""
+        return self.mask.name
+
+    def load(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
+        """Photograph ``(H, W, 3)`` uint8, mask ``(H, W)`` in [0, 1], and the photograph again: it is its own truth.
+
+        Raises:
+            EdgeHarmonyError: a file is missing or broken, or the two have different sizes.
+        """
+        picture = np.ascontiguousarray(to_eight_bits(read_picture(self.photo).pixels[..., :3]))
+        mask = read_mask(self.mask)
+        if picture.shape[:2] != mask.shape:
+            raise InputError(f"{self.mask.name} is not of the size of {self.photo.name}")
+        return picture, mask, picture
 
 
 def read_photos(root: Path | str) -> list[MaskedPhoto]:

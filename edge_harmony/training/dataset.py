@@ -16,7 +16,6 @@ from torch import Tensor
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.data.photos import MaskedPhoto, read_photos
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, name_some
-from edge_harmony.images import read_mask, read_picture, to_eight_bits
 from edge_harmony.training.recipe import DataConfig
 
 Sample = Triplet | MaskedPhoto
@@ -132,10 +131,8 @@ def _attempt(sample: Sample, side: int) -> tuple[NDArray[Any], NDArray[Any], NDA
         if isinstance(sample, Triplet):
             composite, mask, real = sample.load()
             return _square(real, side), _square_mask(mask, side), _square(composite, side)
-        picture, mask = read_picture(sample.photo).pixels[..., :3], read_mask(sample.mask)
-        if picture.shape[:2] != mask.shape:
-            raise InputError(f"{sample.mask.name} is not of the size of {sample.photo.name}")
-        return _square(to_eight_bits(picture), side), _square_mask(mask, side), None
+        picture, mask, _ = sample.load()
+        return _square(picture, side), _square_mask(mask, side), None
     except EdgeHarmonyError as error:
         return error.message
 

@@ -12,10 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.config import parse_toml, read_toml
 from edge_harmony.data.synthesis import synthesize
 from edge_harmony.errors import CapabilityError, InputError, TrainingError, UsageError
+from edge_harmony.evaluation import evaluate
 from edge_harmony.models.state import read_weights, restore
+from edge_harmony.quality.preparation import Preparation
 from edge_harmony.resources import find_resource, resource_names
 from edge_harmony.samples import sample_files
 from edge_harmony.training.checkpoint import read_checkpoint
@@ -121,6 +124,10 @@ def test_files_of_a_run(mini_root, tmp_path):
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert [row["stage"] for row in rows] == ["float", "float", "quantized"]
     assert float(rows[0]["composite_psnr"]) == pytest.approx(summary["validation"]["composite_psnr"])
+    runner = get_backend("pytorch").load(LoadRequest("edge-n", "int8", weights=trainer.weights))
+    harm = evaluate(runner, trainer.held_samples, preparation=Preparation(2))["harm"]
+    for column, key in (("sealed_gain", "gain"), ("sealed_worse", "worse"), ("no_change", "no_change"), ("score",) * 2):
+        assert float(rows[-1][column]) == pytest.approx(harm[key], rel=1e-3, abs=1e-3)
     weights = read_weights(trainer.weights)
     assert weights.folded
     assert weights.ranges
@@ -238,7 +245,8 @@ def own_photographs(root):
 def test_own_photographs_train_too(tmp_path):
     root = own_photographs(tmp_path / "own")
     summary = Trainer(recipe(root, "photos"), tmp_path / "out", WORLD).run()
-    assert set(summary["validation"]) == {"fmse", "composite_fmse"}
+    sealed = {"sealed_gain", "sealed_worse", "no_change", "score"}
+    assert set(summary["validation"]) == {"fmse", "composite_fmse"} | sealed
     assert summary["validation"]["composite_fmse"] > 1
 
 
