@@ -118,6 +118,26 @@ class Scores(BaseModel):
     ssim: float | None
 
 
+class Harm(BaseModel):
+    """What ``docs/evaluation.md`` defines under these names; null without a picture that has a foreground."""
+
+    model_config = _STRICT
+
+    gain: float | None = Field(description="dB")
+    worse: float | None = Field(description="share of the pictures")
+    much_worse: float | None = Field(description="share of the pictures")
+    no_change: float | None = Field(description="fMSE")
+    no_change_median: float | None = Field(description="fMSE")
+    chroma: float | None
+    lightness: float | None
+    vivid_chroma: float | None
+    vivid_lightness: float | None
+    clipped: float | None = Field(description="share of the foreground")
+    hue_turned: float | None = Field(description="share of the foreground")
+    composite_hue_turned: float | None = Field(description="share of the foreground")
+    score: float | None = Field(description="dB")
+
+
 class Case(BaseModel):
     """A picture that came out badly."""
 
@@ -150,6 +170,8 @@ class Truth(BaseModel):
     images: int
     result: Scores
     composite: Scores
+    harm: Harm | None = Field(None, description="on the set as it is")
+    sealed: Harm | None = Field(None, description="with masks sealed by 2 pixels: what users get")
     worst: list[Case] = Field(description="fMSE, largest first")
 
 

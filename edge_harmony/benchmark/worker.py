@@ -26,7 +26,7 @@ from edge_harmony.artifact import read_manifest
 from edge_harmony.backends.base import LoadRequest, Runner, get_backend
 from edge_harmony.benchmark.job import Job
 from edge_harmony.benchmark.peers import PEERS
-from edge_harmony.benchmark.result import Case, Parity, Scores, Truth
+from edge_harmony.benchmark.result import Case, Harm, Parity, Scores, Truth
 from edge_harmony.benchmark.subjects import Crowd, Files, Pictures, Subject, of_runner, timing_pictures
 from edge_harmony.benchmark.telemetry import Meter, peak_memory
 from edge_harmony.comparison import compare
@@ -34,6 +34,7 @@ from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError, first_line
 from edge_harmony.evaluation import Harmonize, panels, score_samples, summarize, worst_rows
 from edge_harmony.images import Picture, write_picture
+from edge_harmony.quality.preparation import SEALED
 from edge_harmony.rows import set_threads
 from edge_harmony.samples import sample_pictures
 
@@ -164,6 +165,7 @@ class Worker:
     def _truth(self, triplets: list[Triplet], name: str, worst: int, folder: Path | None) -> dict[str, Any]:
         rows = score_samples(self._harmonize, triplets)
         means = summarize(rows)
+        sealed = summarize(score_samples(self._harmonize, triplets, preparation=SEALED))
         bad = worst_rows(rows, worst)
         if folder is not None:
             for k, row in enumerate(bad):
@@ -175,6 +177,8 @@ class Worker:
             images=len(rows),
             result=Scores(**{key: means[key] for key in keys}),
             composite=Scores(**{key: means["composite"][key] for key in keys}),
+            harm=Harm(**means["harm"]),
+            sealed=Harm(**sealed["harm"]),
             worst=[Case(name=row.sample.name, value=row.ours.fmse) for row in bad],
         ).model_dump()
 

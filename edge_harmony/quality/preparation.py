@@ -77,3 +77,5 @@ class Preparation:
 
 
 PLAIN = Preparation()
+SEALED = Preparation(sealed=2)
+"""What validation, cards and benchmark results score besides the plain pictures: what users get."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -14,13 +15,12 @@ from edge_harmony.data.synthesis import synthesize
 from edge_harmony.data.synthesis_config import SynthesisConfig
 from edge_harmony.evaluation import evaluate
 from edge_harmony.models.layers.color_transform import apply_coarse
-from edge_harmony.quality.preparation import Preparation
+from edge_harmony.quality.preparation import SEALED, Preparation
 from edge_harmony.training.dataset import FileStore, Sample
 from edge_harmony.training.losses import foreground_mse
 from edge_harmony.training.recipe import Recipe
 
 _PHOTO_BATCH = 16
-_SEALED = 2
 _SEALED_PICTURES = 100
 """At most so many are scored sealed, evenly spread over the list: each is filled and harmonized twice."""
 
@@ -45,9 +45,9 @@ def validate(model: nn.Module, samples: Sequence[Sample], recipe: Recipe, device
             "fmse": round(scores["fmse"], 3),
             "composite_psnr": round(scores["composite"]["psnr"], 4),
             "composite_fmse": round(scores["composite"]["fmse"], 3),
-            **_score_sealed(runner, triplets, Preparation(_SEALED)),
+            **_score_sealed(runner, triplets, SEALED),
         }
-    harm = _score_sealed(PyTorchRunner(model, device=device), samples, Preparation(_SEALED, relit=True))
+    harm = _score_sealed(PyTorchRunner(model, device=device), samples, replace(SEALED, relit=True))
     return _score_photos(model, samples, recipe, device) | harm
 
 

@@ -46,6 +46,14 @@ def _stage(name: str) -> Callable[[Measurement], float | None]:
     return median
 
 
+def _harm(preparation: str, name: str, scale: float = 1) -> Callable[[Measurement], float | None]:
+    def number(m: Measurement) -> float | None:
+        harm = getattr(m.truth, preparation, None)
+        return _scaled(getattr(harm, name, None), scale)
+
+    return number
+
+
 def _slowing(m: Measurement) -> float | None:
     return m.sustained.last.estimate / m.sustained.first.estimate if m.sustained else None
 
@@ -67,6 +75,10 @@ COLUMNS = (
     Column("slowing", "last of first", _slowing, 3),
     Column("psnr_db", "PSNR dB", lambda m: m.truth.result.psnr if m.truth else None, 2),
     Column("fmse", "fMSE", lambda m: m.truth.result.fmse if m.truth else None, 0),
+    Column("worse", "worse, %", _harm("harm", "worse", 100), 0),
+    Column("sealed_gain_db", "sealed gain dB", _harm("sealed", "gain"), 2),
+    Column("sealed_worse", "sealed worse, %", _harm("sealed", "worse", 100), 0),
+    Column("no_change", "no-change fMSE", _harm("sealed", "no_change"), 0),
     Column("parity_db", "parity dB", lambda m: m.parity.psnr if m.parity else None, 1),
     Column("parity_least_db", "least", lambda m: m.parity.least if m.parity else None, 1),
     Column("peak_memory_mib", "memory MiB", lambda m: _scaled(m.cost.peak_memory.value, 1 / _MEBIBYTE), 0),

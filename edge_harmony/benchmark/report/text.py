@@ -14,8 +14,22 @@ from edge_harmony.benchmark.statistics import Interval, Verdict
 
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 _FIRST = (
-    *("contender", "verdict", "p50_ms", "ratio", "psnr_db", "p90_ms", "infer_ms", "pictures_per_s", "slowing"),
-    *("parity_db", "fmse", "peak_memory_mib", "energy_mj", "p99_ms", "ratio_low", "ratio_high", "samples"),
+    *("contender", "verdict", "p50_ms", "ratio", "sealed_gain_db", "psnr_db", "p90_ms", "infer_ms"),
+    *(
+        "pictures_per_s",
+        "slowing",
+        "parity_db",
+        "fmse",
+        "sealed_worse",
+        "no_change",
+        "worse",
+        "peak_memory_mib",
+        "energy_mj",
+        "p99_ms",
+        "ratio_low",
+        "ratio_high",
+        "samples",
+    ),
 )
 """What a terminal shows as long as there is room, the most important first."""
 

@@ -9,6 +9,7 @@ from edge_harmony.benchmark.result import (
     Contender,
     Cost,
     Environment,
+    Harm,
     Measurement,
     Parity,
     Protocol,
@@ -26,6 +27,25 @@ COMPOSITE = Scores(psnr=28.0, mse=100.0, fmse=1000.0, fpsnr=20.0, ssim=0.97)
 def times(median: float, seed: int = 0, count: int = 60) -> list[float]:
     """Samples about a median, with a spread of 2 %."""
     return [round(median * v, 4) for v in np.random.default_rng(seed).lognormal(0, 0.02, count)]
+
+
+def harm(gain: float, worse: float) -> Harm:
+    """Of a network that gains and spoils so much."""
+    return Harm(
+        gain=gain,
+        worse=worse,
+        much_worse=worse / 2,
+        no_change=100.0,
+        no_change_median=80.0,
+        chroma=0.9,
+        lightness=1.0,
+        vivid_chroma=0.8,
+        vivid_lightness=1.0,
+        clipped=0.01,
+        hue_turned=0.02,
+        composite_hue_turned=0.03,
+        score=gain - 1,
+    )
 
 
 def measurement(name, median, *, psnr=None, parity=None, seed=0, energy=None, stages=None, kind="pipeline", **own):
@@ -68,6 +88,8 @@ def measurement(name, median, *, psnr=None, parity=None, seed=0, energy=None, st
             images=3,
             result=Scores(psnr=psnr, mse=50.0, fmse=600.0, fpsnr=22.0, ssim=0.98),
             composite=COMPOSITE,
+            harm=harm(psnr - 28.0, 0.25),
+            sealed=harm(psnr - 30.5, 0.5),
             worst=[Case(name="<b>a</b>.jpg", value=900.0)],
         ),
     )

@@ -59,6 +59,12 @@ def test_every_table_has_the_same_figures(made):
     assert float(ours["p50_ms"]) == pytest.approx(m.summary.p50.estimate, rel=1e-5)
     assert float(ours["ratio"]) == pytest.approx(m.ratio.estimate, rel=1e-5)
     assert (ours["psnr_db"], ours["infer_ms"], ours["energy_mj"]) == ("30.4", "7", "")
+    assert (ours["sealed_gain_db"], ours["sealed_worse"], ours["worse"], ours["no_change"]) == (
+        "-0.1",
+        "50",
+        "25",
+        "100",
+    )
     text = markdown(made)
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(terminal(made, 200))

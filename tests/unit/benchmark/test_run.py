@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from edge_harmony.benchmark.budget import exit_code
+from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.process import WorkerProcess
 from edge_harmony.benchmark.run import run_suite
 from edge_harmony.benchmark.statistics import Verdict
 from edge_harmony.benchmark.suite import Effort, Entry, Suite
+from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError
+from edge_harmony.evaluation import score_samples, summarize
+from edge_harmony.quality.preparation import PLAIN, SEALED
 
 WORK = """
 import numpy as np
@@ -85,6 +89,11 @@ def test_scores_against_a_data_set_and_its_worst_pictures(tmp_path, mini_root, e
     assert ours.truth.images == theirs.truth.images == ours.parity.images == 3
     assert ours.truth.composite == theirs.truth.composite
     assert ours.truth.result != theirs.truth.result
+    assert ours.truth.harm.gain == pytest.approx(ours.truth.result.psnr - ours.truth.composite.psnr)
+    scored, peer_itself = read_split(mini_root, "test")[::2], PEERS["reinhard"].load(None, None)
+    plain, sealed = (summarize(score_samples(peer_itself, scored, preparation=p)) for p in (PLAIN, SEALED))
+    assert theirs.truth.harm.model_dump() == pytest.approx(plain["harm"])
+    assert theirs.truth.sealed.model_dump() == pytest.approx(sealed["harm"])
     assert [case.value for case in ours.truth.worst] == sorted((c.value for c in ours.truth.worst), reverse=True)
     names = {path.name for path in (tmp_path / ours.contender.folder).iterdir()}
     assert names == {
