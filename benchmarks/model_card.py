@@ -19,10 +19,25 @@ from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.evaluation import evaluate
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.state import read_weights
+from edge_harmony.quality.preparation import SEALED
 from edge_harmony.training.recipe import Recipe
 
 COMPARED = 100
 CARDS = Path(__file__).parent / "cards"
+HARM = (
+    ("gain, dB", "gain", 1, "{:+.2f} | {:+.2f}"),
+    ("pictures made worse than their composite, %", "worse", 100, "{:.1f} | {:.1f}"),
+    ("... by more than 20 %, %", "much_worse", 100, "{:.1f} | {:.1f}"),
+    ("no-change error: fMSE for real pictures, mean", "no_change", 1, "{:.0f} | {:.0f}"),
+    ("... median", "no_change_median", 1, "{:.0f} | {:.0f}"),
+    ("chroma against the truth", "chroma", 1, "{:.2f} | {:.2f}"),
+    ("... of the most vivid fifth", "vivid_chroma", 1, "{:.2f} | {:.2f}"),
+    ("lightness against the truth", "lightness", 1, "{:.2f} | {:.2f}"),
+    ("newly clipped, % of the foreground", "clipped", 100, "{:.2f} | {:.2f}"),
+    ("hue turned by more than 30 degrees, % of the foreground", "hue_turned", 100, "{:.1f} | {:.1f}"),
+    ("... in the composite", "composite_hue_turned", 100, "{:.1f} | {:.1f}"),
+    ("score, dB (leaving pictures as they are: 0)", "score", 1, "{:+.2f} | {:+.2f}"),
+)
 KEYS = ("psnr", "mse", "fmse", "fpsnr", "ssim", "fssim")
 
 
@@ -45,14 +60,24 @@ def rounded(scores: dict[str, Any]) -> dict[str, Any]:
     return {key: round(scores[key], 4) for key in KEYS} | {"images": scores["images"]}
 
 
-def quality(scores: dict[str, Any], backend: str, precision: str) -> dict[str, Any]:
-    """An evaluation as the card keeps it."""
+def rounded_harm(scores: dict[str, Any]) -> dict[str, Any]:
+    """The harm of an evaluation, to four places."""
+    return {key: round(value, 4) for key, value in scores["harm"].items()}
+
+
+def quality(scores: dict[str, Any], sealed: dict[str, Any], backend: str, precision: str) -> dict[str, Any]:
+    """An evaluation as the card keeps it, and the harm of another, of sealed pictures."""
     bins = [
         {"low": part["low"], "high": part["high"], **rounded(part), "composite": rounded(part["composite"])}
         for part in scores["by_foreground_ratio"]
     ]
     where = {"set": "LB-Harmony test, native size", "backend": backend, "precision": precision}
-    return rounded(scores) | where | {"composite": rounded(scores["composite"]), "by_foreground_ratio": bins}
+    return (
+        rounded(scores)
+        | where
+        | {"composite": rounded(scores["composite"]), "by_foreground_ratio": bins}
+        | {"harm": rounded_harm(scores), "sealed": rounded_harm(sealed)}
+    )
 
 
 def measure(name: str, weights: Path, folder: Path, samples: list[Triplet]) -> dict[str, Any]:
@@ -62,7 +87,8 @@ def measure(name: str, weights: Path, folder: Path, samples: list[Triplet]) -> d
     backend = get_backend("onnxruntime")
     artifact = backend.build(weights, folder, model=name, precision=precision)
     shipped = backend.load(LoadRequest(name, precision, artifact=artifact))
-    result: dict[str, Any] = {"quality": quality(evaluate(shipped, samples), "onnxruntime", precision)}
+    sealed = evaluate(shipped, samples, preparation=SEALED)
+    result: dict[str, Any] = {"quality": quality(evaluate(shipped, samples), sealed, "onnxruntime", precision)}
     pictures = [(sample.name, *sample.load()[:2]) for sample in samples[:COMPARED]]
     reference = get_backend("pytorch").load(LoadRequest(name, "fp32", weights=weights))
     result["float_quality"] = rounded(evaluate(reference, samples)) | {"backend": "pytorch", "precision": "fp32"}
@@ -89,6 +115,10 @@ def markdown(card: dict[str, Any], stages: str, words: Words) -> str:
         f"| {label} | {part['composite']['psnr']:.2f} / {part['composite']['fmse']:.1f} | "
         f"{part['psnr']:.2f} / {part['fmse']:.1f} |"
         for label, part in rows
+    )
+    harm = "\n".join(
+        f"| {label} | {digits.format(*(factor * scores[part][key] for part in ('sealed', 'harm')))} |"
+        for label, key, factor, digits in HARM
     )
     agreement = ", ".join(
         f"{value:.1f} dB {key.removesuffix('_db').replace('_', ' ')}"
@@ -119,6 +149,14 @@ LB-Harmony test, {scores["images"]} pictures at native size, peak 255, means ove
 
 MSE {composite["mse"]:.2f} -> {scores["mse"]:.2f}, fPSNR {composite["fpsnr"]:.2f} -> {scores["fpsnr"]:.2f} dB, SSIM {composite["ssim"]:.4f} -> {scores["ssim"]:.4f}, fSSIM {composite["fssim"]:.4f} -> {scores["fssim"]:.4f}.
 FP32 in PyTorch: {float_scores["psnr"]:.2f} dB, fMSE {float_scores["fmse"]:.2f}. Agreement of the results on the first {parity["images"]} test pictures (foreground PSNR, mean): {agreement}.
+
+## Harm
+
+As `docs/evaluation.md` defines it: sealed by 2, which is what users get, and plain, with masks that leak the truth.
+
+| | sealed by 2 | plain |
+|---|---:|---:|
+{harm}
 
 {words.notes.strip()}
 """

@@ -315,6 +315,33 @@ def folders_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def harm_table() -> str:
+    """Gain and harm of the shipped networks, plain and without a leak at the rim."""
+    found = result("harm")
+    lines = [
+        "| network | pictures | gain dB | made worse | no-change fMSE, mean / median | chroma, all / vivid | "
+        "newly clipped | hue turned (composite) | score |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in found["rows"]:
+        cells = [
+            f"`{row['model']}` {row['precision'].upper()}",
+            row["preparation"],
+            f"{row['gain']:+.2f}",
+            f"{100 * row['worse']:.0f} %",
+            f"{row['no_change']:.0f} / {row['no_change_median']:.0f}",
+            f"{row['chroma']:.2f} / {row['vivid_chroma']:.2f}",
+            f"{100 * row['clipped']:.1f} %",
+            f"{100 * row['hue_turned']:.1f} % ({100 * row['composite_hue_turned']:.1f} %)",
+            f"{row['score']:+.2f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    images = found["rows"][0]["images"]
+    most = max(row["left_out"] for row in found["rows"])
+    note = f"\n{found['set']}: {images} pictures, at most {most} left out; ONNX Runtime; `benchmarks/harm.py`.\n"
+    return "\n".join(lines) + "\n" + note
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "networks"): networks_table,
     ("README.md", "speed"): speed_table,
@@ -322,6 +349,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/tensorrt.md", "engines"): engines_table,
     ("docs/benchmarking.md", "suite"): suite_tables,
     ("docs/benchmarking.md", "planted"): planted_table,
+    ("docs/evaluation.md", "harm"): harm_table,
     ("docs/full-resolution.md", "full"): full_resolution_table,
     ("docs/video.md", "video"): video_table,
     ("docs/folders.md", "folders"): folders_table,

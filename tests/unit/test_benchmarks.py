@@ -124,3 +124,42 @@ def test_a_run_of_another_recipe_or_an_unfinished_one_lands_nowhere(landing, min
     with pytest.raises(UsageError, match="no finished run"):
         land("edge-n", run, run / "recipe.toml", mini_root)
     assert not list(package.iterdir())
+
+
+def test_harm_of_a_shipped_network_and_its_card(mini_root, tmp_path):
+    from harm import PREPARATIONS
+    from model_card import HARM, Words, markdown, quality
+
+    from edge_harmony.backends.base import LoadRequest, get_backend
+    from edge_harmony.data.iharmony4 import read_split
+    from edge_harmony.evaluation import evaluate
+    from edge_harmony.quality.preparation import PLAIN, SEALED
+
+    output = tmp_path / "harm.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "harm.py"), "--data", str(mini_root), "--networks", "edge-n"]
+    subprocess.run([*command, "-o", str(output)], check=True, capture_output=True)
+    written = output.read_bytes()
+    rows = {row["preparation"]: row for row in json.loads(written)["rows"]}
+    assert list(rows) == [preparation.label for preparation in PREPARATIONS]
+    assert subprocess.run([*command, "-o", str(output)], check=True, capture_output=True, text=True).stdout == ""
+    assert output.read_bytes() == written  # nothing was missing
+
+    runner, samples = (
+        get_backend("onnxruntime").load(LoadRequest("edge-n", "int8").resolved()),
+        read_split(mini_root, "test"),
+    )
+    plain, sealed = (evaluate(runner, samples, preparation=preparation) for preparation in (PLAIN, SEALED))
+    runner.close()
+    assert rows["sealed by 2"]["gain"] == pytest.approx(sealed["harm"]["gain"], abs=1e-4)
+    facts = {
+        **{"name": "edge-n", "licence": "MIT", "recipe": "edge-n", "recipe_sha256": "0" * 64, "machine": "made"},
+        **{"images_seen": 1, "training_samples": 1, "validation_samples": 1},
+        "validation": {"composite_psnr": 28.0, "psnr": 29.0, "composite_fmse": 900.0, "fmse": 500.0},
+        "quality": quality(plain | {"by_foreground_ratio": []}, sealed, "onnxruntime", "int8"),
+        "float_quality": {"psnr": 30.0, "fmse": 400.0},
+        "parity": {"images": 1, "int8_onnxruntime_against_fp32_pytorch_db": 40.0},
+    }
+    lines = markdown(facts, "stages", Words(data="d", trained_on="t", machine="m", notes="n")).splitlines()
+    assert f"| gain, dB | {sealed['harm']['gain']:+.2f} | {plain['harm']['gain']:+.2f} |" in lines
+    worse = f"| {HARM[1][0]} | {100 * sealed['harm']['worse']:.1f} | {100 * plain['harm']['worse']:.1f} |"
+    assert worse in lines

@@ -1,0 +1,82 @@
+"""What the shipped networks do to pictures: gain and harm, plain and without a leak at the rim.
+
+    python benchmarks/harm.py --data ROOT -o benchmarks/results/0.1.0/harm.json
+
+Scores every network as it is shipped on the test split at native size: plain, sealed by 2 and by 4, moved, and relit
+and sealed by 2. Rows that the file has already are kept: it can be stopped and goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from provenance import provenance
+
+from edge_harmony.artifact import write_json
+from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.data.iharmony4 import Triplet, read_split
+from edge_harmony.evaluation import evaluate
+from edge_harmony.quality.preparation import PLAIN, SEALED, Preparation
+
+NETWORKS = {"edge-s": "int8", "edge-n": "int8", "edge-m": "int8", "hdnet-lite": "fp32"}
+PREPARATIONS = (PLAIN, SEALED, Preparation(sealed=4), Preparation(moved=True), Preparation(sealed=2, relit=True))
+
+
+def row_of(
+    model: str, precision: str, preparation: Preparation, scores: dict[str, Any], samples: int
+) -> dict[str, Any]:
+    """An evaluation as the file keeps it."""
+    return {
+        "model": model,
+        "precision": precision,
+        "preparation": preparation.label,
+        "images": scores["images"],
+        "left_out": samples - scores["images"],
+        "psnr": round(scores["psnr"], 4),
+        "composite_psnr": round(scores["composite"]["psnr"], 4),
+        "fmse": round(scores["fmse"], 4),
+        "composite_fmse": round(scores["composite"]["fmse"], 4),
+        **{key: round(value, 4) for key, value in scores["harm"].items()},
+    }
+
+
+def measured(model: str, precision: str, preparation: Preparation, samples: list[Triplet]) -> dict[str, Any]:
+    """The row of a network in ONNX Runtime."""
+    runner = get_backend("onnxruntime").load(LoadRequest(model, precision).resolved())
+    try:
+        scores = evaluate(runner, samples, preparation=preparation)
+    finally:
+        runner.close()
+    return row_of(model, precision, preparation, scores, len(samples))
+
+
+def main() -> None:
+    """Measure what is missing and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="root of the iHarmony4 layout")
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    samples = read_split(arguments.data, "test")
+    rows: list[dict[str, Any]] = json.loads(arguments.output.read_text())["rows"] if arguments.output.is_file() else []
+    for model in arguments.networks:
+        for preparation in PREPARATIONS:
+            if any((row["model"], row["preparation"]) == (model, preparation.label) for row in rows):
+                continue
+            rows.append(measured(model, NETWORKS[model], preparation, samples))
+            print(json.dumps(rows[-1]), flush=True)
+            write_json(
+                arguments.output,
+                {
+                    **provenance("onnxruntime", "opencv-python"),
+                    "set": "LB-Harmony test, native size",
+                    "rows": rows,
+                },
+            )
+
+
+if __name__ == "__main__":
+    main()
