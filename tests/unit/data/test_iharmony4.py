@@ -9,7 +9,9 @@ import pytest
 from edge_harmony.data.iharmony4 import SUBSETS, read_split
 from edge_harmony.data.photos import read_photos
 from edge_harmony.errors import InputError, UsageError
-from edge_harmony.evaluation import evaluate
+from edge_harmony.evaluation import evaluate, score_samples
+from edge_harmony.quality.preparation import Preparation
+from edge_harmony.quality.relit import drawn_light, relight
 from tests.unit.test_pipeline import FakeRunner
 
 
@@ -107,6 +109,22 @@ def test_own_photographs_pair_with_their_masks(tmp_path):
         ("dog.jpg", "dog_1.png"),
         ("dog.jpg", "dog_2.png"),
     ]
+
+
+def test_a_photograph_is_its_own_truth_until_it_is_relit(tmp_path):
+    make_photos(tmp_path, ["dog.jpg"], ["dog_1.png", "dog_2.png"])
+    mask = np.zeros((8, 8), np.uint8)
+    mask[1:7, 2:8] = 255
+    cv2.imwrite(str(tmp_path / "masks" / "dog_1.png"), mask)
+    cv2.imwrite(str(tmp_path / "masks" / "dog_2.png"), mask[:4])
+    first, second = read_photos(tmp_path)
+    assert first.name != second.name
+    (row,) = score_samples(lambda composite, mask: composite, [first], preparation=Preparation(1, relit=True))
+    expected = drawn_light("dog_1.png")
+    assert row.share == 4 * 5 / 64  # the edge of the picture is no rim
+    assert row.composite.fmse == pytest.approx(np.square(relight(first.load()[2], expected).astype(int) - 200).mean())
+    with pytest.raises(InputError, match=r"dog_2\.png is not of the size of dog\.jpg"):
+        second.load()
 
 
 def test_photographs_without_partners_are_named(tmp_path):
