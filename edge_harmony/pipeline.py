@@ -24,6 +24,7 @@ from edge_harmony.shrink import resize, resize_to_float
 log = logging.getLogger("edge_harmony")
 
 _SPREAD_WINDOW = (9, 9)
+_CRUMB = 1e-5
 
 
 def harmonize_pixels(
@@ -142,7 +143,16 @@ def to_working_size(
 def mask_to_working_size(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
     """The mask's part of :func:`to_working_size`."""
     small = resize_to_float(mask, size[::-1]) / np.float32(full_scale(mask))
-    return np.ascontiguousarray(np.clip(small, 0, 1)[None, None])
+    return np.ascontiguousarray(snap(small)[None, None])
+
+
+def snap(mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Make weights that are 0 or 1 but for rounding so again, and clip; others change by no more than 1e-5.
+
+    Resized from ones, a mask is 0.9999999 at some sizes, and thousands of such crumbs would make a background. The
+    same as :func:`edge_harmony.models.layers.masks.snap`.
+    """
+    return np.clip(mask * np.float32(1 + 2 * _CRUMB) - np.float32(_CRUMB), 0, 1)
 
 
 def check_composite(composite: NDArray[Any]) -> None:
@@ -177,7 +187,7 @@ def checked_mask(mask: NDArray[Any]) -> NDArray[Any]:
 
 def fit_mask(mask: NDArray[np.float32], composite: NDArray[Any]) -> NDArray[np.float32]:
     """Resize a mask to the composite's size."""
-    return np.clip(resize(mask, (composite.shape[1], composite.shape[0])), 0, 1)
+    return snap(resize(mask, (composite.shape[1], composite.shape[0])))
 
 
 def _to_unit(image: NDArray[Any]) -> NDArray[np.float32]:

@@ -175,7 +175,7 @@ class EdgeNet(nn.Module):
     def _transform(self, raw: Tensor, composite: Tensor, mask: Tensor, centre: Tensor) -> Tensor:
         if not len(self.merge):  # one transform: the mean over the foreground's cells
             weight = F.avg_pool2d(mask, STRIDE)
-            raw = region_mean(raw, weight + _EPS)
+            raw = region_mean(raw, weight + _EPS, STRIDE)
         if self.transform == "difference":
             return raw
         if self.transform == "bilateral":

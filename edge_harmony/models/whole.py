@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_harmony.errors import CapabilityError
+from edge_harmony.models.layers.masks import snap
 
 _GRIDS = ("affine", "gain", "difference")
 
@@ -61,7 +62,7 @@ class WholePipeline(nn.Module):
         self, planes: list[Tensor], weight: Tensor, small: Tensor, rows: Tensor, columns: Tensor
     ) -> list[Tensor]:
         """The planes ``(H, W)`` after harmonization, in whole levels; ``small`` is the picture at working size."""
-        small_mask = (rows @ weight @ columns.transpose(0, 1)).clamp(0.0, 1.0)
+        small_mask = snap(rows @ weight @ columns.transpose(0, 1))
         grid = self.network(torch.round(small)[None] / 255, small_mask[None, None])[0]
         height, width = weight.shape
         up, across = bilinear_weights(grid.shape[1], height).transpose(0, 1), bilinear_weights(grid.shape[2], width)

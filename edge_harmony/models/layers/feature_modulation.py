@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_harmony.models.layers.conv_unit import FloatIsland
-from edge_harmony.models.layers.masks import pooled_background, region_statistics, resize_mask
+from edge_harmony.models.layers.masks import pooled_background, region_statistics, resize_mask, stride_of
 
 Mode = Literal["full", "self-attention", "no-attention"]
 
@@ -75,13 +75,15 @@ class FeatureModulation(FloatIsland):
         if self.mode == "self-attention":
             change = target
         else:
-            change = x * self._deviation(target, picked_from) / self._deviation(x * foreground, foreground)
+            stride = stride_of(mask, x)
+            own = self._deviation(x * foreground, foreground, stride)
+            change = x * self._deviation(target, picked_from, stride) / own
         usable = is_background.amax((1, 2)).view(-1, 1, 1, 1)  # without a background there is nothing to learn from
         return x + foreground * usable * self.gamma * change
 
-    def _deviation(self, x: Tensor, region: Tensor) -> Tensor:
+    def _deviation(self, x: Tensor, region: Tensor, stride: int) -> Tensor:
         weight = torch.ones_like(region) if self.published else region
-        return region_statistics(x, weight, _EPS)[1]
+        return region_statistics(x, weight, _EPS, stride)[1]
 
     def _attend(self, x: Tensor, foreground: Tensor, keys: Tensor, is_background: Tensor) -> Tensor:
         """``h_b^a`` ``(N, C, H, W)``."""

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_CRUMB = 1e-5
+
 
 def resize_mask(mask: Tensor, size: Sequence[int], *, nearest: bool = False) -> Tensor:
     """Bring a mask to the size of a feature map.
@@ -30,58 +32,109 @@ def resize_mask(mask: Tensor, size: Sequence[int], *, nearest: bool = False) -> 
     if height % size[0] == 0 and width % size[1] == 0:  # a plain pooling exports to every target
         window = (height // size[0], width // size[1])
         return F.avg_pool2d(mask, window, window)
-    return F.interpolate(mask, size=size, mode="area")
+    return snap(F.interpolate(mask, size=size, mode="area"))
 
 
-def region_statistics(features: Tensor, weight: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
+def snap(mask: Tensor) -> Tensor:
+    """Make weights that are 0 or 1 but for rounding so again; others change by no more than 1e-5.
+
+    Resized from ones, a mask is 0.9999999 at some sizes, and thousands of such crumbs would make a background. The
+    same as :func:`edge_harmony.pipeline.snap`.
+    """
+    return (mask * (1 + 2 * _CRUMB) - _CRUMB).clamp(0.0, 1.0)
+
+
+class Region:
+    """The part of a map that a weight selects, and weighted means and deviations of features over it.
+
+    Made for arithmetic in 16 bits and for integer targets: all tensors have four dimensions, nothing is summed or
+    counted but averaged, over rows and then over the rows' means, and no value grows with the size of the map. Rows are
+    divided by the weight of the fullest one, so that a region of a few pixels weighs as much as one of half the
+    picture. A region of less than about one working pixel ends smoothly: means and variances shrink to zero with its
+    weight.
+
+    Args:
+        weight: ``(N, 1, H, W)`` in [0, 1], how much each position belongs to the region.
+        stride: working pixels per position and side, as :func:`stride_of` gives it.
+
+    Attributes:
+        presence: ``(N, 1, 1, 1)`` in [0, 1]: 1 for all regions of at least a working pixel, 0 for an empty one.
+    """
+
+    def __init__(self, weight: Tensor, stride: int = 1) -> None:
+        height, width = weight.shape[-2:]
+        rows = weight.mean(3, keepdim=True)
+        self._weight = weight
+        self._fullest = rows.amax(2, keepdim=True).clamp_min(1 / (width * stride**2))  # that of one working pixel
+        share = (rows / self._fullest).mean(2, keepdim=True)
+        self.presence = (share * height).clamp_max(1.0)
+        self._total = share.clamp_min(1 / height)
+
+    def mean(self, features: Tensor) -> Tensor:
+        """Weighted mean per channel ``(N, C, 1, 1)`` of features ``(N, C, H, W)``; 0 for an empty region."""
+        return self._mean(features * self._weight)
+
+    def statistics(self, features: Tensor, eps: float, room: int = 1) -> tuple[Tensor, Tensor]:
+        """Mean and deviation per channel, each ``(N, C, 1, 1)``.
+
+        The variance is a second pass about the mean: nothing cancels, whatever the features' offset.
+
+        Args:
+            features: ``(N, C, H, W)``.
+            eps: added to the variance; the deviation of an empty region is ``sqrt(eps)``.
+            room: a power of two that distances are divided by before they are squared, for features that are more than
+                255 from their mean: their squares do not fit in 16 bits. Exact in 32 bits.
+        """
+        mean = self.mean(features)
+        distance = features - mean
+        if room == 1:
+            return mean, torch.sqrt(self._mean(distance * distance * self._weight) + eps)
+        distance = distance / room
+        variance = self._mean(distance * distance * self._weight)
+        return mean, (torch.sqrt(variance + eps / room**2) * room).clamp_min(eps**0.5)  # in 16 bits eps may be lost
+
+    def _mean(self, weighted: Tensor) -> Tensor:
+        rows = weighted.mean(3, keepdim=True)
+        return (rows / self._fullest).mean(2, keepdim=True) / self._total
+
+
+def stride_of(mask: Tensor, features: Tensor) -> int:
+    """Pixels of a mask per position and side of a feature map; at least 1."""
+    return max(1, round(mask.shape[-2] / features.shape[-2]))
+
+
+def region_statistics(features: Tensor, weight: Tensor, eps: float = 1e-5, stride: int = 1) -> tuple[Tensor, Tensor]:
     """Weighted mean and standard deviation per channel.
 
     Args:
         features: ``(N, C, H, W)``.
         weight: ``(N, 1, H, W)`` in [0, 1], how much each pixel belongs to the region.
-        eps: added to the weight's sum and to the variance; an empty region gives mean 0 and deviation
-            ``sqrt(eps)``.
+        eps: added to the variance; an empty region gives mean 0 and deviation ``sqrt(eps)``.
+        stride: working pixels per position and side, see :class:`Region`.
 
     Returns:
         Mean and deviation, each ``(N, C, 1, 1)``.
     """
-    mean, deviation = _moments(features, weight, eps)
-    return mean[..., :1, None], deviation[..., :1, None]
+    return Region(weight, stride).statistics(features, eps)
 
 
-def paired_statistics(features: Tensor, foreground: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """:func:`region_statistics` of foreground and background in one pass over the features.
+def paired_statistics(
+    features: Tensor, foreground: Tensor, eps: float = 1e-5, stride: int = 1
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """:func:`region_statistics` of foreground and background.
 
     Returns:
         Mean and deviation of the foreground, then of the background, each ``(N, C, 1, 1)``.
     """
-    mean, deviation = _moments(features, torch.cat([foreground, 1 - foreground], 1), eps)
-    return mean[..., :1, None], deviation[..., :1, None], mean[..., 1:, None], deviation[..., 1:, None]
+    return (
+        *region_statistics(features, foreground, eps, stride),
+        *region_statistics(features, 1 - foreground, eps, stride),
+    )
 
 
-def _moments(features: Tensor, weights: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and deviation per channel and region ``(N, C, R)`` for weights ``(N, R, H, W)``.
-
-    Two matrix products, of the features and of their squares, in place of a pass per region and moment: on CPUs this
-    is what masked statistics cost.
-    """
-    with torch.autocast(features.device.type, enabled=False):
-        return _moments32(features.float(), weights.float(), eps)
-
-
-def _moments32(features: Tensor, weights: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    pixels, columns = features.flatten(2), weights.flatten(2).transpose(1, 2)
-    weight = columns.sum(1, keepdim=True)
-    total = weight + eps
-    mean = pixels @ columns / total
-    square = (pixels * pixels) @ columns / total
-    variance = square - mean * mean * (2 - weight / total)  # of deviations from the mean, as if they were summed
-    return mean, torch.sqrt(variance.clamp_min(0.0) + eps)
-
-
-def region_mean(features: Tensor, weight: Tensor, eps: float = 1e-5) -> Tensor:
+def region_mean(features: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     """Weighted mean per channel ``(N, C, 1, 1)``; arguments as in :func:`region_statistics`."""
-    return (features * weight).sum((2, 3), keepdim=True) / (weight.sum((2, 3), keepdim=True) + eps)
+    return Region(weight, stride).mean(features)
 
 
 def pooled_background(features: Tensor, foreground: Tensor, limit: int) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from edge_harmony.models.layers.conv_unit import FloatIsland
-from edge_harmony.models.layers.masks import paired_statistics, region_statistics, resize_mask
+from edge_harmony.models.layers.masks import Region, resize_mask, stride_of
+
+_ROOM = 256
+"""HDNet's features are up to 34,000 from their mean before RAIN, where the mask is full; in 16 bits 256 always do."""
 
 
 class RegionNorm(FloatIsland):
@@ -16,8 +19,8 @@ class RegionNorm(FloatIsland):
         channels: C of the feature map.
         official: behave as the public HDNet code does: the mask is sampled to the nearest pixel, and a mask
             that leaves one region empty collapses the other. By default the mask is area-averaged and an
-            empty region borrows the statistics of the other one.
-        eps: see :func:`region_statistics`.
+            empty region borrows the statistics of the other one, one of less than a pixel a part of them.
+        eps: added to variances, see :class:`~edge_harmony.models.layers.masks.Region`.
     """
 
     def __init__(self, channels: int, *, official: bool = False, eps: float = 1e-5) -> None:
@@ -33,24 +36,22 @@ class RegionNorm(FloatIsland):
         """Normalize ``x`` ``(N, C, H, W)``; its foreground takes the background style of ``reference``, like ``x``."""
         foreground = resize_mask(mask, x.shape[-2:], nearest=self.official)
         background = 1 - foreground
-        mean_f, std_f, mean_b, std_b = paired_statistics(x, foreground, self.eps)
-        mean_r, std_r = (mean_b, std_b) if reference is x else region_statistics(reference, background, self.eps)
+        stride = stride_of(mask, x)
+        region_f, region_b = Region(foreground, stride), Region(background, stride)
+        mean_f, std_f = region_f.statistics(x, self.eps, _ROOM)
+        mean_b, std_b = region_b.statistics(x, self.eps, _ROOM)
+        mean_r, std_r = (mean_b, std_b) if reference is x else region_b.statistics(reference, self.eps, _ROOM)
         if not self.official:
-            has_f = foreground.sum((2, 3), keepdim=True) > 1e-3
-            has_b = background.sum((2, 3), keepdim=True) > 1e-3
-            mean_f, std_f, mean_b, std_b, mean_r, std_r = (
-                torch.where(has_f, mean_f, mean_b),
-                torch.where(has_f, std_f, std_b),
-                torch.where(has_b, mean_b, mean_f),
-                torch.where(has_b, std_b, std_f),
-                torch.where(has_b, mean_r, mean_f),
-                torch.where(has_b, std_r, std_f),
-            )
-        restyled = (x - mean_f) / std_f * std_r + mean_r
-        restyled = restyled * (1 + _per_channel(self.foreground_gamma)) + _per_channel(self.foreground_beta)
-        normalized = (x - mean_b) / std_b
-        normalized = normalized * (1 + _per_channel(self.background_gamma)) + _per_channel(self.background_beta)
-        return restyled * foreground + normalized * background
+            own = (mean_f, std_f)
+            mean_f, std_f = _fill(region_f, own, (mean_b, std_b))
+            mean_b, std_b = _fill(region_b, (mean_b, std_b), own)
+            mean_r, std_r = _fill(region_b, (mean_r, std_r), own)
+        gain_f, gain_b = 1 + _per_channel(self.foreground_gamma), 1 + _per_channel(self.background_gamma)
+        shift_f, shift_b = mean_r * gain_f + _per_channel(self.foreground_beta), _per_channel(self.background_beta)
+        # The mask comes before the division: a small region's deviation is tiny, and other features over it are huge.
+        restyled = (x - mean_f) * foreground * (std_r / std_f * gain_f) + foreground * shift_f
+        normalized = (x - mean_b) * background * (gain_b / std_b) + background * shift_b
+        return restyled + normalized
 
 
 class RAIN(RegionNorm):
@@ -65,6 +66,12 @@ class RAIN(RegionNorm):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Normalize ``x`` ``(N, C, H, W)`` under ``mask`` ``(N, 1, H', W')`` in [0, 1]; same shape as ``x``."""
         return self.restyle(x, mask, x)
+
+
+def _fill(region: Region, own: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of a region, and of the other one for as much as it is not there; means fade by themselves."""
+    absence = 1 - region.presence
+    return own[0] + absence * other[0], own[1] * region.presence + absence * other[1]
 
 
 def _per_channel(parameter: Tensor) -> Tensor:

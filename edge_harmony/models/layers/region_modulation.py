@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_harmony.models.layers.conv_unit import FloatIsland
-from edge_harmony.models.layers.masks import paired_statistics, region_mean, resize_mask
+from edge_harmony.models.layers.masks import paired_statistics, region_mean, resize_mask, stride_of
 
 _EPS = 1e-3
 
@@ -39,11 +39,12 @@ class RegionModulation(FloatIsland):
     def forward(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
         """Modulate ``x`` ``(N, C, H, W)`` under ``mask`` ``(N, 1, H', W')``, with ``context`` ``(N, context)``."""
         foreground = resize_mask(mask, x.shape[-2:])
+        stride = stride_of(mask, x)
         statistics: tuple[Tensor, ...]
         if self.deviations:
-            statistics = paired_statistics(x, foreground, _EPS)
+            statistics = paired_statistics(x, foreground, _EPS, stride)
         else:
-            statistics = tuple(region_mean(x, region, _EPS) for region in (foreground, 1 - foreground))
+            statistics = tuple(region_mean(x, region, stride) for region in (foreground, 1 - foreground))
         vector = torch.cat(statistics, 1).flatten(1)
         if context is not None:
             vector = torch.cat([vector, context], 1)
