@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -84,7 +86,7 @@ def test_a_vanishing_region_ends_smoothly():
         assert_allclose(Region(pixel * share).presence.item(), share, rtol=1e-5)
     layer = RAIN(3)
     steps = [layer(x, pixel * (1 - k / 64)) for k in range(65)]
-    largest = max((after - before).abs().max().item() for before, after in zip(steps, steps[1:], strict=False))
+    largest = max((after - before).abs().max().item() for before, after in pairwise(steps))
     assert largest < 0.2 * steps[-1].std()  # 1.1 times the deviation in one step with a threshold
 
 
