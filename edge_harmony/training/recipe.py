@@ -178,9 +178,9 @@ class Recipe(BaseModel):
     foreground_floor: float = Field(
         100 / 256**2, ge=0, description="smallest foreground share the loss divides by (HDNet: 100 pixels of 256x256)"
     )
-    amp: bool = Field(True, description="bfloat16 autocast on CUDA devices")
-    cpu_amp: bool = Field(
-        False, description="bfloat16 autocast on CPUs, too: faster where they have AVX512-BF16 or AMX"
+    amp: bool | Literal["everywhere"] = Field(
+        True,
+        description='bfloat16 autocast on CUDA devices, "everywhere" on CPUs too (which pays with avx512_bf16 or AMX)',
     )
     validate_every: int = Field(50_000, gt=0, description="images between validations")
     checkpoint_every: int = Field(20_000, gt=0, description="images between checkpoints")

@@ -229,8 +229,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(stage, position.images)
             batch = self._batch(stage, position.images)
-            autocast = not stage.quantize and (recipe.amp if self.world.device.type == "cuda" else recipe.cpu_amp)
-            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=autocast):
+            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self._autocasts(stage)):
                 output = step(batch.composite, batch.mask)
             loss, identity, contrast = self.objective(model, output.float(), batch, stage)
             optimizer.zero_grad(set_to_none=True)
@@ -264,6 +263,10 @@ class Trainer:
 
     def _time_is_up(self) -> bool:
         return self.until < math.inf and self.world.agree(time.time() >= self.until)
+
+    def _autocasts(self, stage: StageConfig) -> bool:
+        amp = self.recipe.amp
+        return not stage.quantize and (amp == "everywhere" or (amp is True and self.world.device.type == "cuda"))
 
     def _set_mode(self, model: nn.Module, stage: StageConfig) -> None:
         model.train()

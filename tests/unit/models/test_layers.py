@@ -51,6 +51,17 @@ def test_paired_statistics_are_those_of_both_regions(offset):
     assert not mean_b[1].any()  # an empty region
 
 
+def test_region_statistics_keep_their_digits_under_autocast():
+    """Colours near each other: in bfloat16 the deviation would be lost in the mean's rounding."""
+    torch.manual_seed(0)
+    x, mask = 0.8 + 0.01 * torch.randn(2, 3, 32, 32), half_mask(2, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, deviation = region_statistics(x, mask)
+    assert deviation.dtype == torch.float32
+    _, expected = numpy_statistics(x[0].double().numpy(), mask[0].double().numpy())
+    assert_allclose(deviation[0].flatten(), expected, rtol=1e-3)
+
+
 def test_region_statistics_of_a_known_region():
     x = torch.tensor([[[[1.0, 3.0], [100.0, -100.0]]]])
     mask = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])

@@ -15,6 +15,7 @@ from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, TrainingError, UsageError
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.state import load_model, read_weights, save_weights
+from edge_harmony.training.checkpoint import read_checkpoint
 from edge_harmony.training.trainer import Trainer
 from edge_harmony.training.until import parse_until
 from tests.unit.training.test_trainer import RECIPE, WORLD, Killed, killed_after, recipe
@@ -196,3 +197,25 @@ def test_the_average_of_a_quantized_checkpoint_has_its_ranges(mini_root, tmp_pat
     assert checkpoint.ranges == finished.ranges
     assert equal(checkpoint.tensors, finished.tensors)
     assert checkpoint.folded
+
+
+def test_bfloat16_on_cpus_follows_the_float_run_and_resumes_to_the_same_bits(mini_root, tmp_path):
+    changes = {"images": 320, "freeze": 0.5, "schedule": "cosine"}
+    plain, mixed = (
+        constant(mini_root, **changes),
+        constant(mini_root, **changes).model_copy(update={"amp": "everywhere"}),
+    )
+    assert Trainer(plain, tmp_path / "float", WORLD).run()["validation"]["composite_fmse"] > 0
+    run = Trainer(mixed, tmp_path / "mixed", WORLD)
+    assert run.run() is not None
+    losses = [
+        read_checkpoint(tmp_path / name / "checkpoint.safetensors", of).position.loss
+        for name, of in (("float", plain), ("mixed", mixed))
+    ]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    with pytest.raises(Killed):
+        killed_after(40)(mixed, tmp_path / "parts", WORLD).run()
+    resumed = Trainer(mixed, tmp_path / "parts", WORLD)
+    resumed.run(resume=True)
+    assert equal(load_file(resumed.weights), load_file(run.weights))
