@@ -315,6 +315,7 @@ def folders_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+<<<<<<< HEAD
 def harm_table() -> str:
     """Gain and harm of the shipped networks, plain and without a leak at the rim."""
     found = result("harm")
@@ -339,6 +340,28 @@ def harm_table() -> str:
     images = found["rows"][0]["images"]
     most = max(row["left_out"] for row in found["rows"])
     note = f"\n{found['set']}: {images} pictures, at most {most} left out; ONNX Runtime; `benchmarks/harm.py`.\n"
+=======
+def training_table() -> str:
+    """Images a second that training takes on a CPU, by size and by what the cores do."""
+    found = result("training-speed")
+    sizes = list(found["sizes"])
+    lines = [
+        f"| | {' | '.join(f'{size} pixels' for size in sizes)} |",
+        f"|---|{'---:|' * len(sizes)}",
+    ]
+    for name in found["sizes"][sizes[0]]:
+        rows = [found["sizes"][size][name] for size in sizes]
+        cells = [f"{row['fastest']:.0f}; {spread(row, 'of_reference_a_core_second')}" for row in rows]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    note = (
+        f"\n`{found['model']}` with widths {found['options']['widths']}, batch {found['batch']}, "
+        "channels last unless it says so. First images a second in the fastest of "
+        f"{found['rounds']} interleaved turns; then images a second "
+        "of work of the cores, as a multiple of the first row's in the same round (quartiles). "
+        f"{machine(found)}, PyTorch {found['versions']['torch']}; other programs shared the cores, so absolute rates "
+        "are low; `benchmarks/training_speed.py`.\n"
+    )
+>>>>>>> e068021 (How fast a CPU trains: layout, bfloat16 and sizes, in turns)
     return "\n".join(lines) + "\n" + note
 
 
@@ -352,6 +375,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/evaluation.md", "harm"): harm_table,
     ("docs/full-resolution.md", "full"): full_resolution_table,
     ("docs/video.md", "video"): video_table,
+    ("docs/training.md", "rates"): training_table,
     ("docs/folders.md", "folders"): folders_table,
     ("docs/coreml.md", "packages"): packages_table,
     ("docs/whole-pipeline.md", "whole"): whole_table,

@@ -1,0 +1,178 @@
+"""How fast a network trains on a CPU: threads, processes, memory layout, bfloat16 and sizes, in turns.
+
+    python benchmarks/training_speed.py -o benchmarks/results/0.1.0/training-speed.json
+
+Every way works in a process (or two) of its own that waits for its turn; a round gives each way some steps of training
+on noise, in a new order. Needs the extra [train]; loading pictures and making composites are not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from measuring import quartiles
+from provenance import provenance
+from torch.nn.parallel import DistributedDataParallel
+
+from edge_harmony.artifact import write_json
+from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.registry import build_model
+from edge_harmony.training.losses import foreground_mse
+
+OPTIONS = {"widths": [32, 32, 64, 96, 128]}
+MODEL = "edge-s"
+BATCH = 32
+REFERENCE = "1 thread"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to train: threads of each process, processes, layout, autocast."""
+
+    threads: int = 1
+    processes: int = 1
+    channels_last: bool = True
+    bfloat16: bool = False
+
+
+WAYS = {
+    REFERENCE: Way(),
+    "1 thread, channels first": Way(channels_last=False),
+    "1 thread, bfloat16": Way(bfloat16=True),
+    "2 threads": Way(threads=2),
+    "2 threads, bfloat16": Way(threads=2, bfloat16=True),
+    "2 processes": Way(processes=2),
+    "2 processes, bfloat16": Way(processes=2, bfloat16=True),
+}
+
+
+def work(way: Way, rank: int, port: int) -> None:
+    """One process: for every size it is told on stdin, time some steps, print wall and CPU seconds."""
+    torch.set_num_threads(way.threads)
+    torch.manual_seed(0)
+    layout = torch.channels_last if way.channels_last else torch.contiguous_format
+    model = build_model(MODEL, **OPTIONS).to(memory_format=layout)  # type: ignore[call-overload]
+    parallel: torch.nn.Module = model
+    if way.processes > 1:
+        dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=way.processes)
+        parallel = DistributedDataParallel(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
+    share = BATCH // way.processes
+    print("ready", flush=True)
+    for line in sys.stdin:
+        size, steps = map(int, line.split())
+        real = torch.rand(share, 3, size, size).contiguous(memory_format=layout)
+        composite = (0.8 * real).contiguous(memory_format=layout)
+        mask = (torch.rand(share, 1, size, size) > 0.8).float()
+        for step in range(steps + 1):
+            if step == 1:  # the first one warms up
+                start, used = time.perf_counter(), time.process_time()
+            with torch.autocast("cpu", torch.bfloat16, enabled=way.bfloat16):
+                output = parallel(composite, mask)
+            result = apply_coarse(composite, mask, output.float(), str(model.output))
+            loss = foreground_mse(result, real, mask, 0.0)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+        print(time.perf_counter() - start, time.process_time() - used, flush=True)
+
+
+def start(name: str, port: int) -> list[subprocess.Popen[str]]:
+    """The processes of a way, ready for their turns."""
+    command = [sys.executable, __file__, "--way", name, "--port", str(port), "--rank"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers = [subprocess.Popen([*command, str(rank)], **pipes) for rank in range(WAYS[name].processes)]
+    for worker in workers:
+        answer(worker)
+    return workers
+
+
+def answer(worker: subprocess.Popen[str]) -> str:
+    """The next line that a worker prints."""
+    assert worker.stdout is not None
+    line = worker.stdout.readline().strip()
+    if not line:
+        sys.exit("a worker died; its message is above")
+    return line
+
+
+def turn(workers: list[subprocess.Popen[str]], size: int, steps: int) -> tuple[float, float]:
+    """Images of one turn for every second that passed, and for every second that cores worked."""
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(f"{size} {steps}\n")
+        worker.stdin.flush()
+    walls, used = zip(*(map(float, answer(worker).split()) for worker in workers), strict=True)
+    return steps * BATCH / max(walls), steps * BATCH / sum(used)
+
+
+def measure(ways: list[str], sizes: list[int], rounds: int, steps: int) -> Iterator[dict[str, dict[str, Any]]]:
+    """After every round: rates of every way at every size, and their ratios to the reference's of the same round."""
+    groups = {name: start(name, 29600 + number) for number, name in enumerate(ways)}
+    rates: dict[tuple[int, str], list[tuple[float, float]]] = {(size, name): [] for size in sizes for name in ways}
+    shuffler = random.Random(0)
+    for _ in range(rounds):
+        for size in sizes:
+            count = max(1, steps * 64 * 64 // (size * size))  # about equal time
+            for name in shuffler.sample(ways, len(ways)):
+                rates[size, name].append(turn(groups[name], size, count))
+        yield {str(size): {n: summarize(rates[size, n], rates[size, REFERENCE]) for n in ways} for size in sizes}
+    for workers in groups.values():
+        for worker in workers:
+            worker.communicate()
+
+
+def summarize(rates: list[tuple[float, float]], reference: list[tuple[float, float]]) -> dict[str, float]:
+    """Medians, the fastest turn, and ratios to the reference's turn of the same round.
+
+    A second that cores worked is the steadier measure where other programs share the machine, but what threads wait
+    for each other is in it; the fastest turn is the one that was disturbed least.
+    """
+    wall, core = zip(*rates, strict=True)
+    reference_wall, reference_core = zip(*reference, strict=True)
+    return {
+        "images_a_second": round(float(np.median(wall)), 1),
+        "fastest": round(max(wall), 1),
+        "images_a_core_second": round(float(np.median(core)), 1),
+        **quartiles("of_reference", list(wall), list(reference_wall)),
+        **quartiles("of_reference_a_core_second", list(core), list(reference_core)),
+    }
+
+
+def main() -> None:
+    """Measure and write; or be one of the workers."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help=f"with {REFERENCE!r} among them")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 128, 256])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20, help="a turn at 64 pixels; fewer at larger sizes")
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.way:
+        work(WAYS[arguments.way], arguments.rank, arguments.port)
+        return
+    facts = {**provenance("torch"), "model": MODEL, "options": OPTIONS, "batch": BATCH, "reference": REFERENCE}
+    for number, sizes in enumerate(measure(arguments.ways, arguments.sizes, arguments.rounds, arguments.steps), 1):
+        if arguments.output:  # a stopped measurement keeps its whole rounds
+            write_json(arguments.output, facts | {"rounds": number, "sizes": sizes})
+        print(json.dumps(sizes), flush=True)
+
+
+if __name__ == "__main__":
+    main()
