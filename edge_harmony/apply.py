@@ -12,10 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.errors import UsageError
 from edge_harmony.rows import share
 
 Floats = NDArray[np.float32]
 Box = tuple[int, int, int, int]
+
+STRONGEST = 1.5
+"""Up to which share of a predicted transform is applied: beyond it colours run away."""
 
 _STRIP_PIXELS = 1 << 18
 """Pixels per strip: few enough to stay in the cache with their planes, enough that threads seldom wait for the lock."""
@@ -24,6 +28,18 @@ _STRIP_PIXELS = 1 << 18
 def full_scale(mask: NDArray[Any]) -> float:
     """What a mask holds in the foreground: 1 for floats, the largest value of integers."""
     return 1.0 if mask.dtype.kind == "f" else float(np.iinfo(mask.dtype).max)
+
+
+def check_strength(strength: float) -> None:
+    """Refuse what is no share of a transform that may be applied.
+
+    Raises:
+        UsageError: it is not within 0 and :data:`STRONGEST`, or not finite.
+    """
+    if not 0 <= strength <= STRONGEST:
+        raise UsageError(
+            f"strength is {strength}", f"give 0 (the composite as it is) to {STRONGEST}; 1 is what the network predicts"
+        )
 
 
 def foreground_box(mask: NDArray[Any]) -> Box | None:
@@ -35,12 +51,18 @@ def foreground_box(mask: NDArray[Any]) -> Box | None:
 
 
 def apply_grid(
-    pixels: NDArray[Any], mask: NDArray[Any], grid: Floats, box: Box | None = None, *, in_place: bool = False
+    pixels: NDArray[Any],
+    mask: NDArray[Any],
+    grid: Floats,
+    box: Box | None = None,
+    *,
+    strength: float = 1.0,
+    in_place: bool = False,
 ) -> NDArray[Any]:
     """Apply a coarse colour transform to the foreground.
 
     With ``x`` the picture in [0, 1], ``m`` the mask in [0, 1] and ``g`` the grid, bilinearly upsampled (half-pixel
-    centres, as ``align_corners=False``)::
+    centres, as ``align_corners=False``) and times ``strength``::
 
         3 channels:  y = x + m g
         6 channels:  y = x + m (a x + t), gains a in the first three, offsets t in the others
@@ -51,20 +73,26 @@ def apply_grid(
         mask: ``(H, W)``; uint8, uint16 or float32, see :func:`full_scale`.
         grid: ``(3, h, w)``, ``(6, h, w)`` or ``(12, h, w)`` float32.
         box: the mask's :func:`foreground_box`, if it is known already.
+        strength: share of the transform, 0 to :data:`STRONGEST`: grids hold what differs from the identity, so that 0
+            is the identity and 1 the grid itself.
         in_place: change ``pixels`` themselves: nothing is copied then, and only the foreground is written.
 
     Returns:
         ``pixels``, or a new array like it, equal to it bit for bit where the mask is 0; elsewhere within one level (or
-        2e-6) of the same in float64.
+        2e-6) of the same in float64. With a strength of 0 it is equal everywhere.
+
+    Raises:
+        UsageError: the strength is out of range.
     """
     from edge_harmony.compiled import change_planes
 
+    check_strength(strength)
     box = box or foreground_box(mask)
-    if box is None:
+    if box is None or not strength:
         return pixels if in_place else pixels.copy()
     top, bottom, left, right = box
     result = pixels if in_place else np.empty_like(pixels)
-    transforms = np.ascontiguousarray(_affine(grid).transpose(1, 2, 0))
+    transforms = np.ascontiguousarray(_affine(grid * np.float32(strength)).transpose(1, 2, 0))
     rows, on_rows = _axis(grid.shape[1], pixels.shape[0], top, bottom)
     columns, on_columns = _axis(grid.shape[2], pixels.shape[1], left, right)
     starts = np.concatenate([[0], np.flatnonzero(np.diff(columns)) + 1, [right - left]])

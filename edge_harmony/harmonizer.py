@@ -73,18 +73,21 @@ class Harmonizer:
         )
         return cls(get_backend(backend).load(request.resolved()))
 
-    def harmonize(self, composite: NDArray[Any], mask: NDArray[Any], *, in_place: bool = False) -> NDArray[Any]:
+    def harmonize(
+        self, composite: NDArray[Any], mask: NDArray[Any], *, strength: float = 1.0, in_place: bool = False
+    ) -> NDArray[Any]:
         """Harmonize one picture; see :func:`edge_harmony.pipeline.harmonize_pixels` for types and errors.
 
         Args:
             composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, any size; uint8, uint16 or float in [0, 1].
             mask: ``(H, W)``, white in the foreground; soft edges blend.
+            strength: share of the change, 0 to 1.5: 0 leaves the composite as it is, 1 is what the network predicts.
             in_place: change ``composite`` itself, which is faster where it is large.
 
         Returns:
             ``composite``, or a new array like it, with the same background bit for bit.
         """
-        return harmonize_pixels(self.runner, composite, mask, in_place=in_place)
+        return harmonize_pixels(self.runner, composite, mask, strength=strength, in_place=in_place)
 
     def stream(
         self,
@@ -94,6 +97,7 @@ class Harmonizer:
         every: int = 1,
         keep: float = 0.8,
         cut: float = 0.12,
+        strength: float = 1.0,
         in_place: bool = False,
     ) -> Iterator[NDArray[Any]]:
         """Harmonize the frames of a video, in their order.
@@ -111,6 +115,7 @@ class Harmonizer:
             keep: share of the colour transform that stays from frame to frame, in [0, 1); 0 treats every frame by
                 itself.
             cut: mean difference of two frames, as a share of the full scale, that begins a scene; 0: none does.
+            strength: share of the change, as of :meth:`harmonize`.
             in_place: change the frames themselves, which is faster where they are large; they are what is yielded.
 
         Yields:
@@ -118,9 +123,10 @@ class Harmonizer:
 
         Raises:
             InputError: a frame or mask does not fit, or there are not as many of one as of the other.
-            ValueError: ``every`` or ``keep`` is out of range.
+            UsageError: ``strength`` is out of range.
+            ValueError: ``every`` or ``keep`` is.
         """
-        return stream(self.runner, in_step(frames, masks), StreamOptions(every, keep, cut, in_place))
+        return stream(self.runner, in_step(frames, masks), StreamOptions(every, keep, cut, in_place, strength))
 
     def harmonize_file(
         self,
@@ -130,6 +136,7 @@ class Harmonizer:
         *,
         background: Path | str | None = None,
         fit: bool = False,
+        strength: float = 1.0,
         quality: int = 95,
         preview: Path | str | None = None,
     ) -> None:
@@ -141,6 +148,7 @@ class Harmonizer:
             output: where to write; the suffix chooses the format.
             background: a picture to paste the foreground of ``composite`` on first.
             fit: resize a mask (and a background) of another size instead of refusing it.
+            strength: share of the change, as of :meth:`harmonize`.
             quality: of JPEG and WebP.
             preview: where to write composite, mask and result side by side, if wanted.
         """
@@ -153,7 +161,7 @@ class Harmonizer:
             if fit:
                 behind = resize(behind, (picture.pixels.shape[1], picture.pixels.shape[0]))
             picture = picture.with_pixels(paste(picture.pixels[..., :3], behind[..., :3], weight))
-        result = self.harmonize(picture.pixels, weight, in_place=preview is None)
+        result = self.harmonize(picture.pixels, weight, strength=strength, in_place=preview is None)
         write_picture(output, picture.with_pixels(result), quality=quality)
         if preview is not None:
             write_picture(preview, before_after(picture.pixels, result, weight), quality=quality)
@@ -166,6 +174,7 @@ class Harmonizer:
         *,
         names: tuple[str, str] = ("composite", "mask"),
         fit: bool = False,
+        strength: float = 1.0,
         quality: int = 95,
     ) -> bytes:
         """The same from bytes to bytes, for servers and object stores.
@@ -176,6 +185,7 @@ class Harmonizer:
             suffix: of the result, with its dot; it chooses the format.
             names: what errors call composite and mask.
             fit: resize a mask of another size instead of refusing it.
+            strength: share of the change, as of :meth:`harmonize`.
             quality: of JPEG and WebP.
 
         Returns:
@@ -184,7 +194,7 @@ class Harmonizer:
         picture, weight = decode_picture(composite, names[0]), decode_mask(mask, names[1])
         if fit:
             weight = fit_mask(weight, picture.pixels)
-        result = self.harmonize(picture.pixels, weight, in_place=True)
+        result = self.harmonize(picture.pixels, weight, strength=strength, in_place=True)
         return encode_picture(picture.with_pixels(result), suffix, quality=quality)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.apply import apply_grid, foreground_box, full_scale
+from edge_harmony.apply import apply_grid, check_strength, foreground_box, full_scale
 from edge_harmony.backends.base import Runner, submit
 from edge_harmony.errors import InputError
 from edge_harmony.images import check_float_range
@@ -28,7 +28,7 @@ _CRUMB = 1e-5
 
 
 def harmonize_pixels(
-    runner: Runner, composite: NDArray[Any], mask: NDArray[Any], *, in_place: bool = False
+    runner: Runner, composite: NDArray[Any], mask: NDArray[Any], *, strength: float = 1.0, in_place: bool = False
 ) -> NDArray[Any]:
     """Harmonize one picture.
 
@@ -37,21 +37,27 @@ def harmonize_pixels(
         composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA; uint8, uint16, or floating point in [0, 1].
         mask: ``(H, W)`` or ``(H, W, 1)``; uint8 or uint16 (full scale is the foreground), bool, or floating point in
         [0, 1].
+        strength: share of the change, 0 to 1.5; 1 is what the network predicts.
         in_place: change ``composite`` itself, which is faster where it is large.
 
     Returns:
-        ``composite``, or a new array like it. Pixels with a mask of 0 are equal to it bit for bit, and so is alpha.
+        ``composite``, or a new array like it. Pixels with a mask of 0 are equal to it bit for bit, and so is alpha;
+        with a strength of 0 all of it is, and nothing is predicted.
 
     Raises:
         InputError: shapes, types or values do not fit.
+        UsageError: the strength is out of range.
     """
+    check_strength(strength)
     working, weight = checked_pair(composite, mask, in_place=in_place)
     box = foreground_box(weight)
     if box is None:
         log.warning("the mask is empty: the picture is returned unchanged")
+    if box is None or not strength:
         return composite if in_place else composite.copy()
     grid = predict(runner, working, weight)
-    return like(composite, weight, apply_grid(working, weight, grid, box, in_place=in_place), in_place=in_place)
+    changed = apply_grid(working, weight, grid, box, strength=strength, in_place=in_place)
+    return like(composite, weight, changed, in_place=in_place)
 
 
 def checked_pair(

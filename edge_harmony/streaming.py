@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.apply import Box, apply_grid, foreground_box
+from edge_harmony.apply import Box, apply_grid, check_strength, foreground_box
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.pipeline import checked_pair, like, mask_to_working_size, predict_later, to_working_size
@@ -32,18 +32,21 @@ class StreamOptions:
             :class:`edge_harmony.temporal.Smoother`.
         cut: difference of two frames that means a new scene, see :class:`edge_harmony.temporal.SceneCuts`.
         in_place: change the frames themselves, which saves a copy of each.
+        strength: share of the change, 0 to 1.5; see :func:`edge_harmony.apply.apply_grid`.
     """
 
     every: int = 1
     keep: float = 0.8
     cut: float = 0.12
     in_place: bool = False
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         if self.every < 1:
             raise ValueError(f"every must be at least 1, got {self.every}")
         if not 0 <= self.keep < 1:
             raise ValueError(f"keep must be in [0, 1), got {self.keep}")
+        check_strength(self.strength)
 
 
 Pair = tuple[NDArray[Any], NDArray[Any]]
@@ -60,7 +63,7 @@ def stream(runner: Runner, pairs: Iterable[Pair], options: StreamOptions) -> Gen
         try:
             for frame, mask in pairs:
                 pixels, weight = checked_pair(frame, mask, in_place=options.in_place)
-                shot = _Shot(frame, pixels, weight, foreground_box(weight))
+                shot = _Shot(frame, pixels, weight, foreground_box(weight) if options.strength else None)
                 beginning = predicting.submit(predictor.begin, shot)
                 on_the_way.append((applying.submit(finisher.finish, shot, beginning), beginning))
                 if len(on_the_way) >= _HELD:
@@ -83,7 +86,7 @@ def _let_go(beginning: Future[_Begun]) -> None:
 
 @dataclass(frozen=True)
 class _Shot:
-    """A frame, its colours and mask as the pipeline takes them, and the box of its foreground."""
+    """A frame, its colours and mask as the pipeline takes them, and the box of what is to be changed."""
 
     frame: NDArray[Any]
     pixels: NDArray[Any]
@@ -97,7 +100,7 @@ class _Begun:
 
     Attributes:
         grid: waits for it; None: that of the frame before holds.
-        mask: at the network's working size; None without a foreground.
+        mask: at the network's working size; None where nothing is to be changed.
         is_new: a scene begins.
     """
 
@@ -134,7 +137,7 @@ class _Finisher:
     """Waits for the predictions of successive frames, smooths and applies them; one thread calls it."""
 
     def __init__(self, options: StreamOptions) -> None:
-        self._in_place = options.in_place
+        self._in_place, self._strength = options.in_place, options.strength
         self._smoother = Smoother(options.keep)
         self._last: NDArray[np.float32] | None = None
 
@@ -148,7 +151,7 @@ class _Finisher:
         if begun.mask is None or self._last is None:
             return shot.frame if self._in_place else shot.frame.copy()
         grid = self._smoother.step(self._last, begun.mask)
-        changed = apply_grid(shot.pixels, shot.mask, grid, shot.box, in_place=self._in_place)
+        changed = apply_grid(shot.pixels, shot.mask, grid, shot.box, strength=self._strength, in_place=self._in_place)
         return like(shot.frame, shot.mask, changed, in_place=self._in_place)
 
 

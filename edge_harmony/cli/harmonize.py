@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_harmony.apply import STRONGEST
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.console import (
     ArtifactOption,
@@ -60,6 +61,9 @@ def harmonize(
     fit_mask: Annotated[
         bool, typer.Option("--fit-mask", help="Resize masks (and backgrounds) of another size.")
     ] = False,
+    strength: Annotated[
+        float, typer.Option("--strength", min=0, max=STRONGEST, help="Share of the change; 0: none, 1: as predicted.")
+    ] = 1.0,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP output.")] = 95,
     preview: Annotated[
         Path | None, typer.Option("--before-after", help="Also write composite, mask and result side by side.")
@@ -109,7 +113,7 @@ def harmonize(
     folder = is_address(composite) or Path(composite).is_dir()
     if preview is not None and (folder or is_moving(composite)):
         raise UsageError("--before-after is for one picture", "leave it out")
-    over_time, of_encoder = StreamOptions(every, keep, cut, in_place=True), _options(encoder or [])
+    over_time, of_encoder = StreamOptions(every, keep, cut, in_place=True, strength=strength), _options(encoder or [])
     set_threads(threads)
     request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
     made: dict[str, Any] = {"output": output, "model": request.model, "backend": backend}
@@ -120,8 +124,8 @@ def harmonize(
         if limit:
             raise UsageError("--limit is for one video", "leave it out for a folder")
         works = [
-            Work(backend, request, fit_mask, quality),
-            VideoWork(backend, request, fit_mask, quality, over_time, codec, of_encoder, sound),
+            Work(backend, request, fit_mask, quality, strength),
+            VideoWork(backend, request, fit_mask, quality, strength, over_time, codec, of_encoder, sound),
         ]
         found = _folder(works, composite, mask, output, workers=workers, engine=engine, resume=resume)
     elif is_moving(composite):
@@ -133,7 +137,14 @@ def harmonize(
                 check_writable(path)
         with Harmonizer(get_backend(backend).load(request)) as harmonizer:
             harmonizer.harmonize_file(
-                composite, mask, output, background=background, fit=fit_mask, quality=quality, preview=preview
+                composite,
+                mask,
+                output,
+                background=background,
+                fit=fit_mask,
+                strength=strength,
+                quality=quality,
+                preview=preview,
             )
         found = {}
     if json:

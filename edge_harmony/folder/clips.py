@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ class VideoWork(Work):
     """How videos are harmonized; see :class:`~edge_harmony.video.job.VideoJob`.
 
     Attributes:
-        stream: over time.
+        stream: over time; ``strength`` rules, that of the work.
         codec: FFmpeg's name of an encoder; None for the one of the suffix.
         encoder: its options.
         sound: keep the sound.
@@ -70,7 +70,7 @@ class _VideoWorker:
                 item.composite,
                 with_mask(item),
                 Path(item.output),
-                stream=work.stream,
+                stream=replace(work.stream, strength=work.strength),
                 fit=work.fit,
                 sound=work.sound,
                 codec=work.codec,

@@ -40,6 +40,7 @@ class Work:
         request: what it loads.
         fit: resize masks of another size instead of refusing them.
         quality: of JPEG and WebP.
+        strength: share of the change, 0 to 1.5.
     """
 
     kind: ClassVar[Kind] = PICTURES
@@ -49,6 +50,7 @@ class Work:
     request: LoadRequest
     fit: bool = False
     quality: int = 95
+    strength: float = 1.0
 
     def start(self) -> Worker:
         """Load the network.
@@ -73,6 +75,7 @@ class Work:
             "weights": request.weights and _hash(request.weights),
             "fit_mask": self.fit,
             "quality": self.quality,
+            "strength": self.strength,
         }
 
 
@@ -96,6 +99,7 @@ class _PictureWorker:
             suffix_of(item.output),
             names=(item.composite, mask),
             fit=self._work.fit,
+            strength=self._work.strength,
             quality=self._work.quality,
         )
         write(item.output, made)

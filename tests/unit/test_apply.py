@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_harmony.apply import apply_grid, foreground_box
+from edge_harmony.errors import UsageError
 from edge_harmony.models.layers.color_transform import apply_coarse
 from edge_harmony.rows import set_threads
 
@@ -44,6 +45,42 @@ def test_matches_float64(channels, dtype, peak, tolerance):
     assert result.dtype == dtype
     assert np.abs(result.astype(np.float64) - reference(pixels, mask, grid, peak)).max() < tolerance
     np.testing.assert_array_equal(result[mask == 0], pixels[mask == 0])
+
+
+@pytest.mark.parametrize("channels", [3, 6, 12])
+@pytest.mark.parametrize(
+    ("dtype", "peak", "tolerance"), [(np.uint8, 255, 0.51), (np.uint16, 65535, 0.6), (np.float32, 1, 2e-6)]
+)
+@pytest.mark.parametrize("strength", [0.25, 0.5, 1.5])
+def test_what_changes_is_linear_in_the_strength(channels, dtype, peak, tolerance, strength):
+    """Against the whole change in float64, interpolated there; from grays, so that little is clipped and that counts."""
+    pixels, mask, grid = inputs(120, 131, channels)
+    pixels, grid = 0.4 + 0.2 * pixels, 0.2 * grid
+    pixels = pixels if dtype == np.float32 else np.rint(pixels * peak).astype(dtype)
+    whole = reference(pixels, mask, grid, peak)
+    assert 0 < whole.min()
+    assert whole.max() < peak
+    expected = np.clip(pixels + strength * (whole - pixels), 0, peak)
+    assert np.abs(apply_grid(pixels, mask, grid, strength=strength) - expected).max() < tolerance
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_no_strength_is_the_picture_and_full_strength_the_grid(dtype):
+    pixels, mask, grid = inputs(90, 101)
+    pixels[:, 0] = -0.0  # equal to 0, and other bits
+    if dtype != np.float32:
+        pixels = np.rint(pixels * np.iinfo(dtype).max).astype(dtype)
+    unchanged = apply_grid(pixels, mask, grid, strength=0)
+    assert unchanged.tobytes() == pixels.tobytes()
+    assert unchanged is not pixels
+    assert apply_grid(pixels, mask, grid, strength=0, in_place=True) is pixels
+    assert apply_grid(pixels, mask, grid, strength=1).tobytes() == apply_grid(pixels, mask, grid).tobytes()
+
+
+@pytest.mark.parametrize("strength", [-0.01, 1.51, np.nan, np.inf])
+def test_strengths_that_are_none(strength):
+    with pytest.raises(UsageError, match=f"strength is {strength}; give 0 .* to 1.5"):
+        apply_grid(*inputs(9, 9), strength=strength)
 
 
 @settings(max_examples=20, deadline=None)

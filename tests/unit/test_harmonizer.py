@@ -31,6 +31,10 @@ def test_bytes_to_bytes():
         made = harmonizer.harmonize_bytes(composite.read_bytes(), mask.read_bytes(), ".png")
         _, pixels, weight = next(iter(sample_pictures()))
         np.testing.assert_allclose(decode_picture(made, "made").pixels, harmonizer.harmonize(pixels, weight), atol=1)
+        half = harmonizer.harmonize_bytes(composite.read_bytes(), mask.read_bytes(), ".png", strength=0.5)
+        wanted = harmonizer.harmonize(pixels, weight, strength=0.5)
+        np.testing.assert_allclose(decode_picture(half, "half").pixels, wanted, atol=1)
+        assert not np.array_equal(wanted, harmonizer.harmonize(pixels, weight))
         with pytest.raises(InputError, match=r"letter\.png is not a picture"):
             harmonizer.harmonize_bytes(b"dear madam", mask.read_bytes(), ".png", names=("letter.png", "mask"))
         with pytest.raises(UsageError, match="suffix"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.artifact import IOSpec
-from edge_harmony.errors import InputError
+from edge_harmony.errors import InputError, UsageError
 from edge_harmony.pipeline import checked_mask, fit_mask, harmonize_pixels, to_working_size
 
 RNG = np.random.default_rng(2)
@@ -65,6 +65,34 @@ def test_known_change_for_every_type(output, dtype, channels):
     expected = composite[..., :3].astype(np.float64) / peak + 0.1 * (mask[..., None] / 255)
     tolerance = 2e-3 if dtype == np.float16 else 1 / 255
     assert np.abs(result[..., :3] / peak - expected.clip(0, 1))[mask > 0].max() < tolerance
+
+
+@pytest.mark.parametrize("output", ["affine", "gain", "difference", "rgb"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
+def test_half_of_a_known_change_and_none_of_it(output, dtype):
+    composite = picture(60, 70, 4, dtype)
+    mask = np.zeros((60, 70), np.uint8)
+    mask[20:50, 10:60] = 255
+    peak = 1.0 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    half = harmonize_pixels(FakeRunner(output, 0.2), composite, mask, strength=0.5)
+    expected = (composite[..., :3].astype(np.float64) / peak + 0.1).clip(0, 1)
+    assert np.abs(half[..., :3] / peak - expected)[mask > 0].max() < (2e-3 if dtype == np.float16 else 1 / 255)
+    runner = FakeRunner(output)
+    none = harmonize_pixels(runner, composite, mask, strength=0)
+    assert none.tobytes() == composite.tobytes()
+    assert none is not composite
+    assert runner.seen is None  # the network is left in peace
+    assert harmonize_pixels(runner, composite, mask, strength=0, in_place=True) is composite
+    whole = harmonize_pixels(runner, composite, mask)
+    assert harmonize_pixels(runner, composite, mask, strength=1.0).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("strength", [-1, 1.6, float("nan"), float("-inf")])
+def test_strengths_out_of_range_are_refused_before_any_work(strength):
+    runner = FakeRunner()
+    with pytest.raises(UsageError, match="strength is"):
+        harmonize_pixels(runner, picture(8, 8), np.ones((8, 8), bool), strength=strength)
+    assert runner.seen is None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (256, 256), (1000, 40), (1, 5000)])

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from edge_harmony.errors import InputError
+from edge_harmony.errors import InputError, UsageError
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.temporal import Flicker, SceneCuts, Smoother
 from tests.unit.test_pipeline import FakeRunner, picture
@@ -127,6 +127,25 @@ def test_streams_that_do_not_fit(given, masks, says):
 def test_options_out_of_range(wrong):
     with pytest.raises(ValueError, match="must be"):
         Harmonizer(FakeRunner()).stream([], [], **wrong)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_strength(in_place):
+    alone = Harmonizer(Counting((0.1, 0.2)))
+    wanted = [alone.harmonize(frame, MASK, strength=0.5) for frame in frames(6)]
+    options = {"keep": 0, "in_place": in_place}
+    made = list(Harmonizer(Counting((0.1, 0.2))).stream(frames(6), [MASK] * 6, strength=0.5, **options))
+    for result, expected in zip(made, wanted, strict=True):
+        np.testing.assert_array_equal(result, expected)
+    runner, given = Counting(), frames(6)
+    for result, frame, before in zip(
+        Harmonizer(runner).stream(given, [MASK] * 6, strength=0, **options), given, frames(6), strict=True
+    ):
+        assert (result is frame) == in_place
+        np.testing.assert_array_equal(result, before)
+    assert runner.calls == 0
+    with pytest.raises(UsageError, match="strength is 1.6"):
+        Harmonizer(runner).stream([], [], strength=1.6)
 
 
 def test_a_networks_error_arrives():

@@ -79,6 +79,10 @@ WRONG = {
     "unknown precision": ("good.png", "good_mask.png", "out/a.png", 3, "int4", "--precision", "int4"),
     "missing artifact": ("good.png", "good_mask.png", "out/a.png", 2, "no artifact", "--artifact", "x.onnx"),
     "wrong option": ("good.png", "good_mask.png", "out/a.png", 2, "--wrong", "--wrong"),
+    "strength beyond 1.5": ("good.png", "good_mask.png", "out/a.png", 2, "--strength", "--strength", "1.6"),
+    "strength below 0": ("good.png", "good_mask.png", "out/a.png", 2, "--strength", "--strength", "-1"),
+    "no strength": ("good.png", "good_mask.png", "out/a.png", 2, "--strength", "--strength", "nan"),
+    "endless strength of a folder": ("in", "in", "out", 2, "--strength", "--strength", "inf"),
     "threads below 0": ("good.png", "good_mask.png", "out/a.png", 2, "threads", "--threads", "-1"),
 }
 
@@ -98,6 +102,17 @@ def test_wrong_input_is_one_line_and_leaves_nothing(capsys, folder, name):
     assert lines[0].startswith("error: ")
     assert message in lines[0]
     assert sorted(str(p) for p in root.rglob("*")) == before
+
+
+def test_strength(capsys, tmp_path):
+    made, before = {}, cv2.imread(str(COMPOSITE)).astype(float)
+    for strength in (0, 0.5, 1):
+        run_json(capsys, "harmonize", COMPOSITE, MASK, "-o", tmp_path / f"{strength}.png", "--strength", strength)
+        made[strength] = cv2.imread(str(tmp_path / f"{strength}.png")).astype(float)
+    np.testing.assert_array_equal(made[0], before)
+    unclipped = (made[1] > 0) & (made[1] < 255)
+    assert np.abs(made[0.5] - (before + made[1]) / 2)[unclipped].max() <= 1
+    assert np.abs(made[0.5] - before).max() > 4
 
 
 @pytest.mark.parametrize("arguments", [(), ("harmonise",), ("harmonize",), ("harmonize", "a.png")])

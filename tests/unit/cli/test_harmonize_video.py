@@ -57,6 +57,18 @@ def test_a_video_with_its_sound(capsys, folder, tmp_path):
     assert change[30:70, 40:90].mean() > 2 * change[:10].mean()
 
 
+def test_strength(capsys, folder, tmp_path):
+    call = ("harmonize", folder / "v.mp4", folder / "m.png", "--model", "edge-n", "--limit", 2, "--codec", "ffv1")
+    none, half, whole = (
+        next(iter(VideoReader(tmp_path / f"{strength}.mkv")))[0].astype(int)
+        for strength in (0, 0.5, 1)
+        if run_json(capsys, *call, "-o", tmp_path / f"{strength}.mkv", "--strength", strength)
+    )
+    change = np.abs(whole - none)[30:70, 40:90].mean()
+    assert change > 2
+    assert np.abs(half - none)[30:70, 40:90].mean() == pytest.approx(change / 2, rel=0.15)
+
+
 def test_codec_options_and_frames(capsys, folder, tmp_path):
     call = ("harmonize", folder / "v.mp4", folder / "m.png", "--model", "edge-n", "--limit", 5, "--no-sound")
     result = run_json(capsys, *call, "-o", tmp_path / "a.mkv", "--codec", "ffv1")
@@ -78,6 +90,8 @@ def test_codec_options_and_frames(capsys, folder, tmp_path):
         ("v.mp4", "m.png", ("--encoder", "crf=much"), 2, "libx264"),
         ("v.mp4", "m.png", ("--codec", "nothing"), 2, "no encoder"),
         ("v.mp4", "m.png", ("--every", "0"), 2, "every"),
+        ("v.mp4", "m.png", ("--strength", "2"), 2, "--strength"),
+        ("v.mp4", "m.png", ("--strength", "nan"), 2, "--strength"),
         ("v.mp4", "m.png", ("--before-after", "x.png"), 2, "one picture"),
         ("camera:99", "m.png", (), 1, "gives no pictures"),
     ],

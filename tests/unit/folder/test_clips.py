@@ -56,6 +56,21 @@ def test_videos_and_pictures_of_a_folder(folders):
         harmonize_folder([REAL, replace(VIDEOS, codec="libx265")], *folders, resume=True)
 
 
+def test_strength_reaches_the_frames(folders):
+    pixels = {}
+    for strength in (0.0, 0.5, 1.0):
+        work = replace(VIDEOS, strength=strength, codec="ffv1")
+        names = folders[0], folders[1], f"{folders[2]}-{strength}"
+        Path(folders[1], "three.mkv").write_bytes(Path(folders[1], "one.mkv").read_bytes())
+        harmonize_folder([work], *names, workers=1)
+        pixels[strength] = next(iter(VideoReader(Path(names[2]) / "three.mkv")))[0].astype(int)
+    inside = (slice(12, 38), slice(12, 48))
+    whole, half = (np.abs(pixels[s] - pixels[0.0])[inside].mean() for s in (1.0, 0.5))
+    assert whole > 2
+    assert half == pytest.approx(whole / 2, rel=0.15)
+    np.testing.assert_allclose(pixels[1.0][:6], pixels[0.0][:6], atol=1)
+
+
 def test_videos_in_object_stores_are_refused(folders):
     report = harmonize_folder([VIDEOS], *(f"file://{folder}" for folder in folders), workers=1)
     assert report.done == 0

@@ -48,6 +48,22 @@ def test_results_are_those_of_one_picture_at_a_time(tmp_path):
     np.testing.assert_array_equal(cv2.imread(f"{output}/0003.png")[..., ::-1], wanted)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_strength_reaches_the_workers_and_is_a_setting(tmp_path, workers):
+    composites, masks, output = make_folders(tmp_path, 3)
+    assert harmonize_folder(replace(REAL, strength=0.0), composites, masks, output, workers=workers).done == 3
+    assert json.loads((Path(output) / RECORD).read_text())["strength"] == 0
+    for path in Path(composites).iterdir():
+        np.testing.assert_array_equal(cv2.imread(str(path)), cv2.imread(f"{output}/{path.name}"))
+    with pytest.raises(UsageError, match="other settings"):
+        harmonize_folder(REAL, composites, masks, output, resume=True)
+    assert harmonize_folder(replace(REAL, strength=0.5), composites, masks, output, workers=workers).done == 3
+    with Harmonizer.from_pretrained("edge-n") as harmonizer:
+        picture, mask = (cv2.imread(f"{folder}/0001.png") for folder in (composites, masks))
+        wanted = harmonizer.harmonize(np.ascontiguousarray(picture[..., ::-1]), mask[..., 0], strength=0.5)
+    np.testing.assert_array_equal(cv2.imread(f"{output}/0001.png")[..., ::-1], wanted)
+
+
 def test_going_on_leaves_what_is_done(tmp_path):
     composites, masks, output = make_folders(tmp_path, 8)
     stop = threading.Event()
