@@ -49,7 +49,8 @@ def caller(kind: str, whole: Path) -> Callable[[np.ndarray, np.ndarray], np.ndar
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         session = ort.InferenceSession(str(whole), options, providers=["CPUExecutionProvider"])
-        return lambda p, m: session.run(None, {"picture": p, "mask": m})[0]
+        strength = np.array(1, np.float32)
+        return lambda p, m: session.run(None, {"picture": p, "mask": m, "strength": strength})[0]
     runner = get_backend("onnxruntime").load(LoadRequest(MODEL, PRECISION, threads=1))
     return lambda p, m: harmonize_pixels(runner, p, m)
 

@@ -28,7 +28,7 @@ class IOSpec(BaseModel):
 
     Inputs are ``composite`` ``(N, 3, H, W)`` RGB and ``mask`` ``(N, 1, H, W)``, float32 in [0, 1], 1 in the
     foreground; the output is described by ``output``. A file that returns a ``picture`` takes ``picture`` ``(H, W, 3)``
-    and ``mask`` ``(H, W)``, uint8, of any size from ``height`` x ``width`` on.
+    and ``mask`` ``(H, W)``, uint8, of any size from ``height`` x ``width`` on, and ``strength``, a float32.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -40,30 +40,33 @@ class WholePipeline(nn.Module):
         self.kind = kind
         self.size = size
 
-    def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, mask: Tensor, strength: Tensor) -> Tensor:
         """Harmonize.
 
         Args:
             picture: ``(H, W, 3)`` uint8 RGB.
             mask: ``(H, W)`` uint8, 255 in the foreground.
+            strength: ``()`` float32, share of the change, 0 to 1.5; see :func:`edge_harmony.apply.apply_grid`.
 
         Returns:
-            ``(H, W, 3)`` uint8; equal to ``picture`` where the mask is 0.
+            ``(H, W, 3)`` uint8; equal to ``picture`` where the mask is 0, and everywhere where the strength is.
         """
         height, width = mask.shape
         levels = picture.float()
         rows, columns = area_weights(self.size[0], height), area_weights(self.size[1], width)
         narrow = (rows @ levels.reshape(height, width * 3)).reshape(self.size[0], width, 3).permute(2, 0, 1)
         planes = [levels[..., channel] for channel in range(3)]
-        changed = self._harmonize(planes, mask.float() / 255, narrow @ columns.transpose(0, 1), rows, columns)
+        small = narrow @ columns.transpose(0, 1)
+        changed = self._harmonize(planes, mask.float() / 255, small, rows, columns, strength)
         return torch.stack(changed, 2).to(torch.uint8)
 
     def _harmonize(
-        self, planes: list[Tensor], weight: Tensor, small: Tensor, rows: Tensor, columns: Tensor
+        self, planes: list[Tensor], weight: Tensor, small: Tensor, rows: Tensor, columns: Tensor, strength: Tensor
     ) -> list[Tensor]:
         """The planes ``(H, W)`` after harmonization, in whole levels; ``small`` is the picture at working size."""
         small_mask = snap(rows @ weight @ columns.transpose(0, 1))
         grid = self.network(torch.round(small)[None] / 255, small_mask[None, None])[0]
+        grid = grid * strength  # it holds what differs from the identity
         height, width = weight.shape
         up, across = bilinear_weights(grid.shape[1], height).transpose(0, 1), bilinear_weights(grid.shape[2], width)
         painted = []
@@ -91,21 +94,23 @@ class WholePipeline(nn.Module):
 class PlanarPipeline(WholePipeline):
     """The same for runtimes that hand over pictures as planes of float levels, as Core ML does."""
 
-    def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, mask: Tensor, strength: Tensor) -> Tensor:
         """Harmonize.
 
         Args:
             picture: ``(1, 3, H, W)`` float32 RGB in [0, 255].
             mask: ``(1, 1, H, W)`` float32 in [0, 255], 255 in the foreground.
+            strength: ``(1,)`` float32, share of the change, 0 to 1.5: Core ML has no inputs without dimensions.
 
         Returns:
-            ``(1, 3, H, W)`` float32, whole levels; equal to ``picture`` where the mask is 0.
+            ``(1, 3, H, W)`` float32, whole levels; equal to ``picture`` where the mask is 0, and everywhere where the
+            strength is.
         """
         height, width = mask.shape[2:]
         rows, columns = area_weights(self.size[0], height), area_weights(self.size[1], width)
         small = rows @ picture[0] @ columns.transpose(0, 1)
         planes = [picture[0, channel] for channel in range(3)]
-        return torch.stack(self._harmonize(planes, mask[0, 0] / 255, small, rows, columns))[None]
+        return torch.stack(self._harmonize(planes, mask[0, 0] / 255, small, rows, columns, strength))[None]
 
 
 def area_weights(cells: int, size: int) -> Tensor:

@@ -144,7 +144,7 @@ def test_strength(in_place):
         assert (result is frame) == in_place
         np.testing.assert_array_equal(result, before)
     assert runner.calls == 0
-    with pytest.raises(UsageError, match="strength is 1.6"):
+    with pytest.raises(UsageError, match=r"strength is 1\.6"):
         Harmonizer(runner).stream([], [], strength=1.6)
 
 

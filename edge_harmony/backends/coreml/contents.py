@@ -27,8 +27,8 @@ class Contents:
         integer_convolutions: convolutions whose weights and whose input are both dequantized from 8 bits.
         convolutions: all of them.
         weights: of the convolutions by name, dequantized, in the program's order.
-        inputs: name to what it takes: ``image RGB 256x256``, ``image RGB 256x256 to 2160x4096`` (height x width) or
-            ``float 1x3x256x256``.
+        inputs: name to what it takes: ``image RGB 256x256``, ``image RGB 256x256 to 2160x4096`` (height x width),
+            ``float 1x3x256x256``, or ``float 1, 1 unless given`` for an optional one.
         outputs: name to what it returns, likewise.
         metadata: what the user may read: author, licence, version, description and our own.
     """
@@ -108,4 +108,5 @@ def _kind(kind: Any) -> str:
             high, wide = image.imageSizeRange.heightRange, image.imageSizeRange.widthRange
             sizes = f"{high.lowerBound}x{wide.lowerBound} to {high.upperBound}x{wide.upperBound}"
         return f"image {space} {sizes}"
-    return f"float {'x'.join(str(size) for size in kind.multiArrayType.shape)}"
+    default = f", {kind.multiArrayType.floatDefaultValue:g} unless given" if kind.isOptional else ""
+    return f"float {'x'.join(str(size) for size in kind.multiArrayType.shape)}{default}"

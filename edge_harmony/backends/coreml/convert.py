@@ -43,6 +43,7 @@ _MEANINGS = {
     "composite": "The composite picture, RGB",
     "picture": "The composite picture, RGB",
     "mask": "The foreground's mask, 1 (white) in the foreground",
+    "strength": "Share of the change, 0 to 1.5; 1, what the network predicts, unless it is given",
     "harmonized": "The harmonized picture, RGB",
 }
 _GRID = "What is applied to the picture; see the io of edge_harmony"

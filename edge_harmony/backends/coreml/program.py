@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 import coremltools as ct
+import numpy as np
 import torch
 from torch import nn
 
@@ -61,6 +62,7 @@ def pipeline_program(
         inputs=[
             ct.ImageType("picture", (1, 3, *shape), color_layout=ct.colorlayout.RGB),
             ct.ImageType("mask", (1, 1, *shape), color_layout=ct.colorlayout.GRAYSCALE),
+            ct.TensorType("strength", (1,), default_value=np.ones(1, np.float32)),
         ],
         outputs=[ct.ImageType("harmonized", color_layout=ct.colorlayout.RGB)],
     )
@@ -81,9 +83,13 @@ def decomposed_pipeline(model: PlanarPipeline, size: tuple[int, int] | None) -> 
         for axis, name, least, largest in zip((2, 3), "HW", model.size, LARGEST_PICTURE, strict=True)
     }
     height, width = size or (model.size[0] + 45, model.size[1] + 146)  # no size that a network contains by itself
-    inputs = (torch.rand(1, 3, height, width) * 255, torch.rand(1, 1, height, width).round() * 255)
+    inputs = (
+        torch.rand(1, 3, height, width) * 255,
+        torch.rand(1, 1, height, width).round() * 255,
+        torch.full((1,), 0.5),
+    )
     with quiet(*LOGGERS):
-        program = torch.export.export(model.eval(), inputs, dynamic_shapes=None if size else (axes, axes))
+        program = torch.export.export(model.eval(), inputs, dynamic_shapes=None if size else (axes, axes, None))
         return program.run_decompositions({})
 
 

@@ -170,7 +170,8 @@ def trace_whole(model: WholePipeline, *, opset: int) -> ModelProto:
         1: torch.export.Dim("W", min=model.size[1], max=_LARGEST),
     }
     picture = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8)
-    return _trace(model, {"picture": picture, "mask": picture[..., 0].clone()}, (axes, axes), opset)
+    inputs = {"picture": picture, "mask": picture[..., 0].clone(), "strength": torch.tensor(0.5)}
+    return _trace(model, inputs, (axes, axes, None), opset)
 
 
 def _trace(model: nn.Module, inputs: dict[str, Tensor], dynamic_shapes: Any, opset: int) -> ModelProto:

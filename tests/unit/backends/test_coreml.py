@@ -119,6 +119,7 @@ def test_the_whole_pipeline_takes_and_returns_pictures_of_all_sizes(edge_weights
     assert found.inputs == {
         "picture": "image RGB 256x256 to 2160x4096",
         "mask": "image grayscale 256x256 to 2160x4096",
+        "strength": "float 1, 1 unless given",
     }
     assert found.outputs == {"harmonized": "image RGB 256x256 to 2160x4096"}
     assert found.integer_convolutions == 14
@@ -138,7 +139,8 @@ def test_the_whole_pipeline_for_one_size(edge_weights, tmp_path):
 
 
 @pytest.mark.parametrize("size", [None, (300, 401)])
-def test_the_decomposed_pipeline_computes_what_the_pipeline_does(size, edge_weights):
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_the_decomposed_pipeline_computes_what_the_pipeline_does(size, strength, edge_weights):
     whole = PlanarPipeline(exportable("edge-n", read_weights(edge_weights), "fp32"), (256, 256))
     program = decomposed_pipeline(whole, size).module()
     runner = get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights))
@@ -148,10 +150,10 @@ def test_the_decomposed_pipeline_computes_what_the_pipeline_does(size, edge_weig
         soft = np.rint(cv2.resize(mask, (width, height)) * 255).astype(np.uint8)
         planes = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32))
         with torch.no_grad():
-            result = program(planes, torch.from_numpy(soft[None, None].astype(np.float32)))
+            result = program(planes, torch.from_numpy(soft[None, None].astype(np.float32)), torch.tensor([strength]))
         result = result[0].numpy().transpose(1, 2, 0)
         assert np.array_equal(result, np.rint(result))
-        assert np.abs(result - harmonize_pixels(runner, picture, soft)).max() <= 1
+        assert np.abs(result - harmonize_pixels(runner, picture, soft, strength=strength)).max() <= (strength > 0)
         assert np.array_equal(result[soft == 0], picture[soft == 0])
 
 

@@ -35,9 +35,9 @@ def picture(height, width):
     return resized, np.rint(cv2.resize(mask, (width, height)) * 255).astype(np.uint8)
 
 
-def run(path, pixels, mask):
+def run(path, pixels, mask, strength=1.0):
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {"picture": pixels, "mask": mask})[0]
+    return session.run(None, {"picture": pixels, "mask": mask, "strength": np.array(strength, np.float32)})[0]
 
 
 @pytest.mark.parametrize("size", [(256, 256), (257, 511), (512, 512), (1080, 1920), (2160, 3840), (300, 2048)])
@@ -51,6 +51,22 @@ def test_pictures_come_out_as_from_the_pipeline(precision, size, whole, edge_wei
     assert np.abs(result.astype(int) - expected).max() <= 1
     assert np.array_equal(result[mask == 0], pixels[mask == 0])
     assert not np.array_equal(result, pixels)
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.5])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_strength_is_that_of_the_pipeline(precision, strength, whole, edge_weights):
+    pixels, mask = picture(300, 401)
+    runner = get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights))
+    result = run(whole[precision], pixels, mask, strength)
+    assert np.abs(result.astype(int) - harmonize_pixels(runner, pixels, mask, strength=strength)).max() <= 1
+    assert np.abs(result.astype(int) - harmonize_pixels(runner, pixels, mask)).max() > 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_without_strength_it_is_the_picture(precision, whole):
+    pixels, mask = picture(300, 401)
+    np.testing.assert_array_equal(run(whole[precision], pixels, mask, 0), pixels)
 
 
 def test_integers_agree_but_for_roundings_that_tip_over(whole, exported):
@@ -85,7 +101,8 @@ def test_bilinear_weights_are_those_of_torch(sizes):
 
 
 @pytest.mark.parametrize(("transform", "stride"), [("gain", 4), ("difference", 4)])
-def test_other_grids(transform, stride, tmp_path):
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_other_grids(transform, stride, strength, tmp_path):
     torch.manual_seed(2)
     options = {"widths": [8, 8, 8, 8, 8], "hidden": 8, "transform": transform, "stride": stride}
     model = build_model("edge-n", **options)
@@ -95,8 +112,8 @@ def test_other_grids(transform, stride, tmp_path):
     pixels, mask = picture(300, 400)
     pipeline = WholePipeline(exportable("edge-n", read_weights(tmp_path / "edge-n.safetensors"), "fp32"), (256, 256))
     with torch.no_grad():
-        result = pipeline(torch.from_numpy(pixels), torch.from_numpy(mask)).numpy()
-    expected = harmonize_pixels(runner, pixels, mask)
+        result = pipeline(torch.from_numpy(pixels), torch.from_numpy(mask), torch.tensor(strength)).numpy()
+    expected = harmonize_pixels(runner, pixels, mask, strength=strength)
     assert np.abs(result.astype(int) - expected).max() <= 1
     assert not np.array_equal(result, pixels)
 
