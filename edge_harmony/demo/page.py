@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.apply import STRONGEST, apply_grid
 from edge_harmony.demo.offers import Loaded, Offer, find_offers
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, first_line
 from edge_harmony.extras import require
 from edge_harmony.images import read_mask
-from edge_harmony.pipeline import fit_mask
+from edge_harmony.pipeline import checked_pair, fit_mask, predict
 from edge_harmony.samples import sample_files, sample_folder
 
 TITLE = "edge-harmony"
@@ -34,9 +36,19 @@ def make_page() -> Any:
     if not offers:
         raise CapabilityError("no network can be loaded here", "see edge-harmony doctor")
 
-    def run(edited: dict[str, Any] | None, mask: str | None, *offer: str) -> tuple[Any, str]:
+    def run(
+        edited: dict[str, Any] | None, mask: str | None, model: str, backend: str, precision: str, strength: float
+    ) -> tuple[Any, str, Prediction]:
         try:
-            return harmonize(loaded, edited, mask, (offer[0], offer[1], offer[2]))
+            return harmonize(loaded, edited, mask, (model, backend, precision), strength)
+        except EdgeHarmonyError as error:
+            raise gradio.Error(str(error), print_exception=False) from None
+
+    def run_again(prediction: Prediction | None, strength: float) -> tuple[Any, Any]:
+        if prediction is None:  # the first picture will be harmonized so
+            return gradio.skip(), gradio.skip()
+        try:
+            return apply_again(prediction, strength)
         except EdgeHarmonyError as error:
             raise gradio.Error(str(error), print_exception=False) from None
 
@@ -81,6 +93,7 @@ def make_page() -> Any:
             with gradio.Column():
                 slider = gradio.ImageSlider(label="Before | after", elem_id="result", format="png", max_height=480)
                 told = gradio.Markdown(elem_id="told")
+                strength = gradio.Slider(0, STRONGEST, value=1, step=0.05, label="Strength", elem_id="strength")
                 with gradio.Row():
                     model = gradio.Dropdown(_distinct(offer[0] for offer in offers), value=first[0], label="Network")
                     backend = gradio.Dropdown(
@@ -103,21 +116,49 @@ def make_page() -> Any:
             allow_preview=False,
             interactive=False,
         )
-        inputs = [editor, mask, model, backend, precision]
-        button.click(run, inputs, [slider, told], api_name="harmonize")
+        kept = gradio.State()
+        inputs, outputs = [editor, mask, model, backend, precision, strength], [slider, told, kept]
+        button.click(run, inputs, outputs, api_name="harmonize")
+        strength.input(
+            run_again,
+            [kept, strength],
+            [slider, told],
+            trigger_mode="always_last",
+            show_progress="hidden",
+            api_visibility="private",
+        )
         model.input(choose_backend, model, backend, api_visibility="private").then(
             choose_precision, [model, backend], precision, api_visibility="private"
         )
         backend.input(choose_precision, [model, backend], precision, api_visibility="private")
         gallery.select(take_sample, None, [editor, mask], api_visibility="private").then(
-            run, inputs, [slider, told], api_visibility="private"
+            run, inputs, outputs, api_visibility="private"
         )
     return page
 
 
+Pictures = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""Before and after."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is kept of a picture, so that it can be changed more or less without predicting again.
+
+    Attributes:
+        composite: ``(H, W, 3)`` uint8.
+        mask: ``(H, W)`` float32 in [0, 1].
+        grid: what the network predicted; see :func:`~edge_harmony.apply.apply_grid`.
+    """
+
+    composite: NDArray[np.uint8]
+    mask: NDArray[np.float32]
+    grid: NDArray[np.float32]
+
+
 def harmonize(
-    loaded: Loaded, edited: dict[str, Any] | None, mask: str | None, offer: Offer
-) -> tuple[tuple[NDArray[np.uint8], NDArray[np.uint8]], str]:
+    loaded: Loaded, edited: dict[str, Any] | None, mask: str | None, offer: Offer, strength: float = 1.0
+) -> tuple[Pictures, str, Prediction]:
     """What the button does.
 
     Args:
@@ -125,12 +166,14 @@ def harmonize(
         edited: what the editor holds: ``background`` ``(H, W, 4)``, and ``layers`` that were painted on it.
         mask: path of a mask, which counts together with what was painted.
         offer: network, backend and precision.
+        strength: share of the change.
 
     Returns:
-        Composite and result, ``(H, W, 3)`` uint8, and what to say about them.
+        Composite and result, ``(H, W, 3)`` uint8, what to say about them, and what :func:`apply_again` takes.
 
     Raises:
         InputError: there is no picture, or nothing is foreground.
+        UsageError: the strength is out of range.
     """
     if not edited or edited.get("background") is None:
         raise InputError("there is no composite yet", "drop one, or take a sample")
@@ -144,16 +187,33 @@ def harmonize(
         weight = np.maximum(weight, fit_mask(given, composite))
     if not weight.any():
         raise InputError("nothing is foreground yet", "paint over it, or give its mask")
-    harmonizer = loaded.get(offer)
+    runner = loaded.get(offer).runner
     start = time.perf_counter()
-    result = harmonizer.harmonize(composite, weight)
+    prediction = Prediction(composite, weight, predict(runner, *checked_pair(composite, weight)))
+    result = apply_grid(composite, weight, prediction.grid, strength=strength)
     milliseconds = 1e3 * (time.perf_counter() - start)
     share = 100 * float((weight > 0).mean())
     told = (
         f"**{milliseconds:.0f} ms** for {composite.shape[1]} x {composite.shape[0]} pixels, {share:.0f} % of them "
         f"foreground: {' '.join(offer)}.{note}"
     )
-    return (composite, result), told
+    return (composite, result), told, prediction
+
+
+def apply_again(prediction: Prediction, strength: float) -> tuple[Pictures, str]:
+    """What the strength's slider does: the kept grid is applied again, nothing is predicted.
+
+    Returns:
+        Composite and result, and what to say about them.
+
+    Raises:
+        UsageError: the strength is out of range.
+    """
+    start = time.perf_counter()
+    result = apply_grid(prediction.composite, prediction.mask, prediction.grid, strength=strength)
+    milliseconds = 1e3 * (time.perf_counter() - start)
+    told = f"**{milliseconds:.0f} ms** to apply the same prediction at strength {strength:.2f}."
+    return (prediction.composite, result), told
 
 
 def painted(layers: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ import pytest
 
 from edge_harmony.cli.main import main
 from edge_harmony.demo.offers import DEFAULT, Loaded, find_offers
-from edge_harmony.demo.page import harmonize, painted, serve
+from edge_harmony.demo.page import apply_again, harmonize, painted, serve
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.images import decode_picture
@@ -58,21 +58,44 @@ def test_the_button(tmp_path):
     with Harmonizer.from_pretrained() as harmonizer:
         weight = np.zeros((60, 80), np.float32)
         weight[20:40, 30:50] = 1
-        (before, after), told = harmonize(loaded, editor, None, DEFAULT)
+        (before, after), told, _ = harmonize(loaded, editor, None, DEFAULT)
         np.testing.assert_array_equal(before, picture[..., :3])
         np.testing.assert_array_equal(after, harmonizer.harmonize(before, weight))
         assert re.match(r"\*\*\d+ ms\*\* for 80 x 60 pixels, 8 % of them foreground: edge-s onnxruntime int8", told)
         weight[:10] = 1
-        (_, after), told = harmonize(loaded, editor, str(tmp_path / "mask.png"), DEFAULT)
+        (_, after), told, _ = harmonize(loaded, editor, str(tmp_path / "mask.png"), DEFAULT)
         np.testing.assert_array_equal(after, harmonizer.harmonize(before, weight))
         assert "resized" not in told
-        _, told = harmonize(loaded, editor | {"layers": []}, str(tmp_path / "small.png"), DEFAULT)
+        _, told, _ = harmonize(loaded, editor | {"layers": []}, str(tmp_path / "small.png"), DEFAULT)
         assert "resized from 40 x 30" in told
     for wrong, says in ((None, "no composite"), ({"background": None, "layers": []}, "no composite")):
         with pytest.raises(InputError, match=says):
             harmonize(loaded, wrong, None, DEFAULT)
     with pytest.raises(InputError, match="nothing is foreground"):
         harmonize(loaded, editor | {"layers": []}, None, DEFAULT)
+
+
+def test_the_slider_applies_again_and_does_not_predict():
+    picture = RNG.integers(60, 190, (60, 80, 4), np.uint8)
+    stroke = np.zeros((60, 80, 4), np.uint8)
+    stroke[20:40, 30:50] = 255
+    weight = (stroke[..., 3] > 0).astype(np.float32)
+    loaded, editor = Loaded(), {"background": picture, "layers": [stroke], "composite": picture}
+    runner = loaded.get(DEFAULT).runner
+    calls, infer = [], runner.infer
+    runner.infer = lambda *given: calls.append(1) or infer(*given)
+    with Harmonizer.from_pretrained() as harmonizer:
+        (before, after), _, kept = harmonize(loaded, editor, None, DEFAULT, 0.5)
+        np.testing.assert_array_equal(after, harmonizer.harmonize(before, weight, strength=0.5))
+        assert len(calls) == 1
+        for strength in (0, 0.25, 1, 1.5):
+            (again, after), told = apply_again(kept, strength)
+            np.testing.assert_array_equal(again, before)
+            np.testing.assert_array_equal(after, harmonizer.harmonize(before, weight, strength=strength))
+            assert re.match(rf"\*\*\d+ ms\*\* to apply the same prediction at strength {strength:.2f}", told)
+    assert len(calls) == 1
+    with pytest.raises(UsageError, match=r"strength is 1\.55"):
+        apply_again(kept, 1.55)
 
 
 def test_strokes_are_masks():
@@ -182,6 +205,18 @@ def test_a_sample_then_another_network(tab, photograph):
     np.testing.assert_array_equal(before, composite)
     np.testing.assert_array_equal(after, wanted)
     photograph("demo")
+
+    handle = tab.locator("#strength input[type=range]")
+    assert (handle.get_attribute("min"), handle.get_attribute("max")) == ("0", "1.5")
+    with Harmonizer.from_pretrained("edge-s") as harmonizer:
+        for strength in (0.5, 0.0, 1.5):
+            handle.fill(str(strength))
+            told(tab, "the same prediction", f"strength {strength:.2f}")
+            _, after = shown(tab)
+            np.testing.assert_array_equal(after, harmonizer.harmonize(composite, mask, strength=strength))
+    handle.fill("1")
+    told(tab, "strength 1.00")
+    np.testing.assert_array_equal(shown(tab)[1], wanted)
 
     for label, choice in (("Network", "edge-n"), ("Backend", "openvino")):
         tab.get_by_label(label).click()
