@@ -4,15 +4,20 @@ import multiprocessing
 import sys
 import threading
 from collections import Counter
+from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.folder.items import Item
 from edge_harmony.folder.on_ray import run_on_ray
+from edge_harmony.folder.run import harmonize_folder
 from edge_harmony.folder.work import Work
-from tests.unit.folder.making import Dangerous
+from edge_harmony.harmonizer import Harmonizer
+from tests.unit.folder.making import REAL, Dangerous, make_folders
 
 ray = pytest.importorskip("ray")
 
@@ -40,6 +45,19 @@ def test_the_dead_are_replaced_and_their_work_is_done(tmp_path):
     assert tries.pop("deadly.png") == tries.pop("once.png") == 2
     assert set(tries.values()) == {1}
     assert ray.is_initialized()  # the cluster was there before, and stays
+
+
+@pytest.mark.usefixtures("cluster")
+def test_strength_reaches_the_actors(tmp_path):
+    composites, masks, output = make_folders(tmp_path, 2)
+    with Harmonizer.from_pretrained("edge-n") as harmonizer:
+        for strength in (0.0, 0.5):
+            work = replace(REAL, strength=strength)
+            assert harmonize_folder(work, composites, masks, output, engine="ray", workers=2).done == 2
+            picture, mask = (cv2.imread(f"{folder}/0001.png") for folder in (composites, masks))
+            wanted = harmonizer.harmonize(np.ascontiguousarray(picture[..., ::-1]), mask[..., 0], strength=strength)
+            np.testing.assert_array_equal(cv2.imread(f"{output}/0001.png")[..., ::-1], wanted)
+            assert np.array_equal(wanted, picture[..., ::-1]) == (strength == 0)
 
 
 @pytest.mark.usefixtures("cluster")
