@@ -315,7 +315,6 @@ def folders_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
-<<<<<<< HEAD
 def harm_table() -> str:
     """Gain and harm of the shipped networks, plain and without a leak at the rim."""
     found = result("harm")
@@ -340,7 +339,9 @@ def harm_table() -> str:
     images = found["rows"][0]["images"]
     most = max(row["left_out"] for row in found["rows"])
     note = f"\n{found['set']}: {images} pictures, at most {most} left out; ONNX Runtime; `benchmarks/harm.py`.\n"
-=======
+    return "\n".join(lines) + "\n" + note
+
+
 def training_table() -> str:
     """Images a second that training takes on a CPU, by size and by what the cores do."""
     found = result("training-speed")
@@ -361,7 +362,6 @@ def training_table() -> str:
         f"{machine(found)}, PyTorch {found['versions']['torch']}; other programs shared the cores, so absolute rates "
         "are low; `benchmarks/training_speed.py`.\n"
     )
->>>>>>> e068021 (How fast a CPU trains: layout, bfloat16 and sizes, in turns)
     return "\n".join(lines) + "\n" + note
 
 

@@ -325,7 +325,9 @@ def test_16_bits_on_a_cpu_train_close_to_32(mini_root, tmp_path):
     stage = recipe(mini_root).stages[0]
     losses = {}
     for half in (False, True):
-        trainer = Trainer(recipe(mini_root, stages=(stage,), amp="everywhere" if half else True), tmp_path / str(half), WORLD)
+        trainer = Trainer(
+            recipe(mini_root, stages=(stage,), amp="everywhere" if half else True), tmp_path / str(half), WORLD
+        )
         trainer.run()
         losses[half] = trainer.position.loss
         assert all(value.dtype != torch.bfloat16 for value in load_file(trainer.weights).values())
