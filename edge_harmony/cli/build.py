@@ -57,7 +57,14 @@ def build(  # one parameter per flag of trtexec
         bool,
         typer.Option("--stronglyTyped", rich_help_panel=_BUILD, help="The file's types rule (the default from 10 on)."),
     ] = False,
-    no_tf32: Annotated[bool, typer.Option("--noTF32", rich_help_panel=_BUILD, help="No TF32 in FP32 layers.")] = False,
+    tf32: Annotated[
+        bool | None,
+        typer.Option(
+            "--tf32/--noTF32",
+            rich_help_panel=_BUILD,
+            help="TF32 in FP32 layers; by default unless the file is typed FP16 or INT8.",
+        ),
+    ] = None,
     calib: Annotated[
         Path | None,
         typer.Option(
@@ -222,7 +229,7 @@ def build(  # one parameter per flag of trtexec
         BuildOptions,
         precision=_precision(fp16=fp16, int8=int8, best=best),
         strongly_typed=True if strongly_typed else None,
-        tf32=not no_tf32,
+        tf32=tf32,
         profile=_profile(min_shapes, opt_shapes, max_shapes, shapes),
         pools=parse_pools(mem_pool_size) if mem_pool_size else {},
         optimization_level=level,

@@ -14,7 +14,7 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from edge_harmony.artifact import IOSpec, Manifest, artifact_name, atomic_write, make_folder, sha256_of, write_manifest
-from edge_harmony.backends.onnx.flavour import to_unsigned, unshare_zero_points
+from edge_harmony.backends.onnx.flavour import to_unsigned, unshare_dequantized, unshare_zero_points
 from edge_harmony.backends.onnx.half import to_half
 from edge_harmony.backends.quiet import quiet
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, first_line
@@ -87,8 +87,7 @@ def export_onnx(
         proto = to_half(proto)
     elif precision == "int8":
         proto = unshare_zero_points(proto)
-        if flavour == "unsigned":
-            proto = to_unsigned(proto)
+        proto = to_unsigned(proto) if flavour == "unsigned" else unshare_dequantized(proto)
     description = describe(name, weights, weights_path, str(model.output), size, precision, flavour, keep_float)
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)

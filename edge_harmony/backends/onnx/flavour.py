@@ -78,6 +78,21 @@ def unshare_zero_points(model: ModelProto) -> ModelProto:
     return result
 
 
+def unshare_dequantized(model: ModelProto) -> ModelProto:
+    """Give every consumer of a quantized tensor a dequantization of its own; the argument is left alone.
+
+    Compilers that fuse by pattern (LiteRT, ExecuTorch) take a pair apart from the rest of the graph only if nothing
+    else reads it. For the signed flavour: ONNX Runtime fuses shared ones just as well, and would dequantize more often.
+    """
+    result = ModelProto()
+    result.CopyFrom(model)
+    graph = _Graph(result)
+    graph.split_dequantizations({output.name for output in result.graph.output})
+    graph.finish([])
+    onnx.checker.check_model(result, full_check=True)
+    return result
+
+
 class _Graph:
     """A graph under change, with its constants and producers at hand."""
 
@@ -118,6 +133,26 @@ class _Graph:
         name = f"{node.input[0]}_zero_point"
         self._add(name, self.constants[node.input[2]])
         node.input[2] = name
+
+    def split_dequantizations(self, outputs: set[str]) -> None:
+        """Repeat each dequantization for all readers but the first; ``outputs`` of the graph read too."""
+        readers: dict[str, list[tuple[NodeProto, int]]] = {}
+        for node in self.nodes:
+            for k, name in enumerate(node.input):
+                readers.setdefault(name, []).append((node, k))
+        split: list[NodeProto] = []
+        for node in self.nodes:
+            split.append(node)
+            if node.op_type != "DequantizeLinear":
+                continue
+            name = node.output[0]
+            for number, (reader, k) in enumerate(readers.get(name, [])[name not in outputs :], 2):
+                copy = NodeProto()
+                copy.CopyFrom(node)
+                copy.name, copy.output[0] = f"{node.name}_{number}", f"{name}_{number}"
+                reader.input[k] = copy.output[0]
+                split.append(copy)
+        self.nodes = split
 
     def quantize_bias(self, conv: NodeProto) -> list[NodeProto]:
         """Replace a float bias by int32 levels and their dequantization, where input and weights are quantized."""

@@ -60,7 +60,8 @@ def _set_precision(
         config.set_flag(tensorrt.get("BuilderFlag.FP16", asked))
     if "int8" in allowed:
         config.set_flag(tensorrt.get("BuilderFlag.INT8", asked))
-    if options.tf32:
+    # TF32 has 10 bits of mantissa: in files of fewer bits the float parts are those that must stay exact
+    if options.tf32 or (options.tf32 is None and not kinds_of(tensorrt, network)):
         config.set_flag(tensorrt.get("BuilderFlag.TF32"))
     else:
         config.clear_flag(tensorrt.get("BuilderFlag.TF32"))

@@ -54,7 +54,7 @@ class BuildOptions(BaseModel):
 
     precision: Literal["typed", "fp16", "int8", "best"] = "typed"
     strongly_typed: bool | None = Field(None, description="None: where this TensorRT can")
-    tf32: bool = True
+    tf32: bool | None = Field(None, description="None: unless the file is typed fp16 or int8")
     profile: Profile | None = None
     pools: dict[Pool, int] = Field({}, description="bytes")
     optimization_level: int | None = Field(None, ge=0, le=5)
@@ -86,7 +86,8 @@ class BuildOptions(BaseModel):
         """The options as ``edge-harmony build`` takes them."""
         switches = {
             "--stronglyTyped": self.strongly_typed,
-            "--noTF32": not self.tf32,
+            "--tf32": self.tf32 is True,
+            "--noTF32": self.tf32 is False,
             "--allowGPUFallback": self.gpu_fallback,
             "--versionCompatible": self.version_compatible,
             "--excludeLeanRuntime": self.exclude_lean_runtime,

@@ -1,6 +1,7 @@
 """Export, the two flavours, and ONNX Runtime against PyTorch."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import onnx
@@ -248,3 +249,14 @@ def test_pytorch_backend_errors(edge_weights, exported, tmp_path):
     save_weights(plain, build_model("edge-n"), name="edge-n")
     with pytest.raises(ArtifactError, match="no activation ranges"):
         backend.load(LoadRequest("edge-n", "int8", weights=plain))
+
+
+def test_every_reader_of_the_signed_flavour_dequantizes_for_itself(exported):
+    """Of activations and weights alike, and the arithmetic is that of shared dequantizations."""
+    graph = onnx.load(exported["signed"]).graph
+    readers = Counter(name for node in graph.node for name in node.input)
+    outputs = [node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"]
+    assert {readers[name] for name in outputs} == {1}
+    quantized = {node.output[0]: node for node in graph.node if node.op_type == "QuantizeLinear"}
+    sources = Counter(node.input[0] for node in graph.node if node.op_type == "DequantizeLinear")
+    assert max(sources[name] for name in quantized) > 1  # there was something to repeat

@@ -115,9 +115,17 @@ def test_weak_mode_sets_what_flags_ask_for(version, world, onnx_file):
 def test_without_strong_types_a_typed_file_gets_its_flags(world, onnx_file):
     world.quantized, world.halves = True, True
     assert not made("8.6", world, onnx_file).strong
-    assert world.configs[0]["flags"] == {"FP16", "INT8", "TF32"}
+    assert world.configs[0]["flags"] == {"FP16", "INT8"}
     assert made("10.3", world, onnx_file).strong
-    assert world.configs[1]["flags"] == {"TF32"}
+    assert world.configs[1]["flags"] == set()
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_tf32_is_left_out_of_typed_files_unless_it_is_asked_for(typed, world, onnx_file):
+    world.halves = typed
+    for asked, expected in ((None, not typed), (True, True), (False, False)):
+        made("10.3", world, onnx_file, tf32=asked)
+        assert ("TF32" in world.configs[-1]["flags"]) == expected
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_implicit_int8_is_calibrated_from_the_command_line(world, exported, tmp_
     "options",
     [
         {"precision": "fp16", "tf32": False, "optimization_level": 5, "timing_iterations": 8, "verbosity": "none"},
-        {"strongly_typed": True, "pools": {"workspace": 1 << 28}, "refit": True, "strip_weights": True},
+        {"strongly_typed": True, "tf32": True, "pools": {"workspace": 1 << 28}, "refit": True, "strip_weights": True},
         {"dla_core": 1, "gpu_fallback": True, "sparsity": True, "verbosity": "detailed"},
         {"version_compatible": True, "exclude_lean_runtime": True, "hardware_compatibility": "ampere+"},
         {"precision": "best", "profile": {side: {"composite": (1, 3, 4, 4), "mask": (1, 1, 4, 4)} for side in SIDES}},

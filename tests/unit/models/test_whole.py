@@ -20,6 +20,7 @@ from edge_harmony.models.state import read_weights, save_weights
 from edge_harmony.models.whole import WholePipeline, area_weights, bilinear_weights
 from edge_harmony.pipeline import harmonize_pixels
 from edge_harmony.samples import sample_pictures
+from tests.unit.models.test_masks import SIZES, masks
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,29 @@ def test_integers_agree_but_for_roundings_that_tip_over(whole, exported):
     assert (difference > 1).mean() < 0.01
     assert difference.max() < 16  # an untrained network turns a level of an early layer into several
     assert np.array_equal(run(whole["int8"], pixels, mask)[mask == 0], pixels[mask == 0])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_runtimes_agree_on_masks_of_every_kind(size, whole, exported, edge_weights):
+    pixels, _ = picture(*size)
+    runners = {
+        "pytorch": get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights)),
+        **{
+            name: get_backend(name).load(LoadRequest("edge-n", "fp32", artifact=exported["fp32"]))
+            for name in ("onnxruntime", "openvino")
+        },
+    }
+    integers = {
+        name: get_backend(name).load(LoadRequest("edge-n", "int8", artifact=exported["int8"]))
+        for name in ("onnxruntime", "openvino")
+    }
+    for name, mask in masks(*size).items():
+        first, *others = [harmonize_pixels(runner, pixels, mask).astype(int) for runner in runners.values()]
+        others += [run(whole[precision], pixels, mask) for precision in ("fp32", "fp16")]
+        assert max(np.abs(other - first).max() for other in others) <= 1, name
+        first, *others = [harmonize_pixels(runner, pixels, mask).astype(int) for runner in integers.values()]
+        others.append(run(whole["int8"], pixels, mask))
+        assert max(np.abs(other - first).max() for other in others) < 16, name  # as above; 3 with trained weights
 
 
 def test_an_empty_mask_changes_nothing(whole):
