@@ -25,11 +25,13 @@ class ModelEntry:
     Attributes:
         name: what the command line calls it.
         factory: ``module:class``, imported when built.
-        options: the factory's arguments.
         output: what it returns, see :data:`edge_harmony.artifact.Output`.
         parameters: how many it has.
         flops: floating-point operations for one picture at 256 x 256, a multiply-add counting as two.
         summary: one line for people.
+        options: the factory's arguments.
+        unsaid: the arguments that weights files mean which name none: those of the network as it was when such files
+            were written.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ModelEntry:
     flops: int
     summary: str
     options: dict[str, Any] = field(default_factory=dict)
+    unsaid: dict[str, Any] = field(default_factory=dict)
 
     def build(self, **options: Any) -> nn.Module:
         """Build the network with fresh weights; ``options`` override the entry's own.

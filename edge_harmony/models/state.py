@@ -77,7 +77,7 @@ def describe(
     folded = any(isinstance(m, ConvUnit) and isinstance(m.norm, nn.Identity) for m in model.modules())
     facts = {
         "model": name,
-        "options": json.dumps(dict(options or {})),
+        "options": json.dumps(find_model(name).options | dict(options or {})),
         "folded": json.dumps(folded),
         "ranges": json.dumps(activation_ranges(model)),
         "recipe_sha256": recipe_sha256 or "",
@@ -117,7 +117,7 @@ def read_weights(path: Path) -> Weights:
             )
         return Weights(
             name=metadata["model"],
-            options=json.loads(metadata["options"]),
+            options=find_model(metadata["model"]).unsaid | json.loads(metadata["options"]),
             folded=json.loads(metadata["folded"]),
             ranges=ranges,
             tensors=tensors,
