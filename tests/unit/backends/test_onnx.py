@@ -180,7 +180,7 @@ def test_hdnet_exports_and_agrees(tmp_path, opset, variant):
     composite, mask = torch.rand(3, 3, 64, 64), (torch.rand(3, 1, 64, 64) > 0.5).float()
     result = session.run(None, {"composite": composite.numpy(), "mask": mask.numpy()})[0]
     with torch.no_grad():
-        np.testing.assert_allclose(result, model(composite, mask), atol=1e-4)
+        np.testing.assert_allclose(result, model(composite, mask), atol=3e-4)  # noise of an untrained network
 
 
 def test_what_cannot_be_exported(tmp_path, edge_weights):
