@@ -82,7 +82,7 @@ def unshare_dequantized(model: ModelProto) -> ModelProto:
     """Give every consumer of a quantized tensor a dequantization of its own; the argument is left alone.
 
     Compilers that fuse by pattern (LiteRT, ExecuTorch) take a pair apart from the rest of the graph only if nothing
-    else reads it. For the signed flavour: ONNX Runtime fuses shared ones just as well, and would dequantize more often.
+    else reads it. For the signed flavour: ONNX Runtime fuses shared ones just as well.
     """
     result = ModelProto()
     result.CopyFrom(model)
