@@ -3,7 +3,8 @@
     python benchmarks/harm.py --data ROOT -o benchmarks/results/0.1.0/harm.json
 
 Scores every network as it is shipped on the test split at native size: plain, sealed by 2 and by 4, moved, and relit
-and sealed by 2. Rows that the file has already are kept: it can be stopped and goes on.
+and sealed by 2. Rows that the file has already of the shipped weights are kept: it can be
+stopped and goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from provenance import provenance
 
-from edge_harmony.artifact import write_json
+from edge_harmony.artifact import sha256_of, write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.evaluation import evaluate
@@ -25,6 +26,7 @@ from edge_harmony.quality.preparation import PLAIN, SEALED, Preparation
 
 NETWORKS = {"edge-s": "int8", "edge-n": "int8", "edge-m": "int8", "hdnet-lite": "fp32"}
 PREPARATIONS = (PLAIN, SEALED, Preparation(sealed=4), Preparation(moved=True), Preparation(sealed=2, relit=True))
+LABELS = [preparation.label for preparation in PREPARATIONS]
 
 
 def row_of(
@@ -33,6 +35,7 @@ def row_of(
     """An evaluation as the file keeps it."""
     return {
         "model": model,
+        "weights_sha256": sha256_of(resolve_weights(model)),
         "precision": precision,
         "preparation": preparation.label,
         "images": scores["images"],
@@ -69,10 +72,13 @@ def main() -> None:
     rows: list[dict[str, Any]] = json.loads(arguments.output.read_text())["rows"] if arguments.output.is_file() else []
     for model in arguments.networks:
         for preparation in PREPARATIONS:
-            if any((row["model"], row["preparation"]) == (model, preparation.label) for row in rows):
+            mine = [row for row in rows if (row["model"], row["preparation"]) == (model, preparation.label)]
+            if mine and mine[0]["weights_sha256"] == sha256_of(resolve_weights(model)):
                 continue
+            rows = [row for row in rows if row not in mine]
             rows.append(measured(model, NETWORKS[model], preparation, samples))
             print(json.dumps(rows[-1]), flush=True)
+            rows.sort(key=lambda row: (list(NETWORKS).index(row["model"]), LABELS.index(row["preparation"])))
             write_json(
                 arguments.output,
                 {

@@ -3,8 +3,9 @@
     make weights RUN=runs/edge-s DATA=path/to/LB-Harmony
 
 The run's recipe becomes the shipped recipe of that name; weights, INT8 artifact with manifest and card go to
-``edge_harmony/models/weights``; then the tables of the documents, README's pictures and the quality chart are drawn. At
-the end it says what it cannot make. The card's words are ``benchmarks/cards/NAME.toml``. Needs the extra [dev].
+``edge_harmony/models/weights``; then its harm is measured, and the tables of the documents, README's pictures and the
+quality chart are drawn. At the end it says what it cannot make. The card's words are ``benchmarks/cards/NAME.toml``.
+Needs the extra [dev].
 """
 
 from __future__ import annotations
@@ -84,8 +85,10 @@ def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
     write_card(weights, summary, recipe, words, data)
 
 
-def draw(name: str) -> None:
-    """Tables, pictures and the chart, from what the package holds now."""
+def draw(name: str, data: Path) -> None:
+    """Harm, tables, pictures and the chart, from what the package holds now."""
+    harm = ["benchmarks/harm.py", "--data", str(data), "--networks", name, "-o", "benchmarks/results/0.1.0/harm.json"]
+    subprocess.run([sys.executable, *harm], cwd=ROOT, check=True)
     subprocess.run([sys.executable, "-m", "tests.tables"], cwd=ROOT, check=True)
     subprocess.run([sys.executable, "docs/plot_pareto.py"], cwd=ROOT, check=True)
     if name == DEFAULT_MODEL:
@@ -104,7 +107,7 @@ def main() -> None:
         land(arguments.name, arguments.run, arguments.recipe or arguments.run / "recipe.toml", arguments.data)
     except EdgeHarmonyError as error:
         sys.exit(f"error: {error}")
-    draw(arguments.name)
+    draw(arguments.name, arguments.data.resolve())
     print((weights_folder() / f"{arguments.name}.md").read_text())
     print(REMAINS.format(name=arguments.name))
 

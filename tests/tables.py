@@ -27,21 +27,26 @@ def result(name: str) -> dict[str, Any]:
 
 
 def networks_table() -> str:
-    """Sizes of all networks; quality of the shipped ones."""
+    """Sizes of all networks; what the shipped ones do to pictures without a leak at the rim, and with it."""
+    sealed = {row["model"]: row for row in result("harm")["rows"] if row["preparation"] == "sealed by 2"}
     lines = [
-        "| network | parameters | GFLOP at 256 x 256 | scored in | PSNR dB | fMSE |",
-        "|---|---:|---:|---|---:|---:|",
+        "| network | parameters | GFLOP at 256 x 256 | scored in | sealed: gain dB | made worse | no-change fMSE | "
+        "plain: PSNR dB | fMSE |",
+        "|---|---:|---:|---|---:|---:|---:|---:|---:|",
     ]
     for entry in MODELS.values():
         card = weights_folder() / f"{entry.name}.json"
         quality = json.loads(card.read_text())["quality"] if card.is_file() else None
-        scores = "- | - | -"
+        scores = " | ".join("-" * 6)
         if quality:
-            scores = f"{quality['precision'].upper()} | {quality['psnr']:.2f} | {quality['fmse']:.1f}"
+            row = sealed[entry.name]
+            harm = f"{row['gain']:+.2f} | {100 * row['worse']:.0f} % | {row['no_change']:.0f}"
+            scores = f"{quality['precision'].upper()} | {harm} | {quality['psnr']:.2f} | {quality['fmse']:.1f}"
         lines.append(f"| `{entry.name}` | {entry.parameters / 1e6:.3f} M | {entry.flops / 1e9:.2f} | {scores} |")
     quality = json.loads((weights_folder() / "edge-s.json").read_text())["quality"]
     composite = quality["composite"]
-    lines.append(f"| *composite, unharmonized* | | | | {composite['psnr']:.2f} | {composite['fmse']:.1f} |")
+    nothing = f"0 | 0 % | 0 | {composite['psnr']:.2f} | {composite['fmse']:.1f}"
+    lines.append(f"| *composite, unharmonized* | | | | {nothing} |")
     note = f"\n{quality['images']} test pictures of LB-Harmony at native size, ONNX Runtime; means over pictures.\n"
     return "\n".join(lines) + "\n" + note
 

@@ -30,8 +30,6 @@ class ModelEntry:
         flops: floating-point operations for one picture at 256 x 256, a multiply-add counting as two.
         summary: one line for people.
         options: the factory's arguments.
-        unsaid: the arguments that weights files mean which name none: those of the network as it was when such files
-            were written.
     """
 
     name: str
@@ -41,7 +39,6 @@ class ModelEntry:
     flops: int
     summary: str
     options: dict[str, Any] = field(default_factory=dict)
-    unsaid: dict[str, Any] = field(default_factory=dict)
 
     def build(self, **options: Any) -> nn.Module:
         """Build the network with fresh weights; ``options`` override the entry's own.

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import typer
 
+from edge_harmony.artifact import sha256_of
 from edge_harmony.cli.main import app
-from edge_harmony.models.registry import MODELS, weights_folder
-from tests.tables import TABLES
+from edge_harmony.models.registry import MODELS, bundled_weights, weights_folder
+from tests.tables import TABLES, result
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "edge_harmony"
@@ -111,6 +112,11 @@ def test_commands_in_documents_exist(path):
 
 def between(text, name):
     return re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL).group(1)
+
+
+def test_harm_was_measured_with_the_shipped_weights():
+    for row in result("harm")["rows"]:
+        assert row["weights_sha256"] == sha256_of(bundled_weights(row["model"])), row["model"]
 
 
 @pytest.mark.parametrize(("document", "name"), TABLES, ids="-".join)

@@ -33,6 +33,14 @@ def test_edge_s_has_a_seventh_of_the_work_of_hdnet_lite():
     assert MODELS["edge-s"].flops * 7 <= MODELS["hdnet-lite"].flops
 
 
+def test_weights_name_all_options_of_their_network(tmp_path):
+    """A later registry may hold another network under the name: files must not depend on it."""
+    path = tmp_path / "edge-s.safetensors"
+    save_weights(path, build_model("edge-s", hidden=64), name="edge-s", options={"hidden": 64})
+    assert read_weights(path).options == {"widths": [32, 32, 56, 96, 128], "hidden": 64}
+    assert restore("edge-s", read_weights(path)).bottleneck[0].reduce.out_features == 64
+
+
 def test_misspelt_names_are_not_guessed():
     with pytest.raises(UsageError, match="did you mean edge-s"):
         find_model("edge_s")

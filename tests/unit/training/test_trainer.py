@@ -391,7 +391,7 @@ def test_a_recipes_hash_is_of_what_it_sets(tmp_path):
 @pytest.mark.parametrize("name", resource_names("recipes"))
 def test_shipped_recipes_are_valid(name):
     parsed = read_toml(find_resource("recipes", name), Recipe)
-    assert parsed.model.name == name.removesuffix("-paper")
+    assert parsed.model.name == name.removesuffix("-paper").removesuffix("-long").removesuffix("-finish")
 
 
 @pytest.mark.parametrize(
