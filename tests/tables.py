@@ -188,6 +188,50 @@ def engines_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def integers_table() -> str:
+    """What stands in the way of 8 and 16 bits, before and after the statistics became small means."""
+    content = result("integer-friendly")
+    before, after = content["rows"]["before"], content["rows"]["after"]
+
+    def islands(row: dict[str, int], things: str) -> str:
+        return f"{row['islands']} of {row[things]}"
+
+    def masks(row: dict[str, float | None]) -> str:
+        return ", ".join("not finite" if value is None else f"{value:.0f}" for value in row.values())
+
+    counts: dict[str, Callable[[dict[str, Any]], str]] = {
+        "ONNX INT8: float islands, of operators": lambda row: islands(row["onnx_int8"], "operators"),
+        "Core ML INT8: float islands, of operations": lambda row: islands(row["coreml_int8"], "operations"),
+        "RTX INT8: kernels": lambda row: str(row["rtx_int8"]["kernels"]),
+        "RTX INT8: float islands, of kernels": lambda row: (
+            f"{row['rtx_int8']['float_islands']} of {row['rtx_int8']['float_kernels']}"
+        ),
+        "RTX INT8: convolutions that write 8 bits": lambda row: (
+            f"{row['rtx_int8']['writing_integers']} of {row['rtx_int8']['integer_convolutions']}"
+        ),
+        "RTX INT8: requantizing kernels (nothing else)": lambda row: (
+            f"{row['rtx_int8']['requantizing']} ({row['rtx_int8']['only_requantizing']})"
+        ),
+        "FP16 file against FP32, dB": lambda row: f"{row['fp16_db']:.1f}",
+        "every operation in 16 bits, dB": lambda row: masks(row["sixteen_bits_db"]),
+    }
+    lines = ["| what | network | before | after |", "|---|---|---|---|"]
+    lines += [f"| {what} | `{m}` | {of(before[m])} | {of(after[m])} |" for what, of in counts.items() for m in after]
+    lines += ["", "| milliseconds | before | after | ratio (quartiles) |", "|---|---:|---:|---:|"]
+    for name, row in content["times"].items():
+        ratio = f"{row['ratio']:.2f} ({row['ratio_q25']:.2f}-{row['ratio_q75']:.2f})"
+        lines.append(f"| {name} | {row['before_ms']:.1f} | {row['after_ms']:.1f} | {ratio} |")
+    versions = content["versions"]
+    note = (
+        "\nEvery operation in 16 bits: pictures changed everywhere by what the network says of an ordinary mask, a full "
+        "and an empty one, one pixel and all but one. Core ML and ONNX: what is typed in 32 bits. TensorRT for RTX "
+        f"{versions['tensorrt-rtx-cu13']} for SM89, batch 1. Times: 256 x 256, one thread, medians of "
+        f"{content['rounds']} interleaved rounds on a busy machine, {machine(content)}, ONNX Runtime "
+        f"{versions['onnxruntime']}, OpenVINO {versions['openvino']}; `benchmarks/integer_friendly.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
 def whole_table() -> str:
     """The whole pipeline as one file, beside the pipeline."""
     content = result("whole")
@@ -375,6 +419,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "speed"): speed_table,
     ("export/README.md", "targets"): targets_table,
     ("docs/tensorrt.md", "engines"): engines_table,
+    ("docs/decisions/0010-what-rtx-does-with-pairs.md", "integers"): integers_table,
     ("docs/benchmarking.md", "suite"): suite_tables,
     ("docs/benchmarking.md", "planted"): planted_table,
     ("docs/evaluation.md", "harm"): harm_table,
