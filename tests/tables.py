@@ -223,8 +223,8 @@ def integers_table() -> str:
         lines.append(f"| {name} | {row['before_ms']:.1f} | {row['after_ms']:.1f} | {ratio} |")
     versions = content["versions"]
     note = (
-        "\nEvery operation in 16 bits: pictures changed everywhere by what the network says of an ordinary mask, a full "
-        "and an empty one, one pixel and all but one. Core ML and ONNX: what is typed in 32 bits. TensorRT for RTX "
+        "\nEvery operation in 16 bits: pictures changed everywhere by what the network says of an ordinary mask, a full"
+        " and an empty one, one pixel and all but one. Core ML and ONNX: what is typed in 32 bits. TensorRT for RTX "
         f"{versions['tensorrt-rtx-cu13']} for SM89, batch 1. Times: 256 x 256, one thread, medians of "
         f"{content['rounds']} interleaved rounds on a busy machine, {machine(content)}, ONNX Runtime "
         f"{versions['onnxruntime']}, OpenVINO {versions['openvino']}; `benchmarks/integer_friendly.py`.\n"
