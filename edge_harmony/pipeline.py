@@ -192,7 +192,9 @@ def checked_mask(mask: NDArray[Any]) -> NDArray[Any]:
 
 
 def fit_mask(mask: NDArray[np.float32], composite: NDArray[Any]) -> NDArray[np.float32]:
-    """Resize a mask to the composite's size."""
+    """Resize a mask to the composite's size; one that has it already is returned as it is."""
+    if mask.shape == composite.shape[:2]:
+        return mask
     return snap(resize(mask, (composite.shape[1], composite.shape[0])))
 
 

@@ -193,3 +193,10 @@ def test_in_place(channels, dtype):
     composite.flags.writeable = False
     with pytest.raises(InputError, match="cannot be written"):
         harmonize_pixels(FakeRunner(), composite, mask, in_place=True)
+
+
+def test_a_mask_that_fits_is_left_alone():
+    mask = np.random.default_rng(0).random((20, 30), np.float32)
+    assert fit_mask(mask, np.zeros((20, 30, 3), np.uint8)) is mask
+    ones = fit_mask(np.ones((7, 11), np.float32), np.zeros((300, 401, 3), np.uint8))
+    assert (ones == 1).all()

@@ -61,7 +61,9 @@ def test_masked_statistics_stay_in_32_bits(packages, contents):
             kinds.setdefault(operation.type, set()).add(output.type.tensorType.dataType)
     half, single = 10, 11  # FeatureTypes of MIL.proto
     assert kinds["conv"] == {half}
-    assert kinds["matmul"] == kinds["real_div"] == kinds["reduce_sum"] == {single}
+    assert kinds["reduce_mean"] == kinds["real_div"] == kinds["sqrt"] == {single}
+    assert kinds["reduce_sum"] == {single}  # over channels
+    assert "matmul" not in kinds  # nothing is summed over the picture
     assert "cast" in contents["fp16"].operations
 
 

@@ -353,7 +353,7 @@ def test_import_writes_weights(capsys, tmp_path):
     target = tmp_path / "lite.safetensors"
     result = run_json(capsys, "import", tmp_path / "net.pth", "--as", "hdnet-lite", "-o", target)
     assert result["parameters"] == 652_663
-    assert read_weights(target).options == {"variant": "official"}
+    assert read_weights(target).options == {"variant": "official", "width": 8}
     (tmp_path / "bad.pth").write_bytes(b"\x80\x04junk")
     status, _, err = run(capsys, "import", tmp_path / "bad.pth", "--as", "hdnet", "-o", tmp_path / "x.safetensors")
     assert status == 1
