@@ -100,11 +100,12 @@ def split_samples(config: DataConfig) -> tuple[list[list[Sample]], list[Sample]]
         samples: Sequence[Sample] = (
             read_split(source.root, "train") if source.layout == "iharmony4" else read_photos(source.root)
         )
-        kept = [sample for sample in samples if _share(sample) >= config.validation]
+        kept: list[Sample] = []
+        for sample in samples:
+            (held if _share(sample) < config.validation else kept).append(sample)
         if not kept:
             raise InputError(f"{source.root} leaves no training samples", "use more data or a smaller data.validation")
         train.append(kept)
-        held += [sample for sample in samples if _share(sample) < config.validation]
     return train, held
 
 
