@@ -1,4 +1,4 @@
-"""``edge-harmony import``: a checkpoint trained with the public HDNet code, converted."""
+"""``edge-harmony import``: public checkpoints of HDNet, or of EfficientNet-lite0 as an encoder, converted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from edge_harmony.models.registry import require_torch
 
 def import_checkpoint(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth/.pt, .safetensors or .npz file with a state dict.")],
-    name: Annotated[Literal["hdnet", "hdnet-lite"], typer.Option("--as", help="Which network it is.")],
+    name: Annotated[
+        Literal["hdnet", "hdnet-lite", "edge-l"],
+        typer.Option("--as", help="Which network it becomes; edge-l takes EfficientNet-lite0."),
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: <name>.safetensors.")] = None,
     variant: Annotated[
         Literal["official", "default"],
@@ -22,12 +25,15 @@ def import_checkpoint(
     ] = "official",
     json: JsonOption = False,
 ) -> None:
-    """Convert a public HDNet checkpoint to our weights; nothing but tensors is read from it."""
+    """Convert a public checkpoint of HDNet, or of EfficientNet-lite0 (edge-l's encoder); only tensors are read."""
     require_torch()
-    from edge_harmony.models.public_hdnet import import_public_checkpoint
-
     path = output or Path(f"{name}.safetensors")
     make_folder(path.parent)
+    if name == "edge-l":
+        _import_encoder(checkpoint, path, name, json=json)
+        return
+    from edge_harmony.models.public_hdnet import import_public_checkpoint
+
     parameters = import_public_checkpoint(checkpoint, path, name, variant)
     if json:
         print_json({"weights": str(path), "model": name, "variant": variant, "parameters": parameters})
@@ -37,3 +43,14 @@ def import_checkpoint(
         f"next: edge-harmony evaluate --data ROOT --model {name} --weights {path} --backend pytorch --precision fp32",
         soft_wrap=True,
     )
+
+
+def _import_encoder(checkpoint: Path, path: Path, name: str, *, json: bool) -> None:
+    from edge_harmony.models.import_efficientnet import import_lite0
+
+    parameters = import_lite0(checkpoint, path, name)
+    if json:
+        print_json({"weights": str(path), "model": name, "variant": "encoder", "parameters": parameters})
+        return
+    out.print(f"{path}: {name}'s encoder, {parameters:,} values; its decoder is untrained", soft_wrap=True)
+    out.print(f"next: edge-harmony train RECIPE --data ROOT --init {path} -o RUN", soft_wrap=True)

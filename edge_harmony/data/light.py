@@ -11,14 +11,13 @@ from edge_harmony.data.dice import Dice
 from edge_harmony.data.synthesis_config import SynthesisConfig
 
 _ROTATIONS = 8
-_NEAR = 0.12
 
 
 def relight(stack: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
     """Change exposure, white balance, gamma and saturation of whole samples: what fitted before still fits.
 
     Args:
-        stack: ``(N, 4 or 7, H, W)``: real picture, mask and, where there is one, given composite.
+        stack: ``(N, 7, H, W)``: real picture, mask, picture with other colours.
     """
     chosen = (dice.uniform(0, 1, len(stack)) < config.relight).nonzero().flatten()
     if not len(chosen):
@@ -86,12 +85,6 @@ def scene_map(x: Tensor, reference: Tensor, dice: Dice) -> Tensor:
     everywhere = x.new_ones(len(x), 1, *x.shape[2:])
     kind = ("reinhard", "covariance", "histogram")[dice.integer(0, 2)]
     return transfer(kind, x, everywhere, reference, everywhere, dice)
-
-
-def nearness(x: Tensor, mask: Tensor, reference: Tensor, reference_mask: Tensor) -> Tensor:
-    """How alike two regions' mean colours are, ``(N, 1, 1, 1)`` from 0 to 1: no blue shirt becomes a red one."""
-    difference = color.region_mean(x, mask) - color.region_mean(reference, reference_mask)
-    return torch.exp(-difference.square().sum(1, keepdim=True) / _NEAR**2)
 
 
 def transfer(kind: str, x: Tensor, mask: Tensor, reference: Tensor, reference_mask: Tensor, dice: Dice) -> Tensor:

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from edge_harmony.data.dice import Dice
 from edge_harmony.data.jpeg import jpeg_noise
-from edge_harmony.data.light import camera, nearness, photometric, relight, scene_map, transfer
+from edge_harmony.data.light import camera, photometric, relight, scene_map, transfer
 from edge_harmony.data.placement import dilate, erode, place
 from edge_harmony.data.synthesis_config import KINDS, SynthesisConfig
 
 _MIN_FOREGROUND = 1e-3
-_NEAR_KINDS = ("reinhard", "covariance")
+_NEAR_KINDS = ("reinhard", "covariance", "histogram")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def synthesize(
     size: int,
     config: SynthesisConfig,
     generator: torch.Generator,
+    partners: Tensor | None = None,
 ) -> Batch:
     """Make a batch of training composites.
 
@@ -55,10 +56,12 @@ def synthesize(
         size: side S of the result.
         config: what is drawn and how often.
         generator: source of all randomness, on the device of the tensors.
+        partners: ``(N,)``: which sample of the batch has an object of like colours
+            (:func:`edge_harmony.training.dataset.draw_alike`), for changes of kind ``near``; by default any other.
     """
     dice = Dice(generator)
     stack = torch.cat([real, mask] if given is None else [real, mask, given], 1)
-    stack = relight(crop_and_flip(stack, size, config, dice), config, dice)
+    stack = crop_and_flip(stack, size, config, dice)
     real, mask = stack[:, :3], (stack[:, 3:4] > 0.5).to(stack.dtype)
     weights = [0.0 if kind == "given" and given is None else getattr(config, kind) for kind in KINDS]
     kinds = dice.choice(weights, len(real))
@@ -71,13 +74,14 @@ def synthesize(
         chosen = (kinds == number).nonzero().flatten()
         if not len(chosen) or kind == "identity":
             continue
-        other = others[chosen]
+        other = (others if kind != "near" or partners is None else partners)[chosen]
         if kind == "given":
             changed[chosen] = stack[chosen, 4:7]
         else:
             pair = (real[chosen], mask[chosen], real[other], mask[other])
             changed[chosen] = change(kind, *pair, config, dice)
-    changed = (changed.clamp(0, 1) * 255).round() / 255  # 8-bit levels, as in a file
+    stack = relight(torch.cat([real, mask, changed.clamp(0, 1)], 1), config, dice)
+    real, changed = stack[:, :3], (stack[:, 4:] * 255).round() / 255  # 8-bit levels, as in a file
     composite, real, matte = place(real, changed, mask, config, dice)
     return Batch(compress(composite, config, dice), real, perturb_mask(matte, config, dice), matte)
 
@@ -106,7 +110,6 @@ def change(
         return torch.lerp(source, scene_map(source, other, dice), strength)
     usable = other_region.mean((1, 2, 3), keepdim=True) > _MIN_FOREGROUND
     if kind == "near":
-        strength = strength * nearness(source, region, other, other_region)
         kind = _NEAR_KINDS[dice.integer(0, 1)]
     moved = transfer(kind, source, region, other, other_region, dice)
     return source + torch.where(usable, strength, torch.zeros_like(strength)) * (moved - source)

@@ -23,11 +23,12 @@ class SynthesisConfig(BaseModel):
     photometric: float = Field(0.20, ge=0, description="weight of light, curve, saturation and contrast changes")
     identity: float = Field(0.05, ge=0, description="weight of composites that fit already")
     scene: float = Field(0.0, ge=0, description="weight of the map between two whole photographs, put on the object")
-    near: float = Field(
-        0.0, ge=0, description="weight of transfer from another sample, less the more its colours differ"
-    )
+    near: float = Field(0.0, ge=0, description="weight of transfer from a sample whose object has like colours")
     camera: float = Field(0.0, ge=0, description="weight of another camera, light and air")
     strength: tuple[float, float] = Field((0.4, 1.0), description="how far a transfer goes, drawn uniformly")
+    alike: float = Field(
+        0.15, gt=0, description="how far the mean colours of objects of kind near lie apart: RGB in [0, 1]"
+    )
     spatial: float = Field(0.2, ge=0, le=1, description="probability of smooth light variation over the object")
     relight: float = Field(
         0.0, ge=0, le=1, description="probability of one change of light over real picture and given composite alike"

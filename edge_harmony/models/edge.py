@@ -1,4 +1,4 @@
-"""The edge family: edge-n, edge-s and edge-m, compact networks that predict a colour transform, not a picture.
+"""The edge family: edge-n, edge-s, edge-m and edge-l, compact networks that predict a colour transform, not a picture.
 
 An HDNet-style encoder at 256 x 256 whose chains of convolution + ReLU run as integer kernels, a feature pyramid back
 up to 1/8, and 12 coefficients per cell: a 3x4 affine colour transform, predicted about the foreground's mean colour.
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from edge_harmony.models.layers.color_transform import AFFINE_CHANNELS, GAIN_CHANNELS, slice_bilateral, uncentre
 from edge_harmony.models.layers.conv_unit import ConvUnit, Norm, QuantPoint
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
+from edge_harmony.models.layers.inverted_bottleneck import LITE0_WIDTHS, lite0_stages
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
 from edge_harmony.models.layers.mask_dynamics import MaskAwareGlobalDynamics
 from edge_harmony.models.layers.masks import paired_statistics, region_mean, region_statistics
@@ -32,6 +33,7 @@ STRIDE = 32
 """Height and width of the input must be multiples of this."""
 
 Transform = Literal["affine", "gain", "difference", "bilateral"]
+Encoder = Literal["plain", "efficientnet-lite0"]
 Exchange = Literal[
     "modulation", "means", "rain", "style-fusion", "feature-modulation", "local-dynamics", "mask-dynamics"
 ]
@@ -64,6 +66,10 @@ class EdgeNet(nn.Module):
         centred: predict offsets about the foreground's mean colour.
         relative: give the composite relative to the background, besides the composite itself.
         colour_statistics: give the modulation the raw colours' means and deviations.
+        encoder: ``"plain"``, pairs of convolutions; ``"efficientnet-lite0"``, whose weights from ImageNet
+            ``edge-harmony import`` takes (``widths`` must then be its own).
+        decoder_widths: channels of the decoder at 1/16, 1/8 and so on, where they are not the encoder's; the encoder's
+            features then come in through a pointwise convolution.
     """
 
     def __init__(
@@ -80,15 +86,19 @@ class EdgeNet(nn.Module):
         centred: bool = True,
         relative: bool = True,
         colour_statistics: bool = True,
+        encoder: Encoder = "plain",
+        decoder_widths: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         if len(widths) != 5:
             raise ValueError(f"widths must name five levels, got {len(widths)}")
         if stride not in (2, 4, 8, 16, 32):
             raise ValueError(f"stride must be 2, 4, 8, 16 or 32, got {stride}")
-        for value, kind in ((transform, Transform), (norm, Norm)):
+        for value, kind in ((transform, Transform), (norm, Norm), (encoder, Encoder)):
             if value not in get_args(kind):
                 raise ValueError(f"{value!r} is not one of {', '.join(get_args(kind))}")
+        if encoder == "efficientnet-lite0" and widths != LITE0_WIDTHS:
+            raise ValueError(f"widths of {encoder} are {LITE0_WIDTHS}, got {widths}")
         self.output = "affine" if transform == "bilateral" else transform
         self.transform = transform
         self.centred = centred
@@ -97,11 +107,9 @@ class EdgeNet(nn.Module):
         context = _COLOUR_STATISTICS if colour_statistics else 0
         self.quantize_input = QuantPoint()
         inputs = 7 if relative else 4
-        encoder: list[nn.Module] = [ConvUnit(inputs, widths[0], stride=2, norm=norm)]
-        encoder += [
-            nn.Sequential(ConvUnit(i, o, stride=2, norm=norm), ConvUnit(o, o, norm=norm)) for i, o in pairwise(widths)
-        ]
-        self.encoder = nn.ModuleList(encoder)
+        self.encoder = nn.ModuleList(
+            _plain_stages(inputs, widths, norm) if encoder == "plain" else lite0_stages(inputs, norm)
+        )
         self.bottleneck = nn.ModuleList(_exchange(kind, widths[4], context, hidden) for kind in bottleneck)
         self.quantize_exchanged = nn.ModuleList(QuantPoint() for _ in bottleneck)
         self.lateral = nn.ModuleList()
@@ -109,21 +117,30 @@ class EdgeNet(nn.Module):
         self.merge = nn.ModuleList()
         self.match = nn.ModuleList()
         self.quantize_matched = nn.ModuleList()
+        self.skip = nn.ModuleList()
         finest = stride.bit_length() - 2  # index of the level that the decoder ends at
-        for coarse, fine in pairwise(range(4, finest - 1, -1)):
-            self.lateral.append(ConvUnit(widths[coarse], widths[fine], kernel=1, relu=False, norm=norm))
+        levels = range(3, finest - 1, -1)
+        if decoder_widths and len(decoder_widths) != len(levels):
+            raise ValueError(f"decoder_widths must name {len(levels)} levels, got {len(decoder_widths)}")
+        below = widths[4]
+        for k, fine in enumerate(levels):
+            width = decoder_widths[k] if decoder_widths else widths[fine]
+            if decoder_widths:
+                self.skip.append(ConvUnit(widths[fine], width, kernel=1, relu=False, norm=norm))
+            self.lateral.append(ConvUnit(below, width, kernel=1, relu=False, norm=norm))
             self.quantize_sum.append(QuantPoint())
-            self.merge.append(ConvUnit(widths[fine], widths[fine], norm=norm))
+            self.merge.append(ConvUnit(width, width, norm=norm))
             if decoder and 2 << fine >= finest_exchange:
-                self.match.append(_exchange(decoder, widths[fine], context, hidden))
+                self.match.append(_exchange(decoder, width, context, hidden))
                 self.quantize_matched.append(QuantPoint())
+            below = width
         channels = {
             "affine": AFFINE_CHANNELS,
             "gain": GAIN_CHANNELS,
             "difference": 3,
             "bilateral": AFFINE_CHANNELS * _BILATERAL_BINS,
         }
-        self.head = nn.Conv2d(widths[finest], channels[transform], 3, 1, 1)
+        self.head = nn.Conv2d(below, channels[transform], 3, 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
@@ -147,7 +164,7 @@ class EdgeNet(nn.Module):
         for layer, point in zip(self.bottleneck, self.quantize_exchanged, strict=True):
             x = point(_run(layer, x, mask, context, features[-1]))
         for k, merge in enumerate(self.merge):
-            skip = features[-2 - k]
+            skip = features[-2 - k] if not self.skip else self.skip[k](features[-2 - k])
             lateral = cast(ConvUnit, self.lateral[k])
             x = F.interpolate(lateral(x), size=skip.shape[-2:], mode="bilinear", align_corners=False)
             x = lateral.point(x)  # the range before upsampling holds after it: one scale, and the resize stays integer
@@ -181,6 +198,13 @@ class EdgeNet(nn.Module):
         if self.transform == "bilateral":
             raw = slice_bilateral(raw, F.avg_pool2d(composite, _BILATERAL_STRIDE))
         return uncentre(raw, centre) if self.centred else raw
+
+
+def _plain_stages(inputs: int, widths: tuple[int, ...], norm: Norm) -> list[nn.Module]:
+    first: list[nn.Module] = [ConvUnit(inputs, widths[0], stride=2, norm=norm)]
+    return first + [
+        nn.Sequential(ConvUnit(i, o, stride=2, norm=norm), ConvUnit(o, o, norm=norm)) for i, o in pairwise(widths)
+    ]
 
 
 def _exchange(kind: Exchange, channels: int, context: int, hidden: int) -> nn.Module:

@@ -85,8 +85,22 @@ _ENTRIES = (
         "affine",
         1_124_364,
         880_116_736,
-        "largest of the edge family",
+        "affine colour transforms at 1/8, half again as wide as edge-s",
         {"widths": (32, 48, 80, 112, 144), "hidden": 128},
+    ),
+    ModelEntry(
+        "edge-l",
+        "edge_harmony.models.edge:EdgeNet",
+        "affine",
+        4_045_772,
+        1_330_046_464,
+        "largest of the edge family: EfficientNet-lite0 as encoder",
+        {
+            "widths": (16, 24, 40, 112, 320),
+            "hidden": 192,
+            "encoder": "efficientnet-lite0",
+            "decoder_widths": (160, 96),
+        },
     ),
     ModelEntry(
         "hdnet",

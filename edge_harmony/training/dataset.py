@@ -21,6 +21,11 @@ from edge_harmony.training.recipe import DataConfig
 Sample = Triplet | MaskedPhoto
 Pictures = tuple[Tensor, Tensor, Tensor | None]
 
+_READ_AT_ONCE = 256
+_COLOUR_SIDE = 64
+_SAME_COLOUR = 5e-3
+_ANY = 1e-12  # an object without a like one gets any
+
 
 class PictureStore(Protocol):
     """Pictures to draw batches from."""
@@ -35,6 +40,9 @@ class PictureStore(Protocol):
             real ``(N, 3, S, S)``, mask ``(N, 1, S, S)``, and the given composites like real, or None.
         """
 
+    def object_colours(self) -> Tensor:
+        """The mean colour of every object in its real picture, ``(len, 3)`` RGB in [0, 1]; found when first asked."""
+
 
 class MemoryStore:
     """Samples decoded once and kept as 8-bit tensors.
@@ -45,6 +53,7 @@ class MemoryStore:
 
     def __init__(self, samples: Sequence[Sample], side: int) -> None:
         self._real, self._mask, self._given = _decode_all(samples, side)
+        self._colours: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self._real)
@@ -54,6 +63,12 @@ class MemoryStore:
         real, mask = _to_float(self._real[index], device), _to_float(self._mask[index], device)
         return real, mask, None if self._given is None else _to_float(self._given[index], device)
 
+    def object_colours(self) -> Tensor:
+        """See :class:`PictureStore`."""
+        if self._colours is None:
+            self._colours = _object_colours(self._real, self._mask)
+        return self._colours
+
 
 class FileStore:
     """Samples decoded when a batch asks for them, in parallel: for sets that do not fit into memory."""
@@ -61,6 +76,7 @@ class FileStore:
     def __init__(self, samples: Sequence[Sample], side: int) -> None:
         self._samples = samples
         self._side = side
+        self._colours: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -69,6 +85,54 @@ class FileStore:
         """See :class:`PictureStore`."""
         real, mask, given = _decode_all([self._samples[k] for k in index.tolist()], self._side)
         return _to_float(real, device), _to_float(mask, device), None if given is None else _to_float(given, device)
+
+    def object_colours(self) -> Tensor:
+        """See :class:`PictureStore`; every file is read once."""
+        if self._colours is None:
+            parts = [
+                _object_colours(*_decode_all(self._samples[start : start + _READ_AT_ONCE], _COLOUR_SIDE)[:2])
+                for start in range(0, len(self._samples), _READ_AT_ONCE)
+            ]
+            self._colours = torch.cat(parts)
+        return self._colours
+
+
+def draw_alike(colours: Tensor, index: Tensor, scale: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Give half of a batch to objects that are like those of the other half, so that each can lend the other colours.
+
+    An object at the distance ``d`` is drawn with the weight ``exp(-(d / scale)^2)``; objects of the very same colour
+    are taken for the same object and not drawn.
+
+    Args:
+        colours: ``(L, 3)`` mean colours of all objects.
+        index: ``(N,)`` the batch as it was drawn; its first half stays.
+        scale: in units of the colours.
+        generator: on the CPU.
+
+    Returns:
+        The batch's index, and for each of its samples the place of its partner in the batch, both ``(N,)``. The
+        last of an odd number is its own partner.
+    """
+    half = len(index) // 2
+    place = torch.arange(len(index))
+    if not half or len(colours) < 2:
+        return index, place
+    distance = torch.cdist(colours[index[:half]], colours)
+    weight = torch.exp(-((distance / scale) ** 2)) * (distance > _SAME_COLOUR) + _ANY
+    drawn = torch.multinomial(weight, 1, generator=generator)[:, 0]
+    index = torch.cat([index[:half], drawn, index[2 * half :]])
+    partner = torch.cat([place[half : 2 * half], place[:half], place[2 * half :]])
+    return index, partner
+
+
+def _object_colours(real: Tensor, mask: Tensor) -> Tensor:
+    """``(N, 3)`` in [0, 1], in parts: a set takes four times its bytes as floats."""
+    means = []
+    for start in range(0, len(real), _READ_AT_ONCE):
+        weight = mask[start : start + _READ_AT_ONCE].float()
+        total = (real[start : start + _READ_AT_ONCE].float() * weight).sum((2, 3))
+        means.append(total / weight.sum((2, 3)).clamp_min(1) / 255)
+    return torch.cat(means)
 
 
 def open_store(samples: Sequence[Sample], side: int, memory: int) -> PictureStore:

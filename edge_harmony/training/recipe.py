@@ -129,6 +129,9 @@ class OptimizerConfig(BaseModel):
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(1.0, gt=0, description="largest global gradient norm")
+    encoder_rate: float = Field(
+        1.0, gt=0, le=1, description="learning rate of the encoder, as a share: of trained ones"
+    )
 
 
 Region = Literal["output_foreground", "composite_foreground", "real_foreground", "real_background"]

@@ -29,7 +29,7 @@ from edge_harmony.models.state import save_weights
 from edge_harmony.quantization.fake_quant import ActivationQuantizer
 from edge_harmony.quantization.prepare import learn_scales, observe_with, prepare_qat
 from edge_harmony.training.checkpoint import Position, read_checkpoint, save_checkpoint
-from edge_harmony.training.dataset import PictureStore, Sample, open_store, split_samples
+from edge_harmony.training.dataset import PictureStore, Sample, draw_alike, open_store, split_samples
 from edge_harmony.training.distributed import World
 from edge_harmony.training.objective import Objective
 from edge_harmony.training.recipe import Recipe, StageConfig
@@ -156,12 +156,19 @@ class Trainer:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         settings = self.recipe.optimizer
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
+        groups: list[dict[str, Any]] = []
+        for share in dict.fromkeys((1.0, settings.encoder_rate)):
+            chosen = [
+                p
+                for name, p in self.model.named_parameters()
+                if (settings.encoder_rate if name.startswith("encoder.") else 1.0) == share
+            ]
+            decayed = [p for p in chosen if p.ndim > 1]
+            plain = [p for p in chosen if p.ndim <= 1]
+            groups += [
+                {"params": decayed, "weight_decay": settings.weight_decay, "share": share},
+                {"params": plain, "weight_decay": 0.0, "share": share},
+            ]
         kind = torch.optim.AdamW if settings.kind == "adamw" else torch.optim.Adam
         return kind(groups, lr=1e-3, betas=settings.betas)
 
@@ -200,11 +207,14 @@ class Trainer:
             index = torch.randint(len(store), (stage.batch,), generator=picker)[own][origin[own] == number]
             if not len(index):
                 continue
+            synthesis = source.synthesis or self.recipe.synthesis
+            partners = None
+            if synthesis.near:
+                index, partners = draw_alike(store.object_colours(), index, synthesis.alike, picker)
             real, mask, given = store.gather(index, device)
             seed = self._seed(images, self.world.rank + 1 + number * self.world.size)
             dice = torch.Generator(device).manual_seed(seed)
-            synthesis = source.synthesis or self.recipe.synthesis
-            parts.append(synthesize(real, mask, given, stage.size, synthesis, dice))
+            parts.append(synthesize(real, mask, given, stage.size, synthesis, dice, partners))
         return parts[0] if len(parts) == 1 else join(parts)
 
     def _seed(self, images: int, stream: int = 0) -> int:
@@ -227,7 +237,7 @@ class Trainer:
         while position.images < stage.images:
             self._set_mode(model, stage)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(stage, position.images)
+                group["lr"] = group["share"] * learning_rate(stage, position.images)
             batch = self._batch(stage, position.images)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self._autocasts(stage)):
                 output = step(batch.composite, batch.mask)

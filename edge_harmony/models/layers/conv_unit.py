@@ -36,13 +36,22 @@ class ConvUnit(nn.Module):
         stride: 1 or 2.
         relu: whether the activation is there.
         norm: ``"batch"``, which folds; ``"instance"``, which does not, and cannot be quantized; or ``"none"``.
+        groups: of channels that are convolved apart.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True, norm: Norm = "batch"
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        relu: bool = True,
+        norm: Norm = "batch",
+        groups: int = 1,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=norm == "none")
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=norm == "none")
         self.norm: nn.Module = nn.Identity()
         if norm == "batch":
             self.norm = nn.BatchNorm2d(outputs, momentum=0.05)

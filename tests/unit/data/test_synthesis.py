@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from edge_harmony.data import color
 from edge_harmony.data.dice import Dice
 from edge_harmony.data.jpeg import jpeg_noise
-from edge_harmony.data.light import camera, nearness, scene_map
+from edge_harmony.data.light import camera, scene_map
 from edge_harmony.data.synthesis import synthesize
 from edge_harmony.data.synthesis_config import KINDS, SynthesisConfig
 from edge_harmony.samples import sample_pictures
@@ -200,11 +200,14 @@ def test_idt_reaches_the_references_distribution_along_any_axis():
     assert_allclose(covariance, want_covariance, atol=6e-3)
 
 
-def test_near_transfer_leaves_other_colours_alone():
-    (x, mask), (near, other) = region(0, 0.3), region(1, 0.32)
-    assert nearness(x, mask, near, other).min() > 0.9
-    far = near * torch.tensor([1.6, 0.5, 0.5]).view(1, 3, 1, 1)
-    assert nearness(x, mask, far, other).max() < 0.05
+def test_near_transfers_take_the_colours_of_the_partner():
+    real, mask = pictures(4)
+    real, mask = 0.35 + 0.3 * real, (mask > 0.5).float()  # so that nothing clips
+    config = only("near", mask_noise=0.0, crop=(1, 1), flip=0, strength=(1, 1))
+    partners = torch.tensor([2, 3, 0, 1])
+    batch = synthesize(real, mask, None, 72, config, dice(0), partners)
+    wanted = color.region_mean(real, mask)[partners]
+    assert_allclose(color.region_mean(batch.composite, batch.matte), wanted, atol=0.03)
 
 
 def test_a_scene_map_takes_the_statistics_of_whole_pictures():

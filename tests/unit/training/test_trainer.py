@@ -275,13 +275,28 @@ def two_sources(mini_root, tmp_path, validation=0.2):
     return parsed.model_copy(update={"data": data})
 
 
+def test_near_changes_draw_partners_and_encoders_may_learn_more_slowly(mini_root, tmp_path):
+    parsed = recipe(mini_root)
+    synthesis = parsed.synthesis.model_copy(update={"near": 1.0})
+    optimizer = parsed.optimizer.model_copy(update={"encoder_rate": 0.25})
+    parsed = parsed.model_copy(update={"synthesis": synthesis, "optimizer": optimizer})
+    trainer = Trainer(parsed, tmp_path / "out", WORLD)
+    rates = {id(p): group["share"] for group in trainer._optimizer().param_groups for p in group["params"]}
+    named = dict(trainer.model.named_parameters())
+    assert len(rates) == len(named)
+    assert {rates[id(p)] for name, p in named.items() if name.startswith("encoder.")} == {0.25}
+    assert {rates[id(p)] for name, p in named.items() if not name.startswith("encoder.")} == {1.0}
+    trainer.run()
+    assert trainer.weights.is_file()
+
+
 def test_several_sources_give_every_batch_by_weight_and_their_own_rules(mini_root, tmp_path, monkeypatch):
     parsed = two_sources(mini_root, tmp_path)
     made = []
 
-    def record(real, mask, given, size, config, generator):
+    def record(real, mask, given, size, config, generator, partners):
         made.append((len(real), given is not None, config.camera))
-        return synthesize(real, mask, given, size, config, generator)
+        return synthesize(real, mask, given, size, config, generator, partners)
 
     monkeypatch.setattr("edge_harmony.training.trainer.synthesize", record)
     trainer = Trainer(parsed, tmp_path / "out", WORLD)
