@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SAMPLE := edge_harmony/samples/pagoda-cold
 
-.PHONY: demo test lint types images weights clean
+.PHONY: demo test lint types docs images weights clean
 
 demo: .venv/base.stamp  ## harmonize a shipped sample with the INT8 network; no torch
 	mkdir -p out
@@ -20,6 +20,9 @@ lint: .venv/dev.stamp
 
 types: .venv/dev.stamp
 	$(BIN)/mypy
+
+docs: .venv/dev.stamp  ## the tables of the documents, from the cards and the committed results
+	$(BIN)/python docs/tables.py
 
 images: .venv/base.stamp  ## the pictures of the README
 	mkdir -p out

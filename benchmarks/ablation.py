@@ -24,12 +24,12 @@ from provenance import provenance
 from pydantic import BaseModel, ConfigDict
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.config import read_toml
 from edge_harmony.errors import CapabilityError
+from edge_harmony.files.atomic import write_json
+from edge_harmony.files.toml import read_toml
 from edge_harmony.models.layers.conv_unit import fold_norms
-from edge_harmony.models.state import read_weights, restore, save_weights
+from edge_harmony.models.weights_file import read_weights, restore, save_weights
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.samples import sample_pictures
 from edge_harmony.training.distributed import join_world

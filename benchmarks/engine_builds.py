@@ -19,14 +19,14 @@ import torch
 from calibrating import calibrated
 from provenance import provenance
 
-from edge_harmony.artifact import write_json
-from edge_harmony.backends.onnx.export import export_onnx
 from edge_harmony.backends.tensorrt.bridge import find_tensorrt
+from edge_harmony.backends.tensorrt.engines import make_engine
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
-from edge_harmony.engines import make_engine
 from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.export.onnx import export_onnx
+from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import MODELS, build_model, weights_folder
-from edge_harmony.models.state import read_weights, save_weights
+from edge_harmony.models.weights_file import read_weights, save_weights
 
 ARCHITECTURES = ("SM86", "SM89", "SM120")
 PRECISIONS = ("fp32", "fp16", "int8")

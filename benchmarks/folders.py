@@ -22,8 +22,8 @@ import numpy as np
 from measuring import quartiles
 from provenance import provenance
 
-from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest
+from edge_harmony.files.atomic import write_json
 from edge_harmony.folder.run import FolderReport, harmonize_folder
 from edge_harmony.folder.work import Work
 from edge_harmony.samples import sample_files

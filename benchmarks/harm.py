@@ -17,11 +17,11 @@ from typing import Any
 
 from provenance import provenance
 
-from edge_harmony.artifact import sha256_of, write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.data.iharmony4 import Triplet, read_split
-from edge_harmony.evaluation import evaluate
-from edge_harmony.models.state import resolve_weights
+from edge_harmony.files.atomic import sha256_of, write_json
+from edge_harmony.models.weights_file import resolve_weights
+from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.preparation import PLAIN, SEALED, Preparation
 
 NETWORKS = {"edge-s": "int8", "edge-n": "int8", "edge-m": "int8", "hdnet-lite": "fp32"}

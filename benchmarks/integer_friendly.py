@@ -31,18 +31,18 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from edge_harmony import pipeline
-from edge_harmony.apply import apply_grid
-from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, Runner, get_backend
 from edge_harmony.backends.coreml.convert import convert
-from edge_harmony.backends.onnx.export import export_onnx
-from edge_harmony.comparison import compare
+from edge_harmony.export.onnx import export_onnx
+from edge_harmony.files.atomic import write_json
 from edge_harmony.inspection.graph import read_graph
 from edge_harmony.inspection.layers import find_runtime, report_layers
-from edge_harmony.metrics import mse, psnr_of
 from edge_harmony.models.registry import bundled_weights
-from edge_harmony.models.state import read_weights, restore
+from edge_harmony.models.weights_file import read_weights, restore
+from edge_harmony.pictures.metrics import mse, psnr_of
+from edge_harmony.pipeline import harmonize as pipeline
+from edge_harmony.pipeline.apply import apply_grid
+from edge_harmony.quality.parity import compare
 from edge_harmony.samples import sample_pictures
 
 SIZE = (256, 256)

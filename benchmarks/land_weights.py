@@ -22,10 +22,10 @@ from model_card import CARDS, Words, write_card
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge_harmony.backends.base import get_backend
-from edge_harmony.config import read_toml
 from edge_harmony.errors import EdgeHarmonyError, UsageError
+from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model, weights_folder
-from edge_harmony.models.state import read_weights, restore
+from edge_harmony.models.weights_file import read_weights, restore
 from edge_harmony.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +37,7 @@ REMAINS = """by hand, or by a run of its own:
   least gains in tests/acceptance/test_shipped.py
 - measured with the shipped networks (again if the network's shape is new; quality in it changes either way):
   edge-harmony benchmark cpu (README's speed), other suites, benchmarks/{{latency,full_resolution,video,folders}}.py,
-  engine_builds.py, packages.py, whole.py, and precision.py for edge-m; then python -m tests.tables
+  engine_builds.py, packages.py, whole.py, and precision.py for edge-m; then make docs
 - docs/images/demo*.jpg: EDGE_HARMONY_SCREENSHOTS=docs/images pytest tests/unit/demo/test_page.py"""
 
 
@@ -89,7 +89,7 @@ def draw(name: str, data: Path) -> None:
     """Harm, tables, pictures and the chart, from what the package holds now."""
     harm = ["benchmarks/harm.py", "--data", str(data), "--networks", name, "-o", "benchmarks/results/0.1.0/harm.json"]
     subprocess.run([sys.executable, *harm], cwd=ROOT, check=True)
-    subprocess.run([sys.executable, "-m", "tests.tables"], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "docs/tables.py"], cwd=ROOT, check=True)
     subprocess.run([sys.executable, "docs/plot_pareto.py"], cwd=ROOT, check=True)
     if name == DEFAULT_MODEL:
         subprocess.run(["make", "images", f"BIN={Path(sys.executable).parent}"], cwd=ROOT, check=True)

@@ -21,10 +21,10 @@ from calibrating import calibrated
 from measuring import interleave, quartiles, square_foreground
 from provenance import provenance
 
-from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import MODELS, build_model, weights_folder
-from edge_harmony.models.state import read_weights, save_weights
+from edge_harmony.models.weights_file import read_weights, save_weights
 
 _SETTLE = 0.05  # seconds
 BASELINE = "hdnet-lite fp32 pytorch"

@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.artifact import atomic_write, write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.comparison import compare
 from edge_harmony.data.iharmony4 import Triplet, read_split
-from edge_harmony.evaluation import evaluate
+from edge_harmony.files.atomic import atomic_write, write_json
 from edge_harmony.models.registry import find_model
-from edge_harmony.models.state import read_weights
+from edge_harmony.models.weights_file import read_weights
+from edge_harmony.quality.evaluation import evaluate
+from edge_harmony.quality.parity import compare
 from edge_harmony.quality.preparation import SEALED
 from edge_harmony.training.recipe import Recipe
 

@@ -18,10 +18,10 @@ import torch
 from engine_builds import weights_of
 from provenance import provenance
 
-from edge_harmony.artifact import size_of, write_json
 from edge_harmony.backends.coreml.contents import read_contents
 from edge_harmony.backends.coreml.convert import convert
 from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.files.atomic import size_of, write_json
 from edge_harmony.models.registry import MODELS
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -13,21 +13,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.artifact import read_manifest, sha256_of, write_json, write_manifest
-from edge_harmony.backends.onnx.export import export_onnx
 from edge_harmony.benchmark.budget import Budget, exit_code
 from edge_harmony.benchmark.environment import environment
 from edge_harmony.benchmark.run import run_suite
 from edge_harmony.benchmark.suite import Effort, Entry, Suite
+from edge_harmony.export.onnx import export_onnx
+from edge_harmony.files.atomic import read_manifest, sha256_of, write_json, write_manifest
 from edge_harmony.models.registry import bundled_weights
-from edge_harmony.models.state import read_weights, restore, save_weights
+from edge_harmony.models.weights_file import read_weights, restore, save_weights
 
 EFFORT = Effort(warm_up=3, least_count=150, least_seconds=1, most_seconds=3, tight=0.01)
 TOLERANCE = 0.05
 SLOWER = """
 import time
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.pipeline import harmonize_pixels
+from edge_harmony.pipeline.harmonize import harmonize_pixels
 
 def load(checkpoint):
     runner = get_backend("onnxruntime").load(LoadRequest("edge-n", "int8", threads=1))

@@ -21,12 +21,12 @@ import torch
 from calibrating import calibrated
 from provenance import provenance
 
-from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.comparison import compare
 from edge_harmony.data.iharmony4 import Triplet, read_split
-from edge_harmony.evaluation import evaluate
+from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import find_model
+from edge_harmony.quality.evaluation import evaluate
+from edge_harmony.quality.parity import compare
 from edge_harmony.quantization.calibrate import Method
 
 COMPARED = 100

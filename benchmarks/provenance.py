@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 import edge_harmony
-from edge_harmony.doctor import examine
+from edge_harmony.machine.doctor import examine
 
 
 def provenance(*packages: str) -> dict[str, Any]:

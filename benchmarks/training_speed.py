@@ -26,7 +26,7 @@ from measuring import quartiles
 from provenance import provenance
 from torch.nn.parallel import DistributedDataParallel
 
-from edge_harmony.artifact import write_json
+from edge_harmony.files.atomic import write_json
 from edge_harmony.models.layers.color_transform import apply_coarse
 from edge_harmony.models.registry import build_model
 from edge_harmony.training.losses import foreground_mse

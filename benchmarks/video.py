@@ -26,16 +26,16 @@ import psutil
 from measuring import quartiles
 from provenance import provenance
 
-from edge_harmony.ahead import ahead
-from edge_harmony.apply import apply_grid, foreground_box
-from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, Runner, get_backend
-from edge_harmony.pipeline import predict
-from edge_harmony.rows import set_threads
+from edge_harmony.files.atomic import write_json
+from edge_harmony.pictures.parallel_rows import set_threads
+from edge_harmony.pipeline.apply import apply_grid, foreground_box
+from edge_harmony.pipeline.harmonize import predict
+from edge_harmony.pipeline.stream import StreamOptions, stream
+from edge_harmony.pipeline.temporal import Flicker
 from edge_harmony.samples import sample_pictures
-from edge_harmony.streaming import StreamOptions, stream
-from edge_harmony.temporal import Flicker
 from edge_harmony.video.job import VideoJob, harmonize_video, pairs_of
+from edge_harmony.video.read_ahead import ahead
 from edge_harmony.video.reader import VideoReader
 from edge_harmony.video.writer import VideoWriter
 
@@ -166,7 +166,7 @@ def measure(runner: Runner, job: VideoJob, rounds: int) -> dict[str, Any]:
 
 
 def flicker(runner: Runner, job: VideoJob, keep: float) -> dict[str, float]:
-    """Of the foreground, see :class:`edge_harmony.temporal.Flicker`."""
+    """Of the foreground, see :class:`edge_harmony.pipeline.temporal.Flicker`."""
     pairs, _ = opened(job)
     kept: deque[tuple[Any, Any]] = deque()
 

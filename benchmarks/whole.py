@@ -23,11 +23,11 @@ import torch
 from measuring import interleave, quartiles
 from provenance import provenance
 
-from edge_harmony.artifact import write_json
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.backends.onnx.export import export_onnx
+from edge_harmony.export.onnx import export_onnx
+from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import bundled_weights
-from edge_harmony.pipeline import harmonize_pixels
+from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.samples import sample_pictures
 
 SIZES = {"512x512": (512, 512), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}

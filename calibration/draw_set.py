@@ -9,8 +9,8 @@ import argparse
 import random
 from pathlib import Path
 
-from edge_harmony.artifact import atomic_write, sha256_of
 from edge_harmony.data.iharmony4 import read_split
+from edge_harmony.files.atomic import atomic_write, sha256_of
 
 
 def main() -> None:

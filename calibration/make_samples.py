@@ -18,10 +18,10 @@ import skimage
 import sklearn
 import torch
 
-from edge_harmony.artifact import atomic_write, sha256_of
-from edge_harmony.data.dice import Dice
-from edge_harmony.data.light import photometric
-from edge_harmony.data.synthesis_config import SynthesisConfig
+from edge_harmony.files.atomic import atomic_write, sha256_of
+from edge_harmony.training.composites.dice import Dice
+from edge_harmony.training.composites.light import photometric
+from edge_harmony.training.composites.synthesis_config import SynthesisConfig
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "edge_harmony" / "samples" / "calibration"

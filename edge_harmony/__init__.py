@@ -9,24 +9,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_harmony.backends.onnx.export import export_onnx
     from edge_harmony.benchmark.run import run_suite
     from edge_harmony.benchmark.suite import read_suite
-    from edge_harmony.comparison import compare
     from edge_harmony.errors import EdgeHarmonyError
-    from edge_harmony.evaluation import evaluate
+    from edge_harmony.export.onnx import export_onnx
     from edge_harmony.harmonizer import Harmonizer
-    from edge_harmony.models.state import load_model
+    from edge_harmony.models.weights_file import load_model
+    from edge_harmony.quality.evaluation import evaluate
+    from edge_harmony.quality.parity import compare
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "EdgeHarmonyError": "edge_harmony.errors",
     "Harmonizer": "edge_harmony.harmonizer",
-    "compare": "edge_harmony.comparison",
-    "evaluate": "edge_harmony.evaluation",
-    "export_onnx": "edge_harmony.backends.onnx.export",
-    "load_model": "edge_harmony.models.state",
+    "compare": "edge_harmony.quality.parity",
+    "evaluate": "edge_harmony.quality.evaluation",
+    "export_onnx": "edge_harmony.export.onnx",
+    "load_model": "edge_harmony.models.weights_file",
     "read_suite": "edge_harmony.benchmark.suite",
     "run_suite": "edge_harmony.benchmark.run",
 }

@@ -10,13 +10,20 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edge_harmony.backends.base import LoadRequest, Runner, get_backend
-from edge_harmony.compose import paste
-from edge_harmony.images import decode_mask, decode_picture, encode_picture, read_mask, read_picture, write_picture
 from edge_harmony.models.registry import DEFAULT_MODEL
-from edge_harmony.pipeline import fit_mask, harmonize_pixels
-from edge_harmony.preview import before_after
-from edge_harmony.shrink import resize
-from edge_harmony.streaming import StreamOptions, in_step, stream
+from edge_harmony.pictures.images import (
+    decode_mask,
+    decode_picture,
+    encode_picture,
+    read_mask,
+    read_picture,
+    write_picture,
+)
+from edge_harmony.pictures.paste import paste
+from edge_harmony.pictures.preview import before_after
+from edge_harmony.pictures.resize import resize
+from edge_harmony.pipeline.harmonize import fit_mask, harmonize_pixels
+from edge_harmony.pipeline.stream import StreamOptions, in_step, stream
 
 DEFAULT_BACKEND = "onnxruntime"
 DEFAULT_PRECISION = "int8"
@@ -76,7 +83,7 @@ class Harmonizer:
     def harmonize(
         self, composite: NDArray[Any], mask: NDArray[Any], *, strength: float = 1.0, in_place: bool = False
     ) -> NDArray[Any]:
-        """Harmonize one picture; see :func:`edge_harmony.pipeline.harmonize_pixels` for types and errors.
+        """Harmonize one picture; see :func:`edge_harmony.pipeline.harmonize.harmonize_pixels` for types and errors.
 
         Args:
             composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, any size; uint8, uint16 or float in [0, 1].

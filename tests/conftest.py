@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from edge_harmony.backends.onnx.export import export_onnx
+from edge_harmony.export.onnx import export_onnx
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import save_weights
+from edge_harmony.models.weights_file import save_weights
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.samples import sample_pictures
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import IOSpec, Manifest, read_manifest
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.files.atomic import IOSpec, Manifest, read_manifest
 
 
 def read_network_manifest(path: Path) -> Manifest:

@@ -12,8 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import IOSpec, read_manifest
 from edge_harmony.errors import CapabilityError, UsageError
+from edge_harmony.files.atomic import IOSpec, read_manifest
 
 ENTRY_POINTS = "edge_harmony.backends"
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge_harmony.backends.targets import read_target
 from edge_harmony.benchmark.result import Check, Measurement, Result
 from edge_harmony.benchmark.statistics import Interval, Verdict, interval, percentile
-from edge_harmony.benchmark.telemetry import Reading
-from edge_harmony.config import read_toml
 from edge_harmony.errors import ExitCode, InputError
-from edge_harmony.resources import find_resource
-from edge_harmony.targets import read_target
+from edge_harmony.files.resources import find_resource
+from edge_harmony.files.toml import read_toml
+from edge_harmony.machine.counters import Reading
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _MEBIBYTE = 2**20

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 
 from edge_harmony.benchmark.result import Environment
-from edge_harmony.benchmark.telemetry import ROOT, cpu_megahertz
-from edge_harmony.doctor import examine
+from edge_harmony.machine.counters import ROOT, cpu_megahertz
+from edge_harmony.machine.doctor import examine
 
 _PACKAGES = ("edge-harmony", "numpy", "onnxruntime", "openvino", "torch", "tensorrt", "coremltools")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_harmony.artifact import artifact_name
 from edge_harmony.backends.base import get_backend
 from edge_harmony.benchmark.job import Job
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Contender
 from edge_harmony.benchmark.suite import Entry, Suite
 from edge_harmony.errors import CapabilityError
+from edge_harmony.files.atomic import artifact_name
 from edge_harmony.models.registry import bundled_weights, find_model, require_torch, weights_folder
 
 _SHIPPED = ("onnxruntime", "openvino")
@@ -78,7 +78,7 @@ def _weights(model: str, own: Path | None, folder: Path) -> tuple[Path, bool]:
     import torch
 
     from edge_harmony.models.registry import build_model
-    from edge_harmony.models.state import save_weights
+    from edge_harmony.models.weights_file import save_weights
 
     path = folder / f"{model}-untrained.safetensors"
     if not path.is_file():

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge_harmony.artifact import atomic_write
 from edge_harmony.benchmark.statistics import Interval, Verdict
-from edge_harmony.benchmark.telemetry import Reading
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.files.atomic import atomic_write
+from edge_harmony.machine.counters import Reading
 
 Scenario = Literal["single-stream", "multi-stream", "offline", "sustained", "end-to-end"]
 Kind = Literal["pipeline", "network", "peer"]

@@ -25,8 +25,8 @@ from edge_harmony.benchmark.process import WorkerProcess
 from edge_harmony.benchmark.statistics import interval, percentile, ratio
 from edge_harmony.benchmark.subjects import timing_pictures
 from edge_harmony.benchmark.suite import Suite
-from edge_harmony.benchmark.telemetry import Reading
 from edge_harmony.errors import EdgeHarmonyError, UsageError
+from edge_harmony.machine.counters import Reading
 
 _OPENING = 600.0
 _SCORING = 7200.0

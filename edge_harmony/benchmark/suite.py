@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edge_harmony.artifact import Precision
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Kind, Scenario
-from edge_harmony.config import read_toml
-from edge_harmony.resources import find_resource
+from edge_harmony.files.atomic import Precision
+from edge_harmony.files.resources import find_resource
+from edge_harmony.files.toml import read_toml
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 Mode = Literal["eager", "compiled", "cuda-graphs"]

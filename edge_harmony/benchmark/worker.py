@@ -22,20 +22,20 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from edge_harmony.artifact import read_manifest
 from edge_harmony.backends.base import LoadRequest, Runner, get_backend
 from edge_harmony.benchmark.job import Job
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Case, Harm, Parity, Scores, Truth
 from edge_harmony.benchmark.subjects import Crowd, Files, Pictures, Subject, of_runner, timing_pictures
-from edge_harmony.benchmark.telemetry import Meter, peak_memory
-from edge_harmony.comparison import compare
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError, first_line
-from edge_harmony.evaluation import Harmonize, panels, score_samples, summarize, worst_rows
-from edge_harmony.images import Picture, write_picture
+from edge_harmony.files.atomic import read_manifest
+from edge_harmony.machine.counters import Meter, peak_memory
+from edge_harmony.pictures.images import Picture, write_picture
+from edge_harmony.pictures.parallel_rows import set_threads
+from edge_harmony.quality.evaluation import Harmonize, panels, score_samples, summarize, worst_rows
+from edge_harmony.quality.parity import compare
 from edge_harmony.quality.preparation import SEALED
-from edge_harmony.rows import set_threads
 from edge_harmony.samples import sample_pictures
 
 _PANEL = 320

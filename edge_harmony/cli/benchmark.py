@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from edge_harmony.artifact import atomic_write, make_folder
 from edge_harmony.benchmark.budget import exit_code, read_budget
 from edge_harmony.benchmark.comparison import Comparison, compare_results
 from edge_harmony.benchmark.report.html import page, pages, require_jinja
@@ -19,7 +18,8 @@ from edge_harmony.benchmark.run import run_suite
 from edge_harmony.benchmark.suite import Suite, read_suite, suite_of
 from edge_harmony.cli.console import JsonOption, err, number, out, print_json
 from edge_harmony.errors import InputError, UsageError
-from edge_harmony.images import check_writable
+from edge_harmony.files.atomic import atomic_write, make_folder
+from edge_harmony.pictures.images import check_writable
 
 _TOLERANCE = 0.05
 

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
-from edge_harmony.artifact import manifest_path
-from edge_harmony.backends.cuda.base import Cuda, Package, find_cuda
-from edge_harmony.backends.onnx.artifacts import require_onnx
+from edge_harmony.backends.onnx_artifacts import require_onnx
 from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT, find_tensorrt
+from edge_harmony.backends.tensorrt.cuda.api import Cuda, Package, find_cuda
+from edge_harmony.backends.tensorrt.engine import Engine
 from edge_harmony.backends.tensorrt.logger import Log
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile, Shape, parse_pools, parse_shapes
 from edge_harmony.backends.tensorrt.plan import check_plan
 from edge_harmony.backends.tensorrt.profiling import diff, read_profile, write_rows
-from edge_harmony.backends.tensorrt.runner import Engine
 from edge_harmony.backends.tensorrt.timing import TimingOptions, export_times, summarize, time_engine, warnings_of
 from edge_harmony.cli.build_tables import show_difference, show_report
 from edge_harmony.cli.console import JsonOption, err, print_json, share_bar
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import CapabilityError, UsageError
+from edge_harmony.files.atomic import manifest_path
 
 if TYPE_CHECKING:
-    from edge_harmony.engines import CalibrationRequest, Made
+    from edge_harmony.backends.tensorrt.engines import CalibrationRequest, Made
 
 _BUILD, _SHAPES, _RUN, _FILES = "Building", "Shapes", "Timing", "Files"
 
@@ -367,7 +367,7 @@ def _calibration(
     algorithm: Literal["entropy", "min-max"],
 ) -> CalibrationRequest | None:
     """Implicit INT8, where flags ask for it and the file has no ranges of its own."""
-    from edge_harmony.engines import CalibrationRequest, is_quantized
+    from edge_harmony.backends.tensorrt.engines import CalibrationRequest, is_quantized
 
     if options.precision not in ("int8", "best") or not tensorrt.weak or is_quantized(model):
         if cache is not None:
@@ -391,7 +391,7 @@ def _make(
     calibration: CalibrationRequest | None,
     log: Log,
 ) -> tuple[Path, dict[str, Any]]:
-    from edge_harmony.engines import make_engine
+    from edge_harmony.backends.tensorrt.engines import make_engine
 
     with share_bar(f"building {model.name}") as show:
         made: Made = make_engine(

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from edge_harmony.artifact import make_folder, sha256_of
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json, progress_bar
 from edge_harmony.data.calibration_set import CalibrationSet, read_calibration_set
+from edge_harmony.files.atomic import make_folder, sha256_of
+from edge_harmony.files.resources import cache_folder
 from edge_harmony.models.registry import find_model, require_torch
-from edge_harmony.pipeline import to_working_size
-from edge_harmony.resources import cache_folder
+from edge_harmony.pipeline.harmonize import to_working_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def calibrate(
     """
     require_torch()
     from edge_harmony.models.layers.conv_unit import fold_norms
-    from edge_harmony.models.state import read_weights, resolve_weights, restore, save_weights
+    from edge_harmony.models.weights_file import read_weights, resolve_weights, restore, save_weights
     from edge_harmony.quantization.calibrate import collect, load_histograms, save_histograms, set_ranges
     from edge_harmony.quantization.prepare import prepare_qat
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from edge_harmony.backends.onnx.artifacts import require_onnx
+from edge_harmony.backends.onnx_artifacts import require_onnx
+from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.console import JsonOption, out, print_json
 from edge_harmony.errors import CapabilityError
-from edge_harmony.targets import read_target
 
 
 def check(
@@ -24,9 +24,9 @@ def check(
 ) -> None:
     """Go through an ONNX file layer by layer before it is built for a target."""
     require_onnx("check")
+    from edge_harmony.backends.onnxruntime.placement import placed_operators
     from edge_harmony.inspection.graph import read_graph
     from edge_harmony.inspection.layers import RUNTIMES, broken_chains, find_runtime, report_layers
-    from edge_harmony.inspection.placement import placed_operators
     from edge_harmony.inspection.refusals import find_refusals
 
     runtime = target if target in RUNTIMES else read_target(target).backend

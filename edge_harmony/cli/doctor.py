@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge_harmony.cli.console import JsonOption, out, print_json
-from edge_harmony.doctor import examine
+from edge_harmony.machine.doctor import examine
 
 
 def doctor(json: JsonOption = False) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Column, Table
 
-from edge_harmony.artifact import atomic_write
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.console import (
     ArtifactOption,
@@ -27,13 +26,14 @@ from edge_harmony.cli.console import (
     progress_bar,
 )
 from edge_harmony.data.iharmony4 import read_split
-from edge_harmony.evaluation import as_csv, score_samples, summarize, worst_sheet
+from edge_harmony.files.atomic import atomic_write
 from edge_harmony.harmonizer import DEFAULT_BACKEND, DEFAULT_PRECISION
-from edge_harmony.images import check_writable, write_picture
 from edge_harmony.models.registry import DEFAULT_MODEL
-from edge_harmony.pipeline import harmonize_pixels
-from edge_harmony.protocols import NATIVE, PROTOCOLS, find_protocol
+from edge_harmony.pictures.images import check_writable, write_picture
+from edge_harmony.pipeline.harmonize import harmonize_pixels
+from edge_harmony.quality.evaluation import as_csv, score_samples, summarize, worst_sheet
 from edge_harmony.quality.preparation import Preparation
+from edge_harmony.quality.protocols import NATIVE, PROTOCOLS, find_protocol
 
 
 def evaluate(

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.artifact import manifest_path, size_of
 from edge_harmony.backends.base import Backend, get_backend
+from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json
+from edge_harmony.files.atomic import manifest_path, size_of
 from edge_harmony.models.registry import find_model, require_torch
-from edge_harmony.targets import Target, read_target
 
 _ARTIFACT = "ARTIFACT"
 
@@ -56,7 +56,7 @@ def export(
         _say(f"budget: at least {spec.accuracy.min_psnr:g} dB, at most {spec.latency.max_p90_ms:g} ms (p90)")
         return
     require_torch()
-    from edge_harmony.models.state import resolve_weights
+    from edge_harmony.models.weights_file import resolve_weights
 
     path = backend.build(resolve_weights(entry.name, weights), output, **options)
     if json:

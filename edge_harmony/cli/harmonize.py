@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.apply import STRONGEST
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.console import (
     ArtifactOption,
@@ -30,10 +29,11 @@ from edge_harmony.folder.run import ENGINES, harmonize_folder
 from edge_harmony.folder.storage import is_address
 from edge_harmony.folder.work import Work
 from edge_harmony.harmonizer import DEFAULT_BACKEND, DEFAULT_PRECISION, Harmonizer
-from edge_harmony.images import check_writable
 from edge_harmony.models.registry import DEFAULT_MODEL
-from edge_harmony.rows import set_threads
-from edge_harmony.streaming import StreamOptions
+from edge_harmony.pictures.images import check_writable
+from edge_harmony.pictures.parallel_rows import set_threads
+from edge_harmony.pipeline.apply import STRONGEST
+from edge_harmony.pipeline.stream import StreamOptions
 from edge_harmony.video.job import VideoJob, harmonize_video
 from edge_harmony.video.sources import is_moving
 

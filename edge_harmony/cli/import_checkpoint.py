@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from edge_harmony.artifact import make_folder
 from edge_harmony.cli.console import JsonOption, out, print_json
+from edge_harmony.files.atomic import make_folder
 from edge_harmony.models.registry import require_torch
 
 
@@ -32,7 +32,7 @@ def import_checkpoint(
     if name == "edge-l":
         _import_encoder(checkpoint, path, name, json=json)
         return
-    from edge_harmony.models.public_hdnet import import_public_checkpoint
+    from edge_harmony.models.import_hdnet import import_public_checkpoint
 
     parameters = import_public_checkpoint(checkpoint, path, name, variant)
     if json:

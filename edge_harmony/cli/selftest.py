@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from edge_harmony.artifact import write_json
+from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.console import JsonOption, ModelOption, PrecisionOption, err, out, print_json
 from edge_harmony.errors import UsageError
-from edge_harmony.selftest import run_selftest
-from edge_harmony.targets import read_target
+from edge_harmony.files.atomic import write_json
+from edge_harmony.machine.selftest import run_selftest
 
 
 def selftest(

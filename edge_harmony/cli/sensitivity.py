@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edge_harmony.artifact import write_json
 from edge_harmony.cli.console import JsonOption, WeightsOption, number, out, print_json, progress_bar
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError
-from edge_harmony.images import check_writable
+from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import find_model, require_torch
-from edge_harmony.pipeline import to_working_size
+from edge_harmony.pictures.images import check_writable
+from edge_harmony.pipeline.harmonize import to_working_size
 
 WORKING_SIZE = (256, 256)
 
@@ -37,7 +37,7 @@ def sensitivity(
     require_torch()
     import torch
 
-    from edge_harmony.models.state import read_weights, resolve_weights, restore
+    from edge_harmony.models.weights_file import read_weights, resolve_weights, restore
     from edge_harmony.quantization.prepare import load_ranges, prepare_qat
     from edge_harmony.quantization.sensitivity import layer_names, propose, rank
 

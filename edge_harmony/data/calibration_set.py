@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 import edge_harmony.samples
-from edge_harmony.artifact import sha256_of
-from edge_harmony.config import read_toml
 from edge_harmony.errors import InputError, UsageError, name_some
-from edge_harmony.images import read_mask, read_picture
-from edge_harmony.resources import find_resource
+from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.resources import find_resource
+from edge_harmony.files.toml import read_toml
+from edge_harmony.pictures.images import read_mask, read_picture
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _SHA256 = r"^[0-9a-f]{64}$"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError, name_some
-from edge_harmony.images import read_mask, read_picture
+from edge_harmony.pictures.images import read_mask, read_picture
 
 SUBSETS = ("HCOCO", "HAdobe5k", "HFlickr", "Hday2night")
 """The four published sub-sets; roots with others of the same layout are read as well."""

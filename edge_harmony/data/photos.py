@@ -2,7 +2,7 @@
 
 Layout: ``photos/`` with the pictures and ``masks/`` with gray masks of the same base name (``dog.jpg`` and
 ``dog.png``, or several: ``dog_1.png``, ``dog_2.png``). The photographs are real, so they are the ground truth; the
-composites are made by :mod:`edge_harmony.data.synthesis`.
+composites are made by :mod:`edge_harmony.training.composites.synthesis`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError, name_some
-from edge_harmony.images import list_pictures, read_mask, read_picture, to_eight_bits
+from edge_harmony.pictures.images import list_pictures, read_mask, read_picture, to_eight_bits
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.apply import STRONGEST, apply_grid
 from edge_harmony.demo.offers import Loaded, Offer, find_offers
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, first_line
 from edge_harmony.extras import require
-from edge_harmony.images import read_mask
-from edge_harmony.pipeline import checked_pair, fit_mask, predict
+from edge_harmony.pictures.images import read_mask
+from edge_harmony.pipeline.apply import STRONGEST, apply_grid
+from edge_harmony.pipeline.harmonize import checked_pair, fit_mask, predict
 from edge_harmony.samples import sample_files, sample_folder
 
 TITLE = "edge-harmony"
@@ -148,7 +148,7 @@ class Prediction:
     Attributes:
         composite: ``(H, W, 3)`` uint8.
         mask: ``(H, W)`` float32 in [0, 1].
-        grid: what the network predicted; see :func:`~edge_harmony.apply.apply_grid`.
+        grid: what the network predicted; see :func:`~edge_harmony.pipeline.apply.apply_grid`.
     """
 
     composite: NDArray[np.uint8]

@@ -11,8 +11,8 @@ from edge_harmony.errors import InputError
 from edge_harmony.folder.items import Item, Kind, Outcome
 from edge_harmony.folder.storage import is_address
 from edge_harmony.folder.work import Work, Worker, outcome_of, with_mask
-from edge_harmony.images import SUFFIXES as PICTURE_SUFFIXES
-from edge_harmony.streaming import StreamOptions
+from edge_harmony.pictures.images import SUFFIXES as PICTURE_SUFFIXES
+from edge_harmony.pipeline.stream import StreamOptions
 from edge_harmony.video import reader, writer
 from edge_harmony.video.job import VideoJob, harmonize_video
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from edge_harmony.errors import UsageError
 from edge_harmony.folder.storage import join, list_files, suffix_of
-from edge_harmony.images import SUFFIXES
+from edge_harmony.pictures.images import SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edge_harmony.artifact import atomic_write, make_folder
 from edge_harmony.errors import UsageError, first_line
 from edge_harmony.extras import require
-from edge_harmony.images import read_bytes
+from edge_harmony.files.atomic import atomic_write, make_folder
+from edge_harmony.pictures.images import read_bytes
 
 
 def is_address(name: str) -> bool:

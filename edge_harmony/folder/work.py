@@ -10,13 +10,13 @@ from typing import ClassVar, Protocol
 
 import cv2
 
-from edge_harmony.artifact import read_manifest, sha256_of
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
+from edge_harmony.files.atomic import read_manifest, sha256_of
 from edge_harmony.folder.items import PICTURES, Item, Kind, Outcome
 from edge_harmony.folder.storage import read, suffix_of, write
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.rows import set_threads
+from edge_harmony.pictures.parallel_rows import set_threads
 
 
 class Worker(Protocol):

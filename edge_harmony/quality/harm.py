@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.metrics import Scores, foreground_mse
+from edge_harmony.pictures.metrics import Scores, foreground_mse
 
 LOW, HIGH = 3, 252
 """Levels under the first and over the second count as clipped."""

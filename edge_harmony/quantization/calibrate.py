@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_harmony.artifact import atomic_write
 from edge_harmony.errors import InputError, UsageError, name_some
+from edge_harmony.files.atomic import atomic_write
 from edge_harmony.quantization.fake_quant import ACTIVATION_RANGE, ActivationQuantizer
 from edge_harmony.quantization.prepare import set_quantization
 

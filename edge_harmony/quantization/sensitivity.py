@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge_harmony.errors import InputError
-from edge_harmony.metrics import psnr_of
 from edge_harmony.models.layers.color_transform import apply_coarse
 from edge_harmony.models.layers.conv_unit import ConvUnit
+from edge_harmony.pictures.metrics import psnr_of
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
 from edge_harmony.quantization.prepare import set_quantization
 

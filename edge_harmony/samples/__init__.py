@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.images import read_mask, read_picture
+from edge_harmony.pictures.images import read_mask, read_picture
 
 
 def sample_folder() -> Path:

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from edge_harmony.artifact import atomic_write
 from edge_harmony.errors import TrainingError, UsageError
-from edge_harmony.models.state import CHECKPOINT, describe
+from edge_harmony.files.atomic import atomic_write
+from edge_harmony.models.weights_file import CHECKPOINT, describe
 from edge_harmony.training.recipe import Recipe
 
 
@@ -32,7 +32,8 @@ class Position:
         total: training images seen in all stages.
         loss: smoothed training loss, relative to the composite's; None before the first step.
         history: one row per validation.
-        past: what the weights had been trained on before this recipe, see :class:`~edge_harmony.models.state.Weights`.
+        past: what the weights had been trained on before this recipe, see
+            :class:`~edge_harmony.models.weights_file.Weights`.
     """
 
     stage: int = 0
@@ -53,7 +54,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint; an interrupted write leaves the previous one in place.
 
-    Its header also describes the network, so that :func:`~edge_harmony.models.state.read_weights` reads the averages.
+    Its header also describes the network, so that :func:`~edge_harmony.models.weights_file.read_weights` reads the
+    averages.
     """
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.items()}

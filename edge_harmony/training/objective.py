@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_harmony.data.synthesis import Batch
 from edge_harmony.errors import CapabilityError
 from edge_harmony.models.layers.color_transform import apply_coarse
-from edge_harmony.models.state import load_model
+from edge_harmony.models.weights_file import load_model
+from edge_harmony.training.composites.synthesis import Batch
 from edge_harmony.training.contrast import sampled_contrast
 from edge_harmony.training.losses import colour_pyramid, foreground_log, foreground_mse, foreground_rmse
 from edge_harmony.training.recipe import Recipe, StageConfig

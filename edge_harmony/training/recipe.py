@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edge_harmony.data.synthesis_config import SynthesisConfig
 from edge_harmony.errors import UsageError
+from edge_harmony.training.composites.synthesis_config import SynthesisConfig
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 

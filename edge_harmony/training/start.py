@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from edge_harmony.artifact import sha256_of
 from edge_harmony.errors import ArtifactError, name_some
+from edge_harmony.files.atomic import sha256_of
 from edge_harmony.models.layers.conv_unit import fold_norms
-from edge_harmony.models.state import read_weights
+from edge_harmony.models.weights_file import read_weights
 
 
 def start_from(path: Path, model: nn.Module) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ def start_from(path: Path, model: nn.Module) -> list[dict[str, Any]]:
         model: the network, with its norms.
 
     Returns:
-        the weights' history with this file at its end, see :class:`~edge_harmony.models.state.Weights`.
+        the weights' history with this file at its end, see :class:`~edge_harmony.models.weights_file.Weights`.
 
     Raises:
         UsageError: the file does not exist.

@@ -20,15 +20,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from edge_harmony.artifact import atomic_write, make_folder, write_json
-from edge_harmony.data.synthesis import Batch, join, synthesize
 from edge_harmony.errors import TrainingError
+from edge_harmony.files.atomic import atomic_write, make_folder, write_json
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import save_weights
+from edge_harmony.models.weights_file import save_weights
 from edge_harmony.quantization.fake_quant import ActivationQuantizer
 from edge_harmony.quantization.prepare import learn_scales, observe_with, prepare_qat
 from edge_harmony.training.checkpoint import Position, read_checkpoint, save_checkpoint
+from edge_harmony.training.composites.synthesis import Batch, join, synthesize
 from edge_harmony.training.dataset import PictureStore, Sample, draw_alike, open_store, split_samples
 from edge_harmony.training.distributed import World
 from edge_harmony.training.objective import Objective

@@ -11,11 +11,11 @@ from torch import nn
 from edge_harmony.backends.base import Runner
 from edge_harmony.backends.pytorch.runner import PyTorchRunner
 from edge_harmony.data.iharmony4 import Triplet
-from edge_harmony.data.synthesis import synthesize
-from edge_harmony.data.synthesis_config import SynthesisConfig
-from edge_harmony.evaluation import evaluate
 from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.preparation import SEALED, Preparation
+from edge_harmony.training.composites.synthesis import synthesize
+from edge_harmony.training.composites.synthesis_config import SynthesisConfig
 from edge_harmony.training.dataset import FileStore, Sample
 from edge_harmony.training.losses import foreground_mse
 from edge_harmony.training.recipe import Recipe

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.ahead import ahead
-from edge_harmony.artifact import new_file
 from edge_harmony.backends.base import Runner
-from edge_harmony.compose import paste
 from edge_harmony.errors import InputError
-from edge_harmony.images import check_writable, to_eight_bits
-from edge_harmony.shrink import resize
-from edge_harmony.streaming import Pair, StreamOptions, stream
+from edge_harmony.files.atomic import new_file
+from edge_harmony.pictures.images import check_writable, to_eight_bits
+from edge_harmony.pictures.paste import paste
+from edge_harmony.pictures.resize import resize
+from edge_harmony.pipeline.stream import Pair, StreamOptions, stream
 from edge_harmony.video.camera import Camera
+from edge_harmony.video.read_ahead import ahead
 from edge_harmony.video.reader import VideoReader
 from edge_harmony.video.sources import Still, open_frames
 from edge_harmony.video.writer import SUFFIXES, VideoWriter

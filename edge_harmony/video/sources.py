@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError
-from edge_harmony.images import SUFFIXES, list_pictures, read_mask, read_picture
+from edge_harmony.pictures.images import SUFFIXES, list_pictures, read_mask, read_picture
 from edge_harmony.video.camera import PREFIX, Camera
 from edge_harmony.video.reader import Frame, VideoReader, is_video
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.config import read_toml
 from edge_harmony.data.iharmony4 import read_split
-from edge_harmony.evaluation import evaluate
+from edge_harmony.files.resources import find_resource
+from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import MODELS, bundled_weights, weights_folder
-from edge_harmony.models.state import read_weights
-from edge_harmony.resources import find_resource
+from edge_harmony.models.weights_file import read_weights
+from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.training.distributed import World
 from edge_harmony.training.recipe import Recipe
 from edge_harmony.training.trainer import Trainer

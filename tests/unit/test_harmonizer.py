@@ -7,7 +7,7 @@ import pytest
 
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.images import decode_picture
+from edge_harmony.pictures.images import decode_picture
 from edge_harmony.samples import sample_files, sample_pictures
 
 RNG = np.random.default_rng(9)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from edge_harmony.artifact import sha256_of
+from docs.tables import TABLES, result
 from edge_harmony.cli.main import app
+from edge_harmony.files.atomic import sha256_of
 from edge_harmony.models.registry import MODELS, bundled_weights, weights_folder
-from tests.tables import TABLES, result
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "edge_harmony"

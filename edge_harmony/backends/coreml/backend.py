@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import Manifest, artifact_name
 from edge_harmony.backends.artifact_runner import ArtifactRunner, read_network_manifest
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
-from edge_harmony.backends.quiet import quiet
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
+from edge_harmony.export.quiet import quiet
+from edge_harmony.files.atomic import Manifest, artifact_name
 from edge_harmony.models.registry import require_torch
 
 PRECISIONS = ("fp32", "fp16", "int8")

@@ -13,15 +13,6 @@ from typing import Any, Literal
 
 import coremltools as ct
 
-from edge_harmony.artifact import (
-    Manifest,
-    Precision,
-    artifact_name,
-    make_folder,
-    new_folder,
-    sha256_of,
-    write_manifest,
-)
 from edge_harmony.backends.coreml.program import (
     LOGGERS,
     Inputs,
@@ -30,12 +21,21 @@ from edge_harmony.backends.coreml.program import (
     palettized,
     pipeline_program,
 )
-from edge_harmony.backends.onnx.export import METADATA_KEY, OUTPUT_NAMES, describe, exportable
-from edge_harmony.backends.quiet import quiet
 from edge_harmony.errors import UsageError
+from edge_harmony.export.onnx import METADATA_KEY, OUTPUT_NAMES, describe, exportable
+from edge_harmony.export.quiet import quiet
+from edge_harmony.files.atomic import (
+    Manifest,
+    Precision,
+    artifact_name,
+    make_folder,
+    new_folder,
+    sha256_of,
+    write_manifest,
+)
 from edge_harmony.models.registry import find_model
-from edge_harmony.models.state import read_weights
-from edge_harmony.models.whole import PlanarPipeline
+from edge_harmony.models.weights_file import read_weights
+from edge_harmony.models.whole_pipeline import PlanarPipeline
 
 Size = tuple[int, int]
 _INTEGERS_SINCE, _FUNCTIONS_SINCE = "iOS17", "iOS18"
@@ -80,8 +80,8 @@ def convert(
             scales to [0, 1] itself.
         palette_bits: store weights as indices into palettes of this many bits (float precisions only).
         keep_float: layers of an ``int8`` network that stay float.
-        fuse_io: convert the whole pipeline around the network (:mod:`edge_harmony.models.whole`), 8-bit pictures in and
-            out; the package's name ends in ``-whole``.
+        fuse_io: convert the whole pipeline around the network (:mod:`edge_harmony.models.whole_pipeline`), 8-bit
+            pictures in and out; the package's name ends in ``-whole``.
         picture_sizes: sizes of these pictures; one, or several as functions (iOS 18); none for any size from the
             working size to :data:`~edge_harmony.backends.coreml.program.LARGEST_PICTURE`.
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge_harmony.artifact import Precision
-from edge_harmony.backends.quiet import quiet
 from edge_harmony.errors import CapabilityError, first_line
-from edge_harmony.models.whole import PlanarPipeline
+from edge_harmony.export.quiet import quiet
+from edge_harmony.files.atomic import Precision
+from edge_harmony.models.whole_pipeline import PlanarPipeline
 
 Minimum = Literal["iOS16", "iOS17", "iOS18"]
 Inputs = Literal["tensor", "image"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
-from edge_harmony.backends.onnx.artifacts import PRECISIONS, UNSIGNED, build_unsigned, find_artifact, plan_export
+from edge_harmony.backends.onnx_artifacts import PRECISIONS, UNSIGNED, build_unsigned, find_artifact, plan_export
 
 
 class OnnxRuntimeBackend:
@@ -24,7 +24,7 @@ class OnnxRuntimeBackend:
         return Probe(True, f"onnxruntime {onnxruntime.__version__} on cpu", precisions=PRECISIONS)
 
     def build(self, source: Path, output: Path, **options: Any) -> Path:
-        """See :func:`~edge_harmony.backends.onnx.artifacts.build_unsigned`."""
+        """See :func:`~edge_harmony.backends.onnx_artifacts.build_unsigned`."""
         return build_unsigned(source, output, **options)
 
     def plan(self, **options: Any) -> list[Step]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
-from edge_harmony.backends.onnx.artifacts import PRECISIONS, UNSIGNED, build_unsigned, find_artifact, plan_export
+from edge_harmony.backends.onnx_artifacts import PRECISIONS, UNSIGNED, build_unsigned, find_artifact, plan_export
 from edge_harmony.errors import CapabilityError
 
 _FIX = "pip install 'edge-harmony[openvino]'"
@@ -27,7 +27,7 @@ class OpenVinoBackend:
         return Probe(True, f"openvino {openvino.__version__.split('-')[0]} on cpu", precisions=PRECISIONS)
 
     def build(self, source: Path, output: Path, **options: Any) -> Path:
-        """See :func:`~edge_harmony.backends.onnx.artifacts.build_unsigned`."""
+        """See :func:`~edge_harmony.backends.onnx_artifacts.build_unsigned`."""
         return build_unsigned(source, output, **options)
 
     def plan(self, **options: Any) -> list[Step]:

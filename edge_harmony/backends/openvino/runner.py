@@ -10,9 +10,9 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import Manifest
 from edge_harmony.backends.artifact_runner import ArtifactRunner
 from edge_harmony.errors import ArtifactError
+from edge_harmony.files.atomic import Manifest
 
 
 class OpenVinoRunner(ArtifactRunner):

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.artifact import sha256_of
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
+from edge_harmony.files.atomic import sha256_of
 from edge_harmony.models.registry import require_torch
 
 
@@ -41,7 +41,7 @@ class PyTorchBackend:
         import torch
 
         from edge_harmony.backends.pytorch.runner import PyTorchRunner
-        from edge_harmony.models.state import read_weights, resolve_weights, restore
+        from edge_harmony.models.weights_file import read_weights, resolve_weights, restore
         from edge_harmony.quantization.prepare import load_ranges, prepare_qat
 
         if request.artifact is not None:

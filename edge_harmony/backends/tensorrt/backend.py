@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import Manifest, make_folder
 from edge_harmony.backends.artifact_runner import ArtifactRunner, read_network_manifest
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
-from edge_harmony.backends.cuda.base import Device, find_cuda
-from edge_harmony.backends.onnx.artifacts import plan_export, require_exporter
+from edge_harmony.backends.onnx_artifacts import plan_export, require_exporter
 from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, TensorRT, find_tensorrt
 from edge_harmony.backends.tensorrt.builder import build_engine
 from edge_harmony.backends.tensorrt.checking import check_file
+from edge_harmony.backends.tensorrt.cuda.api import Device, find_cuda
+from edge_harmony.backends.tensorrt.engine import Context, Engine
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, facts_of, write_plan
-from edge_harmony.backends.tensorrt.runner import Context, Engine
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
+from edge_harmony.files.atomic import Manifest, make_folder
 
 PRECISIONS = ("fp32", "fp16", "int8")
 _CONTEXTS = 2
@@ -57,7 +57,7 @@ class TensorRTBackend:
             source: weights, or an ONNX file of this package.
             output: folder; the ONNX file stays beside the engine.
             options: ``model``, ``precision``, ``size``, ``opset``, ``keep_float`` of
-                :func:`edge_harmony.backends.onnx.export.export_onnx`; ``engine``, the :class:`BuildOptions`.
+                :func:`edge_harmony.export.onnx.export_onnx`; ``engine``, the :class:`BuildOptions`.
 
         Raises:
             CapabilityError: TensorRT, a GPU or the packages that export are missing. Without TensorRT or a GPU the
@@ -130,7 +130,7 @@ def _picture_sizes(least: tuple[int, int]) -> Profile:
 
 def _export(source: Path, output: Path, engine: BuildOptions, options: dict[str, Any]) -> Path:
     require_exporter()
-    from edge_harmony.backends.onnx.export import export_onnx
+    from edge_harmony.export.onnx import export_onnx
 
     model = options.pop("model")
     return export_onnx(model, source, output, flavour="signed", dynamic_batch=engine.profile is not None, **options)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_harmony.artifact import atomic_write
 from edge_harmony.backends.tensorrt.configure import configure
 from edge_harmony.backends.tensorrt.logger import Log, unusable
 from edge_harmony.backends.tensorrt.network import check_inputs, creation_flags, is_strong, parse
 from edge_harmony.backends.tensorrt.progress import Phases, make_monitor
 from edge_harmony.errors import CapabilityError
+from edge_harmony.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     import tensorrt as trt

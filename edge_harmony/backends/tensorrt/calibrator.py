@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.artifact import atomic_write
 from edge_harmony.errors import EdgeHarmonyError, InputError
+from edge_harmony.files.atomic import atomic_write
 
 if TYPE_CHECKING:
-    from edge_harmony.backends.cuda.base import Cuda
     from edge_harmony.backends.tensorrt.bridge import TensorRT
+    from edge_harmony.backends.tensorrt.cuda.api import Cuda
 
 Algorithm = Literal["entropy", "min-max"]
 BASES: dict[Algorithm, str] = {"entropy": "IInt8EntropyCalibrator2", "min-max": "IInt8MinMaxCalibrator"}

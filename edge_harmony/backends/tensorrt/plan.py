@@ -11,14 +11,14 @@ from typing import IO, TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge_harmony.artifact import atomic_write, make_folder, manifest_path, read_manifest, sha256_of, write_json
 from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.errors import ArtifactError, EdgeHarmonyError, UsageError
-from edge_harmony.resources import cache_folder
+from edge_harmony.files.atomic import atomic_write, make_folder, manifest_path, read_manifest, sha256_of, write_json
+from edge_harmony.files.resources import cache_folder
 
 if TYPE_CHECKING:
-    from edge_harmony.backends.cuda.base import Device
     from edge_harmony.backends.tensorrt.bridge import TensorRT
+    from edge_harmony.backends.tensorrt.cuda.api import Device
 
 SUFFIX = ".plan"
 

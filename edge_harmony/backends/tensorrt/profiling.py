@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_harmony.artifact import atomic_write
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.files.atomic import atomic_write
 
 if TYPE_CHECKING:
-    from edge_harmony.backends.tensorrt.runner import Engine
+    from edge_harmony.backends.tensorrt.engine import Engine
 
 _REFORMAT = re.compile(r"reformat|copy node|shuffle between", re.IGNORECASE)
 _PRECISIONS = (

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_harmony.artifact import atomic_write
 from edge_harmony.backends.tensorrt.profiling import LayerTimes, profile
 from edge_harmony.errors import UsageError
+from edge_harmony.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
-    from edge_harmony.backends.tensorrt.runner import Context, Engine
+    from edge_harmony.backends.tensorrt.engine import Context, Engine
 
 PERCENTILES = (90.0, 95.0, 99.0)
 _ENQUEUE_BOUND = 0.8  # of the GPU's time, above which trtexec warns

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_harmony.backends.cuda.base import CudaError, Device, Pinned
 from edge_harmony.backends.tensorrt.bridge import TensorRT
+from edge_harmony.backends.tensorrt.cuda.api import CudaError, Device, Pinned
 
 SURFACES = Path(__file__).parents[2] / "golden" / "tensorrt_api"
 VERSIONS = ("8.6", "10.3", "10.13", "10.16", "11.4", "rtx-1.7")

@@ -19,7 +19,7 @@ from edge_harmony.benchmark.result import (
 )
 from edge_harmony.benchmark.run import summarize
 from edge_harmony.benchmark.statistics import ratio
-from edge_harmony.benchmark.telemetry import Reading
+from edge_harmony.machine.counters import Reading
 
 COMPOSITE = Scores(psnr=28.0, mse=100.0, fmse=1000.0, fpsnr=20.0, ssim=0.97)
 

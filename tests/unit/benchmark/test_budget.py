@@ -7,8 +7,8 @@ import pytest
 from edge_harmony.benchmark.budget import Budget, Limits, check_names, exit_code, judge
 from edge_harmony.benchmark.result import Failure, Sustained
 from edge_harmony.benchmark.statistics import Interval, Verdict
-from edge_harmony.benchmark.telemetry import Reading
 from edge_harmony.errors import ExitCode, InputError
+from edge_harmony.machine.counters import Reading
 from tests.unit.benchmark.made import measurement, result
 
 BASE = measurement("base fp32 pytorch", 100.0, psnr=29.0)

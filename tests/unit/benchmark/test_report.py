@@ -18,7 +18,7 @@ from edge_harmony.benchmark.report import plots
 from edge_harmony.benchmark.report.html import page, pages
 from edge_harmony.benchmark.report.text import as_csv, complaints, markdown, terminal
 from edge_harmony.benchmark.result import Failure
-from edge_harmony.images import Picture, write_picture
+from edge_harmony.pictures.images import Picture, write_picture
 from tests.unit.benchmark.made import measurement, result
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

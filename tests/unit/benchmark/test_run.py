@@ -15,7 +15,7 @@ from edge_harmony.benchmark.statistics import Verdict
 from edge_harmony.benchmark.suite import Effort, Entry, Suite
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError
-from edge_harmony.evaluation import score_samples, summarize
+from edge_harmony.quality.evaluation import score_samples, summarize
 from edge_harmony.quality.preparation import PLAIN, SEALED
 
 WORK = """

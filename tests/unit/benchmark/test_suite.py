@@ -11,8 +11,8 @@ from edge_harmony.benchmark.job import Job
 from edge_harmony.benchmark.preparation import prepare
 from edge_harmony.benchmark.suite import Entry, read_suite, suite_of
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.files.resources import resource_names
 from edge_harmony.models.registry import MODELS
-from edge_harmony.resources import resource_names
 
 SUITE = 'name = "s"\nbaseline = "reinhard"\n[[contenders]]\npeer = "reinhard"\n'
 

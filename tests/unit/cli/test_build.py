@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 import edge_harmony.cli.build as build_module
-from edge_harmony.artifact import read_manifest, sha256_of
-from edge_harmony.backends.onnx.export import export_onnx
 from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.backends.tensorrt.profiling import read_profile
 from edge_harmony.cli.main import main
+from edge_harmony.export.onnx import export_onnx
+from edge_harmony.files.atomic import read_manifest, sha256_of
 from edge_harmony.models.registry import build_model, weights_folder
-from edge_harmony.models.state import save_weights
+from edge_harmony.models.weights_file import save_weights
 from tests.unit.backends.fake_nvidia import World, fake_tensorrt
-from tests.unit.backends.test_profiling import FP16, INT8
+from tests.unit.backends.tensorrt.test_profiling import FP16, INT8
 
 SIDES = ("least", "best", "largest")
 SHORT = ["--warmUp", "0", "--duration", "0", "--iterations", "5"]

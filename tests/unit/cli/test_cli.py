@@ -14,9 +14,9 @@ from PIL import Image
 from edge_harmony.cli.main import main
 from edge_harmony.folder.run import FAILED, RECORD
 from edge_harmony.models.registry import MODELS
-from edge_harmony.models.state import read_weights
+from edge_harmony.models.weights_file import read_weights
 from edge_harmony.samples import sample_files
-from tests.unit.test_images import BROKEN, ICC
+from tests.unit.pictures.test_images import BROKEN, ICC
 
 COMPOSITE, MASK = next(iter(sample_files()))
 
@@ -338,7 +338,7 @@ def test_an_artifact_says_itself_what_it_is(capsys, tmp_path, edge_weights, mini
     assert (harmonized["model"], harmonized["precision"]) == ("edge-n", "fp32")
     other = tmp_path / "other.safetensors"
     from edge_harmony.models.registry import build_model
-    from edge_harmony.models.state import save_weights
+    from edge_harmony.models.weights_file import save_weights
 
     save_weights(other, build_model("edge-n"), name="edge-n")
     status, _, err = run(capsys, "compare", made["artifact"], "--weights", other)

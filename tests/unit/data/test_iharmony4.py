@@ -9,10 +9,10 @@ import pytest
 from edge_harmony.data.iharmony4 import SUBSETS, read_split
 from edge_harmony.data.photos import read_photos
 from edge_harmony.errors import InputError, UsageError
-from edge_harmony.evaluation import evaluate, score_samples
+from edge_harmony.quality.evaluation import evaluate, score_samples
 from edge_harmony.quality.preparation import Preparation
 from edge_harmony.quality.relit import drawn_light, relight
-from tests.unit.test_pipeline import FakeRunner
+from tests.unit.pipeline.test_harmonize import FakeRunner
 
 
 def test_all_four_subsets_with_their_names(tmp_path):

@@ -22,7 +22,7 @@ from edge_harmony.demo.offers import DEFAULT, Loaded, find_offers
 from edge_harmony.demo.page import apply_again, harmonize, painted, serve
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.images import decode_picture
+from edge_harmony.pictures.images import decode_picture
 from edge_harmony.samples import sample_pictures
 
 gradio = pytest.importorskip("gradio")

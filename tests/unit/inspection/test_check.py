@@ -8,16 +8,16 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_harmony.backends.onnx.export import export_onnx
+from edge_harmony.backends.onnxruntime.placement import placed_operators
 from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, UsageError
+from edge_harmony.export.onnx import export_onnx
 from edge_harmony.inspection.graph import index, read_graph
 from edge_harmony.inspection.layers import broken_chains, find_runtime, report_layers
-from edge_harmony.inspection.placement import placed_operators
 from edge_harmony.inspection.refusals import find_refusals
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import save_weights
+from edge_harmony.models.weights_file import save_weights
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 
 

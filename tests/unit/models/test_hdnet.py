@@ -6,8 +6,8 @@ import torch
 
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.models.hdnet import HDNet
-from edge_harmony.models.public_hdnet import convert_public_state, import_public_checkpoint, read_public_checkpoint
-from edge_harmony.models.state import read_weights, restore
+from edge_harmony.models.import_hdnet import convert_public_state, import_public_checkpoint, read_public_checkpoint
+from edge_harmony.models.weights_file import read_weights, restore
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def golden(test_data):
 
 def public_state(width=8):
     """A state dict with the public names, from our own network with random weights."""
-    from edge_harmony.models.public_hdnet import _renames
+    from edge_harmony.models.import_hdnet import _renames
 
     torch.manual_seed(1)
     ours = HDNet(width).state_dict()

@@ -9,7 +9,7 @@ from edge_harmony.errors import InputError, UsageError
 from edge_harmony.models.edge import EdgeNet
 from edge_harmony.models.import_efficientnet import import_lite0
 from edge_harmony.models.layers.inverted_bottleneck import LITE0_WIDTHS
-from edge_harmony.models.state import load_model
+from edge_harmony.models.weights_file import load_model
 
 # kernel, stride, expansion, inputs, outputs, repeats: the table of the public code
 ARGUMENTS = (

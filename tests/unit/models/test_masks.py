@@ -12,11 +12,11 @@ from numpy.testing import assert_allclose
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from edge_harmony import pipeline
 from edge_harmony.models.layers.masks import Region, paired_statistics, region_mean, resize_mask, snap, stride_of
 from edge_harmony.models.layers.rain import RAIN
 from edge_harmony.models.registry import bundled_weights
-from edge_harmony.models.state import read_weights, restore
+from edge_harmony.models.weights_file import read_weights, restore
+from edge_harmony.pipeline import harmonize as pipeline
 from edge_harmony.samples import sample_pictures
 
 SIZES = [(300, 401), (257, 1023), (1080, 1920), (256, 256), (512, 300)]

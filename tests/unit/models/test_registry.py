@@ -9,12 +9,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.backends.onnx.export import export_onnx
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
+from edge_harmony.export.onnx import export_onnx
 from edge_harmony.models.edge import EdgeNet, Exchange
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import MODELS, build_model, find_model
-from edge_harmony.models.state import load_model, read_weights, restore, save_weights
+from edge_harmony.models.weights_file import load_model, read_weights, restore, save_weights
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 
 

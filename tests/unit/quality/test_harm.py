@@ -7,11 +7,11 @@ import pytest
 from skimage.color import rgb2lab
 
 from edge_harmony.data.iharmony4 import read_split
-from edge_harmony.evaluation import score_samples, summarize
-from edge_harmony.metrics import Scores
-from edge_harmony.protocols import PROTOCOLS
+from edge_harmony.pictures.metrics import Scores
+from edge_harmony.quality.evaluation import score_samples, summarize
 from edge_harmony.quality.harm import Harm, measure_harm, score, summarize_harm
 from edge_harmony.quality.preparation import Preparation
+from edge_harmony.quality.protocols import PROTOCOLS
 
 
 def flat(*colour):

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from edge_harmony.artifact import sha256_of
 from edge_harmony.cli.main import main
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.resources import resource_names
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import read_weights, save_weights
+from edge_harmony.models.weights_file import read_weights, save_weights
 from edge_harmony.quantization.calibrate import Histogram, collect, load_histograms, save_histograms, set_ranges
 from edge_harmony.quantization.prepare import prepare_qat
-from edge_harmony.resources import resource_names
 from edge_harmony.samples import sample_files
 
 

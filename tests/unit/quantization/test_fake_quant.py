@@ -6,11 +6,11 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.backends.onnx.export import export_onnx
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError
+from edge_harmony.export.onnx import export_onnx
 from edge_harmony.models.layers.conv_unit import FloatIsland, fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import activation_ranges, read_weights, restore, save_weights
+from edge_harmony.models.weights_file import activation_ranges, read_weights, restore, save_weights
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
 from edge_harmony.quantization.prepare import load_ranges, observe_with, prepare_qat, set_quantization
 

@@ -7,14 +7,14 @@ import onnx
 import pytest
 import torch
 
-from edge_harmony.artifact import read_manifest
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.backends.onnx.export import export_onnx
 from edge_harmony.cli.main import main
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.export.onnx import export_onnx
+from edge_harmony.files.atomic import read_manifest
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import read_weights, restore
+from edge_harmony.models.weights_file import read_weights, restore
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d
 from edge_harmony.quantization.prepare import load_ranges, observe_with, prepare_qat
 from edge_harmony.quantization.sensitivity import layer_names, propose, rank

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edge_harmony.artifact import sha256_of
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, TrainingError, UsageError
+from edge_harmony.files.atomic import sha256_of
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.state import load_model, read_weights, save_weights
+from edge_harmony.models.weights_file import load_model, read_weights, save_weights
 from edge_harmony.training.checkpoint import read_checkpoint
 from edge_harmony.training.trainer import Trainer
 from edge_harmony.training.until import parse_until

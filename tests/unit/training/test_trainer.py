@@ -13,15 +13,15 @@ import torch
 from safetensors.torch import load_file
 
 from edge_harmony.backends.base import LoadRequest, get_backend
-from edge_harmony.config import parse_toml, read_toml
-from edge_harmony.data.synthesis import synthesize
 from edge_harmony.errors import CapabilityError, InputError, TrainingError, UsageError
-from edge_harmony.evaluation import evaluate
-from edge_harmony.models.state import read_weights, restore
+from edge_harmony.files.resources import find_resource, resource_names
+from edge_harmony.files.toml import parse_toml, read_toml
+from edge_harmony.models.weights_file import read_weights, restore
+from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.preparation import Preparation
-from edge_harmony.resources import find_resource, resource_names
 from edge_harmony.samples import sample_files
 from edge_harmony.training.checkpoint import read_checkpoint
+from edge_harmony.training.composites.synthesis import synthesize
 from edge_harmony.training.distributed import World, join_world
 from edge_harmony.training.losses import foreground_mse
 from edge_harmony.training.recipe import DistillationConfig, Recipe
@@ -185,7 +185,7 @@ def test_networks_that_paint_train_too(mini_root, tmp_path):
 def test_a_student_learns_from_its_teacher(mini_root, tmp_path):
     """All of the loss against a teacher that changes nothing: whatever the pictures, the student must stay at it."""
     from edge_harmony.models.registry import build_model
-    from edge_harmony.models.state import save_weights
+    from edge_harmony.models.weights_file import save_weights
 
     options = {"widths": [8, 8, 16, 16, 24], "hidden": 16}
     save_weights(tmp_path / "teacher.safetensors", build_model("edge-s", **options), name="edge-s", options=options)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import InputError, UsageError
-from edge_harmony.streaming import StreamOptions
+from edge_harmony.pipeline.stream import StreamOptions
 from edge_harmony.video.job import VideoJob, harmonize_video, pairs_of
 from edge_harmony.video.reader import VideoReader
-from tests.unit.test_pipeline import FakeRunner
+from tests.unit.pipeline.test_harmonize import FakeRunner
 from tests.unit.video.making import make_video, sound_packets
 from tests.unit.video.test_sources import StandIn
 

@@ -1,0 +1,449 @@
+"""The tables of the documents, drawn from the registry, the cards and the committed results: ``make docs``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_harmony.backends.targets import read_target
+from edge_harmony.benchmark.report.columns import fastest_first, heading
+from edge_harmony.benchmark.report.text import markdown_table
+from edge_harmony.benchmark.result import Result, is_of_suite, read_result
+from edge_harmony.models.registry import MODELS, weights_folder
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "0.1.0"
+
+
+def result(name: str) -> dict[str, Any]:
+    """A committed result."""
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return content
+
+
+def networks_table() -> str:
+    """Sizes of all networks; what the shipped ones do to pictures without a leak at the rim, and with it."""
+    sealed = {row["model"]: row for row in result("harm")["rows"] if row["preparation"] == "sealed by 2"}
+    lines = [
+        "| network | parameters | GFLOP at 256 x 256 | scored in | sealed: gain dB | made worse | no-change fMSE | "
+        "plain: PSNR dB | fMSE |",
+        "|---|---:|---:|---|---:|---:|---:|---:|---:|",
+    ]
+    for entry in MODELS.values():
+        card = weights_folder() / f"{entry.name}.json"
+        quality = json.loads(card.read_text())["quality"] if card.is_file() else None
+        scores = " | ".join("-" * 6)
+        if quality:
+            row = sealed[entry.name]
+            harm = f"{row['gain']:+.2f} | {100 * row['worse']:.0f} % | {row['no_change']:.0f}"
+            scores = f"{quality['precision'].upper()} | {harm} | {quality['psnr']:.2f} | {quality['fmse']:.1f}"
+        lines.append(f"| `{entry.name}` | {entry.parameters / 1e6:.3f} M | {entry.flops / 1e9:.2f} | {scores} |")
+    quality = json.loads((weights_folder() / "edge-s.json").read_text())["quality"]
+    composite = quality["composite"]
+    nothing = f"0 | 0 % | 0 | {composite['psnr']:.2f} | {composite['fmse']:.1f}"
+    lines.append(f"| *composite, unharmonized* | | | | {nothing} |")
+    note = f"\n{quality['images']} test pictures of LB-Harmony at native size, ONNX Runtime; means over pictures.\n"
+    return "\n".join(lines) + "\n" + note
+
+
+def spread(row: dict[str, float], key: str) -> str:
+    """Median and quartiles of a ratio."""
+    return f"{row[key]:.1f} ({row[f'{key}_q25']:.1f}-{row[f'{key}_q75']:.1f})"
+
+
+def machine(content: dict[str, Any]) -> str:
+    """Where a result was measured."""
+    facts = content["machine"]
+    return f"{facts['cpu']} ({', '.join(facts['features'])})"
+
+
+def suite(name: str) -> Result:
+    """A committed result of a suite."""
+    return read_result(RESULTS / f"{name}.json")
+
+
+def speed_table() -> str:
+    """The suite ``cpu``, without what only specialists compare."""
+    content = suite("cpu")
+    lines = [
+        "| one picture of 256 x 256 | ms | network alone, ms | times as fast (95 %) | memory, MiB |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for m in fastest_first(content):
+        c = m.contender
+        if c.precision == "fp16" or (c.backend == "pytorch" and c.precision == "int8"):
+            continue
+        infer = f"{np.median(m.stages_ms['infer']):.1f}" if "infer" in m.stages_ms else "-"
+        faster = f"{1 / m.ratio.estimate:.2f} ({1 / m.ratio.high:.2f}-{1 / m.ratio.low:.2f})" if m.ratio else "1"
+        memory = f"{m.cost.peak_memory.value / 2**20:.0f}" if m.cost.peak_memory.value else "-"
+        lines.append(f"| {c.name} | {m.summary.p50.estimate:.1f} | {infer} | {faster} | {memory} |")
+    where = content.environment
+    untrained = sorted({m.contender.model for m in content.measurements if m.contender.untrained})
+    random = f"; {', '.join(untrained)} has random weights" if untrained else ""
+    note = (
+        f"\nMedians; picture and mask in, picture out; one thread, {where.cpu} ({', '.join(where.cpu_features)}), "
+        f"all in one interleaved run (`edge-harmony benchmark cpu`); peak memory of the process{random}. "
+        "This CPU has no integer dot product (VNNI): INT8 is computed exactly there, but hardly faster than FP32; "
+        "OpenVINO lets sums saturate.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def suite_tables() -> str:
+    """Every committed result of a suite, with all columns."""
+    parts = []
+    for path in sorted(RESULTS.glob("*.json")):
+        if is_of_suite(path):
+            content = read_result(path)
+            parts.append(f"### {content.suite}\n\n{heading(content)}\n\n{markdown_table(content)}")
+    return "\n".join(parts)
+
+
+def planted_table() -> str:
+    """What the harness says of slow-downs and losses that were planted."""
+    content = result("planted")
+    lines = ["| planted | runs | PASS | INCONCLUSIVE | FAIL | ratios found |", "|---|---:|---:|---:|---:|---:|"]
+    for name in sorted({row["contender"] for row in content["repetitions"]}):
+        rows = [row for row in content["repetitions"] if row["contender"] == name]
+        counts = [sum(row["verdict"] == verdict for row in rows) for verdict in ("PASS", "INCONCLUSIVE", "FAIL")]
+        found = [row["ratio"] for row in rows]
+        lines.append(
+            f"| {name} | {len(rows)} | {' | '.join(map(str, counts))} | {min(found):.3f} to {max(found):.3f} |"
+        )
+    accuracy = content["accuracy"]
+    spoiled, whole = accuracy["parity"]["spoiled"], accuracy["parity"]["edge-n fp32 onnxruntime"]
+    note = (
+        f"\nTolerance {100 * content['tolerance']:.0f} %, `edge-n` with busy waiting added, one thread, beside each "
+        "other; `benchmarks/planted.py`. A network whose head was rounded to a 32nd of its largest weight: "
+        f"parity {spoiled:.1f} dB against {whole:.1f} dB, limit 60 dB, exit code {accuracy['exit_code']}.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def runtimes_table() -> str:
+    """Every precision on every runtime, with one thread and two."""
+    one, two = result("latency--1-thread"), result("latency--2-threads")
+    lines = [
+        "| network, precision, runtime | 1 thread, ms | faster than HDNet-lite | faster than its FP32 | "
+        "2 threads, ms | faster than HDNet-lite |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in one["network"].items():
+        other = two["network"][name]
+        cells = [f"{row['median_ms']:.1f}", spread(row, "times_faster"), spread(row, "times_faster_than_fp32")]
+        cells += [f"{other['median_ms']:.1f}", spread(other, "times_faster")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
+    note = (
+        "\nOne picture at 256 x 256; times as fast as HDNet-lite in PyTorch, and as itself in FP32 there: median and "
+        f"quartiles over {one['rounds']} and {two['rounds']} interleaved rounds; {machine(one)}; {versions}; "
+        "`benchmarks/latency.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def precision_table() -> str:
+    """What every precision costs in quality."""
+    content = result("precision--edge-m")
+    lines = [
+        "| weights | precision, runtime | PSNR dB | fMSE | parity with PyTorch, dB (least) | KiB |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in content["rows"]:
+        cells = [row["training"], f"{row['precision']}, {row['backend']}", f"{row['psnr']:.2f}", f"{row['fmse']:.1f}"]
+        cells += [f"{row['parity_db']:.1f} ({row['parity_min_db']:.1f})", f"{row['bytes'] / 1024:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    note = (
+        f"\n`{content['model']}`, {content['images']} pictures of {content['set']}; calibrated on "
+        f"{content['calibration']}; parity over {content['compared']} of them; {machine(content)}; "
+        "`benchmarks/precision.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def engines_table() -> str:
+    """What TensorRT for RTX makes of every network."""
+    content = result("engine-builds")
+    lines = [
+        "| network | precision | ONNX, MB | engine, MB | seconds | engine for batches of 1 to 8, MB |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    rows = {(row["model"], row["precision"], row["batch"]): row for row in content["rows"]}
+    for (model, precision, batch), row in rows.items():
+        if batch != "1":
+            continue
+        if "refused" in row:
+            lines.append(f"| `{model}` | {precision} | {row['refused']} | | | |")
+            continue
+        dynamic = rows[model, precision, "1-8"]["SM89_bytes"] / 1e6
+        sizes = f"{row['onnx_bytes'] / 1e6:.1f} | {row['SM89_bytes'] / 1e6:.1f} | {row['SM89_seconds']:.1f}"
+        lines.append(f"| `{model}` | {precision} | {sizes} | {dynamic:.1f} |")
+    versions = content["versions"]
+    note = f"\nTensorRT for RTX {versions['tensorrt_rtx_cu13']}; `benchmarks/engine_builds.py`.\n"
+    return "\n".join(lines) + "\n" + note
+
+
+def integers_table() -> str:
+    """What stands in the way of 8 and 16 bits, before and after the statistics became small means."""
+    content = result("integer-friendly")
+    before, after = content["rows"]["before"], content["rows"]["after"]
+
+    def islands(row: dict[str, int], things: str) -> str:
+        return f"{row['islands']} of {row[things]}"
+
+    def masks(row: dict[str, float | None]) -> str:
+        return ", ".join("not finite" if value is None else f"{value:.0f}" for value in row.values())
+
+    counts: dict[str, Callable[[dict[str, Any]], str]] = {
+        "ONNX INT8: float islands, of operators": lambda row: islands(row["onnx_int8"], "operators"),
+        "Core ML INT8: float islands, of operations": lambda row: islands(row["coreml_int8"], "operations"),
+        "RTX INT8: kernels": lambda row: str(row["rtx_int8"]["kernels"]),
+        "RTX INT8: float islands, of kernels": lambda row: (
+            f"{row['rtx_int8']['float_islands']} of {row['rtx_int8']['float_kernels']}"
+        ),
+        "RTX INT8: convolutions that write 8 bits": lambda row: (
+            f"{row['rtx_int8']['writing_integers']} of {row['rtx_int8']['integer_convolutions']}"
+        ),
+        "RTX INT8: requantizing kernels (nothing else)": lambda row: (
+            f"{row['rtx_int8']['requantizing']} ({row['rtx_int8']['only_requantizing']})"
+        ),
+        "FP16 file against FP32, dB": lambda row: f"{row['fp16_db']:.1f}",
+        "every operation in 16 bits, dB": lambda row: masks(row["sixteen_bits_db"]),
+    }
+    lines = ["| what | network | before | after |", "|---|---|---|---|"]
+    lines += [f"| {what} | `{m}` | {of(before[m])} | {of(after[m])} |" for what, of in counts.items() for m in after]
+    lines += ["", "| milliseconds | before | after | ratio (quartiles) |", "|---|---:|---:|---:|"]
+    for name, row in content["times"].items():
+        ratio = f"{row['ratio']:.2f} ({row['ratio_q25']:.2f}-{row['ratio_q75']:.2f})"
+        lines.append(f"| {name} | {row['before_ms']:.1f} | {row['after_ms']:.1f} | {ratio} |")
+    versions = content["versions"]
+    note = (
+        "\nEvery operation in 16 bits: pictures changed everywhere by what the network says of an ordinary mask, a full"
+        " and an empty one, one pixel and all but one. Core ML and ONNX: what is typed in 32 bits. TensorRT for RTX "
+        f"{versions['tensorrt-rtx-cu13']} for SM89, batch 1. Times: 256 x 256, one thread, medians of "
+        f"{content['rounds']} interleaved rounds on a busy machine, {machine(content)}, ONNX Runtime "
+        f"{versions['onnxruntime']}, OpenVINO {versions['openvino']}; `benchmarks/integer_friendly.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def whole_table() -> str:
+    """The whole pipeline as one file, beside the pipeline."""
+    content = result("whole")
+    lines = [
+        "| picture | largest difference | beyond one level | pipeline's time | memory, MiB | pipeline's, MiB |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in content["rows"].items():
+        memory = [f"{row[f'{kind}_peak_bytes'] / 2**20:.0f}" for kind in ("whole", "pipeline")]
+        cells = [name, str(row["largest_difference"]), f"{100 * row['share_beyond_1']:.3f} %"]
+        lines.append(f"| {' | '.join([*cells, spread(row, 'of_pipeline'), *memory])} |")
+    note = (
+        f"\n`{content['model']}`, {content['precision']}, a third of the picture foreground; time as a multiple of the "
+        f"pipeline's (quartiles), ONNX Runtime {content['versions']['onnxruntime']}, one thread, {machine(content)}, "
+        f"{content['rounds']} interleaved rounds; memory: what a picture adds to the peak; `benchmarks/whole.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def packages_table() -> str:
+    """What coremltools makes of every network."""
+    content = result("packages")
+    lines = ["| network | in | MB | convolutions in 8 bits |", "|---|---|---:|---:|"]
+    for row in content["rows"]:
+        integers = f"{row['integer_convolutions']} of {row['convolutions']}" if "bytes" in row else row["refused"]
+        size = f"{row['bytes'] / 1e6:.1f}" if "bytes" in row else "-"
+        lines.append(f"| `{row['model']}` | {row['variant']} | {size} | {integers} |")
+    return "\n".join(lines) + f"\n\ncoremltools {content['versions']['coremltools']}; `benchmarks/packages.py`.\n"
+
+
+def ablation_table(name: str) -> str:
+    """Quality against work and INT8 latency of every variant."""
+    content = result(f"ablation--{name}")
+    lines = [
+        "| variant | PSNR dB | fMSE | M parameters | GFLOP | INT8 latency |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in content["rows"]:
+        latency = "-" if row["int8_ms"] is None else f"{row['int8_of_reference']:.2f}"
+        cells = [f"{row['group']}: {row['name']}", f"{row['psnr']:.2f}", f"{row['fmse']:.0f}"]
+        cells += [f"{row['parameters'] / 1e6:.3f}", f"{row['flops'] / 1e9:.3f}", latency]
+        lines.append(f"| {' | '.join(cells)} |")
+    first = content["rows"][0]
+    lines.append(f"| *composite, unharmonized* | {first['composite_psnr']:.2f} | {first['composite_fmse']:.0f} | | | |")
+    stage = content["recipe"]["stages"][0]
+    note = (
+        f"\n{stage['images']:,} images each at {stage['size']} pixels; held-out pictures at native size; INT8 latency "
+        "in ONNX Runtime as a share of the first row's, one thread, "
+        f"{machine(content)}, {content['rounds']} rounds.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def targets_table() -> str:
+    """What every shipped target is for, and what it must hold."""
+    lines = [
+        "| target | device | runtime | opset | PSNR, least dB | p90, most ms |",
+        "|---|---|---|---|---:|---:|",
+    ]
+    for path in sorted((ROOT / "export" / "targets").glob("*.toml")):
+        target = read_target(str(path))
+        opset = f"{target.opset} of {target.runtime.opset}" if target.runtime.opset else "-"
+        cells = [f"`{path.stem}`", target.device, target.runtime.name, opset]
+        cells += [f"{target.accuracy.min_psnr:g}", f"{target.latency.max_p90_ms:g}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def full_resolution_table() -> str:
+    """The steps at full resolution, against a copy and PyTorch, with one thread and two."""
+    one, two = result("full-resolution--1-thread"), result("full-resolution--2-threads")
+    lines = [
+        "| step | 1 thread, ms | 2 threads, ms | copies of the picture (quartiles) | of PyTorch's time (quartiles) |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, row in two["rows"].items():
+        against = name.startswith(("pipeline", "apply"))
+        share = f"{row['of_pytorch']:.2f} ({row['of_pytorch_q25']:.2f}-{row['of_pytorch_q75']:.2f})" if against else ""
+        cells = [name, f"{one['rows'][name]['median_ms']:.1f}", f"{row['median_ms']:.1f}", spread(row, "copies"), share]
+        lines.append(f"| {' | '.join(cells)} |")
+    note = (
+        f"\n{two['width']} x {two['height']}, {100 * two['foreground']:.0f} % foreground, 8 bits, `edge-s` in INT8 on "
+        f"ONNX Runtime, {machine(two)}, {two['rounds']} interleaved rounds; ratios with two threads; "
+        f"`benchmarks/full_resolution.py`. Largest difference to float64: {two['largest_error_levels']:.2f} levels. "
+        f"In place the apply step takes {two['ms_a_megapixel']:.2f} ms for every megapixel of foreground with two "
+        f"threads and {one['ms_a_megapixel']:.2f} with one, and {two['ms_of_the_rest']:.1f} and "
+        f"{one['ms_of_the_rest']:.1f} ms beside (a line explains {100 * two['explained_by_a_line']:.1f} % and "
+        f"{100 * one['explained_by_a_line']:.1f} % of the variance over eight sizes).\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def video_table() -> str:
+    """Frames a second, where the time goes, memory and flicker."""
+    found = result("video")
+    lines = ["| | frames a second | time, of one after the other (quartiles) |", "|---|---:|---:|"]
+    lines += [
+        f"| {name} | {row['fps']:.1f} | {spread(row, 'of_one_after_the_other')} |"
+        for name, row in found["rows"].items()
+    ]
+    lines += ["", "| step, alone | ms a frame |", "|---|---:|"]
+    lines += [f"| {name} | {value:.1f} |" for name, value in found["split_ms"].items()]
+    lines += ["", "| flicker, levels | mean colour | pixels |", "|---|---:|---:|"]
+    lines += [f"| keep {keep} | {row['colour']:.2f} | {row['pixels']:.2f} |" for keep, row in found["flicker"].items()]
+    memory = found["memory_mib"]
+    half = len(memory) // 2
+    note = (
+        f"\n{found['size'][0]} x {found['size'][1]}, {found['frames']} frames (foreground, background and mask: "
+        f"three videos are decoded), `edge-s` in INT8 on ONNX Runtime, {found['threads']} threads, {machine(found)}, "
+        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. Only the one named so is encoded. Memory of "
+        f"the process after every round of {5 * found['frames']} frames: {min(memory):.0f} to {max(memory):.0f} MiB, "
+        f"{sum(memory[:half]) / half:.0f} on average in the first half, "
+        f"{sum(memory[-half:]) / half:.0f} in the second.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def folders_table() -> str:
+    """Pictures a second by one process, several and Ray."""
+    found = result("folders")
+    lines = ["| | pictures a second | time, of one process (quartiles) |", "|---|---:|---:|"]
+    lines += [
+        f"| {name} | {row['pictures_a_second']:.1f} | {spread(row, 'of_one_process')} |"
+        for name, row in found["rows"].items()
+    ]
+    note = (
+        f"\n{found['pictures']} JPEG pictures of 640 x 427, decoded, harmonized and encoded, starts included; `edge-s` "
+        f"in INT8 on ONNX Runtime, {machine(found)}, {found['rounds']} interleaved rounds; `benchmarks/folders.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def harm_table() -> str:
+    """Gain and harm of the shipped networks, plain and without a leak at the rim."""
+    found = result("harm")
+    lines = [
+        "| network | pictures | gain dB | made worse | no-change fMSE, mean / median | chroma, all / vivid | "
+        "newly clipped | hue turned (composite) | score |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in found["rows"]:
+        cells = [
+            f"`{row['model']}` {row['precision'].upper()}",
+            row["preparation"],
+            f"{row['gain']:+.2f}",
+            f"{100 * row['worse']:.0f} %",
+            f"{row['no_change']:.0f} / {row['no_change_median']:.0f}",
+            f"{row['chroma']:.2f} / {row['vivid_chroma']:.2f}",
+            f"{100 * row['clipped']:.1f} %",
+            f"{100 * row['hue_turned']:.1f} % ({100 * row['composite_hue_turned']:.1f} %)",
+            f"{row['score']:+.2f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    images = found["rows"][0]["images"]
+    most = max(row["left_out"] for row in found["rows"])
+    note = f"\n{found['set']}: {images} pictures, at most {most} left out; ONNX Runtime; `benchmarks/harm.py`.\n"
+    return "\n".join(lines) + "\n" + note
+
+
+def training_table() -> str:
+    """Images a second that training takes on a CPU, by size and by what the cores do."""
+    found = result("training-speed")
+    sizes = list(found["sizes"])
+    lines = [
+        f"| | {' | '.join(f'{size} pixels' for size in sizes)} |",
+        f"|---|{'---:|' * len(sizes)}",
+    ]
+    for name in found["sizes"][sizes[0]]:
+        rows = [found["sizes"][size][name] for size in sizes]
+        cells = [f"{row['fastest']:.0f}; {spread(row, 'of_reference_a_core_second')}" for row in rows]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    note = (
+        f"\n`{found['model']}` with widths {found['options']['widths']}, batch {found['batch']}, "
+        "channels last unless it says so. First images a second in the fastest of "
+        f"{found['rounds']} interleaved turns; then images a second "
+        "of work of the cores, as a multiple of the first row's in the same round (quartiles). "
+        f"{machine(found)}, PyTorch {found['versions']['torch']}; other programs shared the cores, so absolute rates "
+        "are low; `benchmarks/training_speed.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+TABLES: dict[tuple[str, str], Callable[[], str]] = {
+    ("README.md", "networks"): networks_table,
+    ("README.md", "speed"): speed_table,
+    ("export/README.md", "targets"): targets_table,
+    ("docs/tensorrt.md", "engines"): engines_table,
+    ("docs/decisions/0010-what-rtx-does-with-pairs.md", "integers"): integers_table,
+    ("docs/benchmarking.md", "suite"): suite_tables,
+    ("docs/benchmarking.md", "planted"): planted_table,
+    ("docs/evaluation.md", "harm"): harm_table,
+    ("docs/full-resolution.md", "full"): full_resolution_table,
+    ("docs/video.md", "video"): video_table,
+    ("docs/training.md", "rates"): training_table,
+    ("docs/folders.md", "folders"): folders_table,
+    ("docs/coreml.md", "packages"): packages_table,
+    ("docs/whole-pipeline.md", "whole"): whole_table,
+    ("docs/quantization.md", "precision"): precision_table,
+    ("docs/quantization.md", "runtimes"): runtimes_table,
+    ("docs/decisions/0004-the-edge-family.md", "schedule"): lambda: ablation_table("full-schedule"),
+    ("docs/decisions/0004-the-edge-family.md", "family"): lambda: ablation_table("edge-family"),
+}
+
+
+def main() -> None:
+    """Write the tables into their documents."""
+    for (document, name), table in TABLES.items():
+        path = ROOT / document
+        text = path.read_text()
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        path.write_text(re.sub(pattern, lambda m, t=table: f"{m[1]}{t()}{m[2]}", text, flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Memory, streams, events and graphs of a CUDA device, behind one small interface."""

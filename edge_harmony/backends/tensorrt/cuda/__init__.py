@@ -1,0 +1,1 @@
+"""CUDA's runtime for the TensorRT backends, on either of two packages."""

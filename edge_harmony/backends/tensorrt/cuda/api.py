@@ -1,0 +1,172 @@
+"""What a runner needs of CUDA: device and pinned memory, streams, events, graphs; implemented on two packages.
+
+Addresses and handles are plain integers, as TensorRT takes them. All calls act on the device that :meth:`Cuda.activate`
+made current in the calling thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError
+
+Package = Literal["cuda-python", "pycuda"]
+MODULES: dict[Package, str] = {"cuda-python": "cuda.bindings.runtime", "pycuda": "pycuda.driver"}
+
+
+class CudaError(EdgeHarmonyError):
+    """A call to CUDA failed.
+
+    Attributes:
+        name: CUDA's name of the error, such as ``cudaErrorMemoryAllocation``.
+    """
+
+    def __init__(self, call: str, name: str, message: str, hint: str | None = None) -> None:
+        super().__init__(f"{call} failed: {message} ({name})", hint)
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Device:
+    """A CUDA device.
+
+    Attributes:
+        index: its number.
+        name: such as ``Orin`` or ``NVIDIA GeForce RTX 4090``.
+        capability: compute capability, major and minor.
+        memory: bytes in all.
+        free: bytes that are free now.
+        driver: CUDA version of the driver, such as ``12.6``.
+    """
+
+    index: int
+    name: str
+    capability: tuple[int, int]
+    memory: int
+    free: int
+    driver: str
+
+    @property
+    def sm(self) -> str:
+        """Such as ``sm87``."""
+        return f"sm{self.capability[0]}{self.capability[1]}"
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Page-locked host memory, which copies run from without waiting.
+
+    Attributes:
+        array: bytes, as NumPy sees them.
+        address: of the first one.
+        owner: what keeps the memory; an implementation's own.
+    """
+
+    array: NDArray[np.uint8]
+    address: int
+    owner: Any = None
+
+
+class Cuda(Protocol):
+    """CUDA by one of the packages.
+
+    All methods raise :class:`CudaError` where CUDA does.
+    """
+
+    name: Package
+    has_graphs: bool
+
+    def activate(self) -> None:
+        """Make the device current in this thread; cheap where it is."""
+
+    def device(self) -> Device:
+        """The device."""
+
+    def allocate(self, size: int) -> int:
+        """Device memory of ``size`` bytes."""
+
+    def free(self, address: int) -> None:
+        """Give device memory back."""
+
+    def pin(self, size: int) -> Pinned:
+        """Page-locked host memory of ``size`` bytes."""
+
+    def unpin(self, memory: Pinned) -> None:
+        """Give page-locked memory back; its array must not be used afterwards."""
+
+    def copy_to_device(self, address: int, memory: Pinned, size: int, stream: int) -> None:
+        """Queue a copy of the first ``size`` bytes."""
+
+    def copy_to_host(self, memory: Pinned, address: int, size: int, stream: int) -> None:
+        """Queue a copy of the first ``size`` bytes."""
+
+    def create_stream(self) -> int:
+        """A stream that does not wait for the default one."""
+
+    def destroy_stream(self, stream: int) -> None:
+        """Give a stream back."""
+
+    def synchronize(self, stream: int) -> None:
+        """Wait until all that is queued is done."""
+
+    def create_event(self, *, blocking: bool = False) -> int:
+        """An event that takes the time; who waits for a blocking one sleeps, otherwise the thread spins."""
+
+    def destroy_event(self, event: int) -> None:
+        """Give an event back."""
+
+    def record(self, event: int, stream: int) -> None:
+        """Queue an event."""
+
+    def wait(self, event: int) -> None:
+        """Wait until an event has happened."""
+
+    def elapsed(self, start: int, end: int) -> float:
+        """Milliseconds between two events that have happened."""
+
+    def begin_capture(self, stream: int) -> None:
+        """From now on what is queued on the stream becomes a graph."""
+
+    def end_capture(self, stream: int) -> int:
+        """The graph, ready to be launched."""
+
+    def launch(self, graph: int, stream: int) -> None:
+        """Queue a graph."""
+
+    def destroy_graph(self, graph: int) -> None:
+        """Give a graph back."""
+
+
+def find_cuda(package: Package | None = None, device: int = 0) -> Cuda:
+    """CUDA by the package asked for, else by cuda-python, else by PyCUDA.
+
+    Raises:
+        CapabilityError: the package is not installed, or there is no such device or no driver.
+    """
+    wanted: tuple[Package, ...] = (package,) if package else ("cuda-python", "pycuda")
+    for name in wanted:
+        if not _is_there(MODULES[name]):
+            continue
+        if name == "cuda-python":
+            from edge_harmony.backends.tensorrt.cuda.cuda_python import CudaPython
+
+            return CudaPython(device)
+        from edge_harmony.backends.tensorrt.cuda.pycuda import PyCuda
+
+        return PyCuda(device)
+    raise CapabilityError(
+        f"{' and '.join(wanted)} {'is' if package else 'are'} not installed",
+        "pip install cuda-python, or pycuda where CUDA is older than 11.8 (JetPack 5 has it)",
+    )
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ImportError:  # a parent package is missing
+        return False

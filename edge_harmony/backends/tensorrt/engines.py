@@ -1,0 +1,161 @@
+"""ONNX files to TensorRT engines: checked before the build, taken from the cache where nothing changed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from edge_harmony.backends.tensorrt.builder import Built, build_engine
+from edge_harmony.backends.tensorrt.calibrator import Algorithm, Batch, Feeder, make_calibrator
+from edge_harmony.backends.tensorrt.checking import check_file
+from edge_harmony.backends.tensorrt.plan import EngineFacts, cached, facts_of, write_plan
+from edge_harmony.errors import UsageError
+from edge_harmony.files.atomic import sha256_of
+from edge_harmony.inspection.graph import Graph, read_graph
+from edge_harmony.pipeline.harmonize import to_working_size
+
+if TYPE_CHECKING:
+    from edge_harmony.backends.tensorrt.bridge import TensorRT
+    from edge_harmony.backends.tensorrt.cuda.api import Cuda, Device
+    from edge_harmony.backends.tensorrt.logger import Log
+    from edge_harmony.backends.tensorrt.options import BuildOptions
+    from edge_harmony.data.calibration_set import CalibrationSet
+
+_INPUTS = {"composite": 3, "mask": 1}
+
+
+@dataclass(frozen=True)
+class CalibrationRequest:
+    """Implicit INT8 of weak mode: what to calibrate on.
+
+    Attributes:
+        pictures: a verified set.
+        root: where its files lie.
+        algorithm: TensorRT's.
+        cache: file of what an earlier build counted.
+        cuda: for the batches' memory.
+    """
+
+    pictures: CalibrationSet
+    root: Path
+    algorithm: Algorithm
+    cache: Path | None
+    cuda: Cuda
+
+    @property
+    def identity(self) -> str:
+        """What decides the ranges; part of the engine's identity."""
+        if self.is_finished:
+            return f"cache {sha256_of(cast(Path, self.cache))}"
+        return f"{self.algorithm} {self.pictures.sha256}"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether an earlier build has counted."""
+        return self.cache is not None and self.cache.is_file()
+
+
+@dataclass(frozen=True)
+class Made:
+    """An engine's file.
+
+    Attributes:
+        path: where it lies.
+        facts: what it was built from and for.
+        built: how; None if it came from the cache.
+        notes: what our own check says about the ONNX file, short of refusing it.
+    """
+
+    path: Path
+    facts: EngineFacts
+    built: Built | None
+    notes: tuple[str, ...]
+
+
+def make_engine(
+    tensorrt: TensorRT,
+    onnx: Path,
+    options: BuildOptions,
+    device: Device | None,
+    *,
+    save: Path | None = None,
+    timing_cache: Path | None = None,
+    calibration: CalibrationRequest | None = None,
+    log: Log | None = None,
+    report: Callable[[float, str], None] | None = None,
+) -> Made:
+    """Check an ONNX file and build it, or find it built already.
+
+    Args:
+        tensorrt: which.
+        onnx: the file.
+        options: how.
+        device: what it is built for; None where ``options.architectures`` names other GPUs than this machine's.
+        save: build and write here; otherwise the engine comes from the cache or goes there.
+        timing_cache: see :func:`~edge_harmony.backends.tensorrt.builder.build_engine`; ``log`` and ``report`` too.
+        calibration: for implicit INT8.
+
+    Raises:
+        UsageError, ArtifactError, CapabilityError: see :func:`check_file` and ``build_engine``.
+    """
+    graph, notes = check_file(onnx, tensorrt)
+    facts = facts_of(tensorrt, onnx, options, device, calibration.identity if calibration else "")
+    made: list[Built] = []
+
+    def build() -> bytes:
+        with contextlib.ExitStack() as held:
+            calibrator = held.enter_context(_calibrator(tensorrt, graph, onnx, calibration)) if calibration else None
+            arguments: dict[str, Any] = {"timing_cache": timing_cache, "log": log, "report": report}
+            made.append(build_engine(tensorrt, onnx, options, calibrator=calibrator, **arguments))
+        return made[0].plan
+
+    if save is not None:
+        write_plan(save, build(), facts, onnx)
+        path = save
+    else:
+        path = cached(facts, onnx, build)
+    return Made(path, facts, made[0] if made else None, notes)
+
+
+def is_quantized(onnx: Path) -> bool:
+    """Whether a file has Q/DQ pairs, and so needs no calibration."""
+    return any(node.op_type == "QuantizeLinear" for node in read_graph(onnx).nodes)
+
+
+@contextlib.contextmanager
+def _calibrator(tensorrt: TensorRT, graph: Graph, onnx: Path, request: CalibrationRequest) -> Iterator[Any]:
+    batches = iter(()) if request.is_finished else _batches(request, _picture_size(graph, onnx))
+    feeder = Feeder(request.cuda, batches, request.cache)
+    with contextlib.closing(feeder):
+        try:
+            yield make_calibrator(tensorrt, request.algorithm, feeder, 1)
+        finally:
+            if feeder.failure is not None:
+                raise feeder.failure from None
+
+
+def _batches(request: CalibrationRequest, size: tuple[int, int]) -> Iterator[Batch]:
+    for _, composite, mask in request.pictures.pictures(request.root):
+        planes, small_mask = to_working_size(composite, mask, size)
+        yield {"composite": np.asarray(planes, np.float32), "mask": np.asarray(small_mask, np.float32)}
+
+
+def _picture_size(graph: Graph, onnx: Path) -> tuple[int, int]:
+    """Height and width that a network of ours is fed with."""
+    shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in graph.model.graph.input}
+    size = shapes.get("composite", [0, 0, 0, 0])[2:]
+    fits = shapes.keys() == _INPUTS.keys() and all(
+        len(shapes[name]) == 4 and shapes[name][1] == planes and shapes[name][2:] == size
+        for name, planes in _INPUTS.items()
+    )
+    if not fits or len(size) != 2 or 0 in size:
+        raise UsageError(
+            f"{onnx} cannot be calibrated: its inputs are not a composite and a mask of a fixed size",
+            "calibrate it in your framework and export Q/DQ pairs, or pass --calib with a finished cache",
+        )
+    return int(size[0]), int(size[1])

@@ -1,0 +1,225 @@
+"""Networks to ONNX: float, or with Q/DQ pairs in either flavour; deterministic, with metadata and manifest."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Literal
+
+import onnx
+import torch
+from onnx import ModelProto
+from torch import Tensor, nn
+
+from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, first_line
+from edge_harmony.export.half import to_half
+from edge_harmony.export.quiet import quiet
+from edge_harmony.export.unsigned import to_unsigned, unshare_dequantized, unshare_zero_points
+from edge_harmony.files.atomic import (
+    IOSpec,
+    Manifest,
+    artifact_name,
+    atomic_write,
+    make_folder,
+    sha256_of,
+    write_manifest,
+)
+from edge_harmony.models.layers.conv_unit import fold_norms
+from edge_harmony.models.weights_file import Weights, read_weights, restore
+from edge_harmony.models.whole_pipeline import WholePipeline
+from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
+from edge_harmony.quantization.prepare import load_ranges, prepare_qat
+
+Flavour = Literal["signed", "unsigned"]
+"""``signed``: TensorRT and Core ML; ``unsigned``: ONNX Runtime and OpenVINO."""
+
+OUTPUT_NAMES = {
+    "picture": "harmonized",
+    "rgb": "harmonized",
+    "difference": "difference",
+    "gain": "transform",
+    "affine": "transform",
+}
+DEFAULT_OPSET = 18
+_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
+_LARGEST = 1 << 15
+METADATA_KEY = "edge_harmony"
+
+
+def export_onnx(
+    name: str,
+    weights_path: Path,
+    folder: Path,
+    *,
+    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    flavour: Flavour = "unsigned",
+    size: tuple[int, int] = (256, 256),
+    opset: int = DEFAULT_OPSET,
+    dynamic_batch: bool = True,
+    keep_float: Collection[str] = (),
+    fuse_io: bool = False,
+) -> Path:
+    """Export a network and write ``<name>-<HxW>-<precision>.onnx`` with its manifest.
+
+    Args:
+        name: of the network in the registry.
+        weights_path: its weights.
+        folder: where to; created if need be.
+        precision: ``fp16`` keeps masked statistics in 32 bits (:mod:`~edge_harmony.export.half`); ``int8`` needs
+            weights with activation ranges.
+        flavour: of the Q/DQ pairs of ``int8``.
+        size: working size (height, width).
+        opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
+        dynamic_batch: leave the batch size open.
+        keep_float: layers of an ``int8`` network that stay float, see :mod:`edge_harmony.quantization.sensitivity`.
+        fuse_io: export the whole pipeline around the network (:mod:`~edge_harmony.models.whole_pipeline`), 8-bit
+            pictures of any size in and out; the file's name ends in ``-whole``.
+
+    Returns:
+        The path of the model.
+
+    Raises:
+        ArtifactError: the weights do not fit or hold no ranges.
+        CapabilityError: the network cannot be quantized, or the exporter fails on it.
+    """
+    weights = read_weights(weights_path)
+    model = exportable(name, weights, precision, keep_float)
+    if fuse_io:
+        model = WholePipeline(model, size)
+        proto = trace_whole(model, opset=opset)
+    else:
+        proto = trace(model, size, opset=opset, dynamic_batch=dynamic_batch)
+    if precision == "fp16":
+        proto = to_half(proto)
+    elif precision == "int8":
+        proto = unshare_zero_points(proto)
+        proto = to_unsigned(proto) if flavour == "unsigned" else unshare_dequantized(proto)
+    description = describe(name, weights, weights_path, str(model.output), size, precision, flavour, keep_float)
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
+    proto.producer_name, proto.producer_version = "edge-harmony", importlib.metadata.version("edge-harmony")
+    path = make_folder(folder) / artifact_name(name, *size, precision, ".onnx", fuse_io=fuse_io)
+    atomic_write(path, proto.SerializeToString(deterministic=True))
+    write_manifest(
+        path,
+        Manifest(
+            **description,
+            backend="onnx",
+            file_sha256=sha256_of(path),
+            versions={package: importlib.metadata.version(package) for package in ("edge-harmony", "onnx", "torch")},
+        ),
+    )
+    return path
+
+
+def describe(
+    name: str,
+    weights: Weights,
+    weights_path: Path,
+    output: str,
+    size: tuple[int, int],
+    precision: str,
+    flavour: Flavour,
+    keep_float: Collection[str],
+) -> dict[str, Any]:
+    """What a file says of itself, and its manifest too; ``output`` is its network's, or ``picture``."""
+    own: dict[str, Any] = {"layout": "HWC", "value_range": (0.0, 255.0)} if output == "picture" else {}
+    spec = IOSpec(height=size[0], width=size[1], output=output, **own)  # type: ignore[arg-type]
+    return {
+        "model": name,
+        "precision": precision,
+        "flavour": flavour if precision == "int8" else None,
+        "io": spec.model_dump(mode="json"),
+        "weights_sha256": sha256_of(weights_path),
+        "recipe_sha256": weights.recipe_sha256,
+        "float_layers": sorted(keep_float),
+    }
+
+
+def exportable(name: str, weights: Weights, precision: str, keep_float: Collection[str] = ()) -> nn.Module:
+    """A network ready to be traced: float, or with its weights as levels and decomposed Q/DQ operators."""
+    model = restore(name, weights)
+    if keep_float and precision != "int8":
+        raise UsageError(f"{precision} has no layers to keep in float", "export int8, or leave --keep-float out")
+    if precision in ("fp32", "fp16"):
+        return model
+    if precision != "int8":
+        raise CapabilityError(f"ONNX export does not write {precision}", "use fp32, fp16 or int8")
+    if not weights.ranges:
+        prepare_qat(fold_norms(model))  # names the real reason where the network cannot be quantized at all
+        raise ArtifactError(
+            f"these weights of {name} have no activation ranges", "train a quantized stage, or use fp32"
+        )
+    load_ranges(prepare_qat(model, keep_float), weights.ranges)
+    for module in model.modules():
+        if isinstance(module, ActivationQuantizer):
+            module.export_scale = float(module.scale)
+        elif isinstance(module, QuantizedConv2d | QuantizedConvTranspose2d):
+            module.freeze_for_export()
+    return model
+
+
+def trace(model: nn.Module, size: tuple[int, int], *, opset: int, dynamic_batch: bool) -> ModelProto:
+    """Trace a network to ONNX without files, stack traces or other traces of the machine."""
+    batch = 2 if dynamic_batch else 1
+    axis = {0: torch.export.Dim("N", min=1, max=4096)}
+    inputs = {"composite": torch.rand(batch, 3, *size), "mask": torch.rand(batch, 1, *size).round()}
+    return _trace(model, inputs, (axis, axis) if dynamic_batch else None, opset)
+
+
+def trace_whole(model: WholePipeline, *, opset: int) -> ModelProto:
+    """Trace a whole pipeline, for pictures of any size."""
+    height, width = model.size[0] + 45, model.size[1] + 146  # unlike all others, so that nothing is taken for granted
+    axes = {
+        0: torch.export.Dim("H", min=model.size[0], max=_LARGEST),
+        1: torch.export.Dim("W", min=model.size[1], max=_LARGEST),
+    }
+    picture = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8)
+    inputs = {"picture": picture, "mask": picture[..., 0].clone(), "strength": torch.tensor(0.5)}
+    return _trace(model, inputs, (axes, axes, None), opset)
+
+
+def _trace(model: nn.Module, inputs: dict[str, Tensor], dynamic_shapes: Any, opset: int) -> ModelProto:
+    try:
+        with quiet(*_LOGGERS):
+            program = torch.onnx.export(
+                model.eval(),
+                tuple(inputs.values()),
+                dynamo=True,
+                opset_version=opset,
+                input_names=list(inputs),
+                output_names=[OUTPUT_NAMES[str(model.output)]],
+                dynamic_shapes=dynamic_shapes,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises many kinds
+        raise CapabilityError(
+            f"the ONNX exporter failed on {type(model).__name__} ({first_line(error)})",
+            "report it with the versions that edge-harmony doctor prints",
+        ) from error
+    if program is None:
+        raise CapabilityError("the ONNX exporter returned nothing", "update torch and onnxscript")
+    proto = program.model_proto
+    _strip(proto)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def _strip(proto: ModelProto) -> None:
+    """Remove what differs from machine to machine: documentation, source locations, tracing metadata."""
+    proto.doc_string = ""
+    proto.graph.doc_string = ""
+    del proto.metadata_props[:]
+    for group in (
+        proto.graph.node,
+        proto.graph.input,
+        proto.graph.output,
+        proto.graph.value_info,
+        proto.graph.initializer,
+    ):
+        for item in group:
+            item.doc_string = ""
+            del item.metadata_props[:]
+    del proto.graph.metadata_props[:]

@@ -1,0 +1,116 @@
+"""What this machine can do, per capability, with the fix for what it cannot."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.backends.base import backend_names, get_backend
+from edge_harmony.backends.tensorrt.cuda.api import find_cuda
+from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.machine.jetson import find_jetson
+
+_INT8_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+
+
+def examine() -> dict[str, Any]:
+    """A report: ``version``, ``machine``, and ``capabilities`` (``name available detail fix``)."""
+    rows = [_backend(name) for name in backend_names()]
+    rows += [
+        _packages("export to ONNX", ("torch", "onnx", "onnxscript"), "pip install 'edge-harmony[train]'"),
+        _packages("training", ("torch", "safetensors"), "pip install 'edge-harmony[train]'"),
+        _packages("video", ("av",), "pip install 'edge-harmony[video]'"),
+        _packages("folders on a cluster", ("ray", "pyarrow"), "pip install 'edge-harmony[ray]'"),
+        _packages("demo page", ("gradio",), "pip install 'edge-harmony[demo]'"),
+        _cuda(),
+        _gpu(),
+    ]
+    jetson = find_jetson()
+    return {
+        "version": importlib.metadata.version("edge-harmony"),
+        "machine": {
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "cpus": os.cpu_count(),
+            **_cpu(),
+            "memory_bytes": _memory(),
+            "jetson": asdict(jetson) if jetson else None,
+        },
+        "capabilities": rows,
+    }
+
+
+def _backend(name: str) -> dict[str, Any]:
+    try:
+        probe = get_backend(name).probe()
+    except EdgeHarmonyError as error:
+        return _row(f"backend {name}", False, error.message, error.hint or "")
+    precisions = f" ({', '.join(probe.precisions)})" if probe.precisions else ""
+    return _row(f"backend {name}", probe.available, probe.detail + precisions, probe.fix)
+
+
+def _packages(name: str, packages: tuple[str, ...], fix: str) -> dict[str, Any]:
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        return _row(name, False, f"missing: {', '.join(missing)}", fix)
+    return _row(name, True, ", ".join(f"{p} {importlib.metadata.version(p)}" for p in packages), "")
+
+
+def _cuda() -> dict[str, Any]:
+    if find_spec("torch") is None:
+        return _row("training on CUDA", False, "torch is not installed", "pip install 'edge-harmony[train]'")
+    import torch
+
+    if not torch.cuda.is_available():
+        return _row(
+            "training on CUDA",
+            False,
+            f"torch {torch.__version__} sees no CUDA device",
+            "use a machine with an NVIDIA GPU",
+        )
+    names = ", ".join(torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count()))
+    return _row("training on CUDA", True, names, "")
+
+
+def _gpu() -> dict[str, Any]:
+    """The device that engines run on."""
+    try:
+        cuda = find_cuda()
+        device = cuda.device()
+    except EdgeHarmonyError as error:
+        return _row("engines on CUDA", False, error.message, error.hint or "")
+    memory = f"{device.free / 2**30:.1f} of {device.memory / 2**30:.1f} GiB free"
+    detail = f"{device.name} ({device.sm}), {memory}, CUDA {device.driver}, {cuda.name}"
+    return _row("engines on CUDA", True, detail, "")
+
+
+def _memory() -> int | None:
+    """Bytes of main memory, where the system tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _row(name: str, available: bool, detail: str, fix: str) -> dict[str, Any]:
+    return {"name": name, "available": available, "detail": detail, "fix": fix}
+
+
+def _cpu() -> dict[str, Any]:
+    """CPU name and the instruction sets that decide the speed of 8-bit kernels, where the system tells them."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
+    fields: dict[str, str] = {}
+    for line in text.split("\n\n")[0].splitlines():
+        key, _, value = line.partition(":")
+        fields[key.strip()] = value.strip()
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    return {
+        "cpu": fields.get("model name", platform.processor() or "unknown"),
+        "features": [feature for feature in _INT8_FEATURES if feature in flags],
+    }

@@ -1,0 +1,138 @@
+"""State dicts of the public HDNet code, renamed to ours: how people bring their own trained checkpoints."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from edge_harmony.errors import InputError, UsageError
+from edge_harmony.models.registry import build_model
+from edge_harmony.models.weights_file import save_weights
+
+_ENCODER = ["model_layer0", *(f"model_layer{k}.1" for k in (1, 2, 3, 4, 5, 6)), "model_layer71.1"]
+_DECODER = ["72", "8", "9", "10", "11", "12", "13"]
+_UNUSED = ("conv_guide.",)
+"""Parameters that the public network holds but never uses."""
+
+
+def _renames() -> dict[str, str]:
+    names = {f"{name}.weight": f"encoder.{k}.weight" for k, name in enumerate(_ENCODER)}
+    for k, layer in enumerate(_DECODER):
+        names[f"model_layer{layer}.1.weight"] = f"decoder.{k}.weight"
+        for parameter in ("foreground_gamma", "foreground_beta", "background_gamma", "background_beta"):
+            names[f"model_layer{layer}norm.{parameter}"] = f"norms.{k}.{parameter}"
+    for k, layer in enumerate(("11", "12", "13")):
+        for theirs, ours in ((1, 0), (3, 2)):
+            for parameter in ("weight", "bias"):
+                names[f"model_layer{layer}att.conv_kernel.{theirs}.{parameter}"] = (
+                    f"mask_dynamics.{k}.kernel.{ours}.{parameter}"
+                )
+    for parameter in ("weight", "bias"):
+        names[f"model_out.1.{parameter}"] = f"head.{parameter}"
+        names[f"LD.linear.{parameter}"] = f"local_dynamics.linear.{parameter}"
+    return names
+
+
+def convert_public_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename a state dict of the public HDNet code to the names of :class:`~edge_harmony.models.hdnet.HDNet`.
+
+    Args:
+        state: name to tensor, as the public code saves its generator; a ``module.`` or ``netG.`` prefix and the
+            never used guide convolutions are dropped.
+
+    Returns:
+        A state dict that ``HDNet.load_state_dict`` takes.
+
+    Raises:
+        InputError: names are missing or left over.
+    """
+    renames = _renames()
+    converted: dict[str, Tensor] = {}
+    unknown: list[str] = []
+    for name, tensor in state.items():
+        bare = name.removeprefix("module.").removeprefix("netG.").removeprefix("module.")
+        if bare in renames:
+            converted[renames[bare]] = tensor
+        elif not any(part in bare for part in _UNUSED):
+            unknown.append(name)
+    missing = [theirs for theirs, ours in renames.items() if ours not in converted]
+    if missing or unknown:
+        parts = []
+        if missing:
+            parts.append(f"{len(missing)} parameters are missing (first: {missing[0]})")
+        if unknown:
+            parts.append(f"{len(unknown)} are unknown (first: {unknown[0]})")
+        raise InputError(
+            f"not a state dict of the public HDNet code: {', '.join(parts)}",
+            "save the generator's state_dict() with the names of the public repository",
+        )
+    return converted
+
+
+def read_public_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from ``.safetensors``, ``.npz`` or a torch file, without unpickling anything but tensors.
+
+    A torch file may hold the state dict itself or put it under ``state_dict``, ``model``, ``netG`` or ``generator``.
+
+    Raises:
+        UsageError: the file does not exist.
+        InputError: it is damaged, or holds other Python objects.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no checkpoint {path}", "check the path")
+    hint = "save the generator's state_dict() alone, with torch.save or safetensors"
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name.removeprefix("weight/"): torch.from_numpy(arrays[name]) for name in arrays.files}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; nothing but tensors is read anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # a damaged or hostile file makes the readers raise anything
+        raise InputError(f"{path} is damaged or holds more than tensors", hint) from None
+    for key in ("state_dict", "model", "netG", "generator"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"{path} holds no state dict", hint)
+    return dict(content)
+
+
+def import_public_checkpoint(source: Path, output: Path, name: str, variant: str) -> int:
+    """Convert a checkpoint of the public code to our weights file.
+
+    Args:
+        source: see :func:`read_public_checkpoint`.
+        output: safetensors file to write.
+        name: ``hdnet`` or ``hdnet-lite``.
+        variant: of :class:`~edge_harmony.models.hdnet.HDNet`, recorded in the file.
+
+    Returns:
+        The number of parameters.
+
+    Raises:
+        InputError: it is not a checkpoint of the public code, or one of another width.
+    """
+    state = {key: value for key, value in read_public_checkpoint(source).items() if _is_parameter(key)}
+    options = {"variant": variant}
+    model = build_model(name, **options)
+    try:
+        model.load_state_dict(convert_public_state(state))
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise InputError(f"{source} is not a checkpoint of {name} ({detail})", "try --as with the other size") from None
+    save_weights(output, model, name=name, options=options)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _is_parameter(key: str) -> bool:
+    """Golden files carry inputs and outputs beside the weights; those have no parameter's name."""
+    return key.rpartition(".")[2] in ("weight", "bias") or "_gamma" in key or "_beta" in key

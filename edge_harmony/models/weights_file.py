@@ -1,0 +1,175 @@
+"""Weights on disk: safetensors, with what is needed to rebuild the network in the file's header."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from edge_harmony.errors import ArtifactError, UsageError
+from edge_harmony.files.atomic import atomic_write
+from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
+from edge_harmony.models.registry import bundled_weights, find_model
+
+FORMAT = "edge-harmony-weights-1"
+CHECKPOINT = "edge-harmony-checkpoint-1"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weights file as read.
+
+    Attributes:
+        name: of the network in the registry.
+        options: of its factory.
+        folded: norms are folded into the convolutions.
+        ranges: activation ranges of quantization points by name; empty if never quantized.
+        tensors: the state dict without the ranges.
+        recipe_sha256: of the recipe that trained it, if one did.
+        images: seen under that recipe, if known.
+        history: what it had been trained on before that recipe, oldest first: ``recipe_sha256``, ``images`` seen under
+            it, and ``sha256`` of the weights file that was taken over (None where the run itself went on).
+    """
+
+    name: str
+    options: dict[str, Any]
+    folded: bool
+    ranges: dict[str, float]
+    tensors: dict[str, Tensor]
+    recipe_sha256: str | None
+    images: int | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save_weights(
+    path: Path,
+    model: nn.Module,
+    *,
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    recipe_sha256: str | None = None,
+    images: int | None = None,
+    history: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Write a network's weights, with its activation ranges if it was prepared for quantization."""
+    ranges = activation_ranges(model)
+    state = {k: v for k, v in model.state_dict().items() if k.rpartition(".")[0] not in ranges}
+    metadata = {"format": FORMAT} | describe(model, name, options, recipe_sha256, images, history)
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+    atomic_write(path, save(tensors, metadata=metadata))
+
+
+def describe(
+    model: nn.Module,
+    name: str,
+    options: Mapping[str, Any] | None,
+    recipe_sha256: str | None,
+    images: int | None,
+    history: Sequence[Mapping[str, Any]],
+) -> dict[str, str]:
+    """What a file's header says of the network in it, see :class:`Weights`."""
+    folded = any(isinstance(m, ConvUnit) and isinstance(m.norm, nn.Identity) for m in model.modules())
+    facts = {
+        "model": name,
+        "options": json.dumps(find_model(name).options | dict(options or {})),
+        "folded": json.dumps(folded),
+        "ranges": json.dumps(activation_ranges(model)),
+        "recipe_sha256": recipe_sha256 or "",
+    }
+    known = {"images": images, "history": list(history) or None}  # files without them stay as they were
+    return facts | {key: json.dumps(value) for key, value in known.items() if value is not None}
+
+
+def activation_ranges(model: nn.Module) -> dict[str, float]:
+    """Scales of the quantization points that hold one, by the point's name in the network."""
+    return {
+        name: float(scale)
+        for name, module in model.named_modules()
+        if isinstance(scale := getattr(module, "scale", None), Tensor) and scale.ndim == 0
+    }
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a weights file; of a training checkpoint the averaged weights.
+
+    Raises:
+        UsageError: the file does not exist.
+        ArtifactError: it is damaged or not a weights file of ours.
+    """
+    if not path.is_file():
+        raise UsageError(f"there are no weights {path}", "check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+        ranges = json.loads(metadata.get("ranges", "{}"))
+        if metadata.get("format") == CHECKPOINT:
+            tensors, ranges = _averaged(tensors, ranges)
+        elif metadata.get("format") != FORMAT:
+            raise ArtifactError(
+                f"{path} is a safetensors file but has no edge-harmony weights", "convert it with edge-harmony import"
+            )
+        return Weights(
+            name=metadata["model"],
+            options=json.loads(metadata["options"]),
+            folded=json.loads(metadata["folded"]),
+            ranges=ranges,
+            tensors=tensors,
+            recipe_sha256=metadata["recipe_sha256"] or None,
+            images=json.loads(metadata.get("images", "null")),
+            history=json.loads(metadata.get("history", "[]")),
+        )
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ArtifactError(f"the weights {path} are damaged ({error})", "download or train them again") from None
+
+
+def _averaged(tensors: dict[str, Tensor], points: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The averaged weights in a checkpoint, and the averaged ranges of its quantization points."""
+    average = {key.removeprefix("average/"): value for key, value in tensors.items() if key.startswith("average/")}
+    ranges = {point: float(average[f"{point}.scale"]) for point in points}
+    return {key: value for key, value in average.items() if key.rpartition(".")[0] not in ranges}, ranges
+
+
+def resolve_weights(name: str, path: Path | None = None) -> Path:
+    """The weights file to use for a network: ``path``, else the shipped ones."""
+    return path if path is not None else bundled_weights(name)
+
+
+def restore(name: str, weights: Weights) -> nn.Module:
+    """Build a network in evaluation mode with the tensors of a weights file, in float.
+
+    Raises:
+        ArtifactError: the weights are of another network or do not fit it.
+    """
+    if weights.name != name:
+        raise ArtifactError(f"these are weights of {weights.name}, not of {name}", f"pass --model {weights.name}")
+    model = find_model(name).build(**weights.options)
+    if weights.folded:
+        fold_norms(model)
+    try:
+        model.load_state_dict(weights.tensors)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise ArtifactError(f"the weights do not fit {name} ({detail})", "train or convert them again") from None
+    return model.eval()
+
+
+def load_model(name: str, weights: Path | str | None = None) -> nn.Module:
+    """A network with weights, in float and evaluation mode.
+
+    Args:
+        name: in the registry.
+        weights: a weights file; by default the shipped one.
+
+    Raises:
+        UsageError: unknown name, or nothing shipped and nothing given.
+        ArtifactError: the weights are damaged or of another network.
+    """
+    path = resolve_weights(name, None if weights is None else Path(weights))
+    return restore(name, read_weights(path))

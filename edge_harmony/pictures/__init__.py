@@ -1,0 +1,1 @@
+"""Pictures: reading and writing files, arrays and masks, resizing, pasting, metrics; no network."""

@@ -1,0 +1,1 @@
+"""Making composites from photographs: light, rims, JPEG."""

@@ -1,0 +1,281 @@
+"""Core ML packages: what is in them, read back from the file; predictions only on a Mac."""
+
+from __future__ import annotations
+
+import json
+import platform
+from contextlib import closing
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.cli.main import main
+from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
+from edge_harmony.export.onnx import exportable
+from edge_harmony.files.atomic import new_folder, read_manifest, sha256_of, size_of
+from edge_harmony.models.registry import build_model
+from edge_harmony.models.weights_file import read_weights, save_weights
+from edge_harmony.models.whole_pipeline import PlanarPipeline
+from edge_harmony.pipeline.harmonize import harmonize_pixels
+from edge_harmony.samples import sample_pictures
+
+pytest.importorskip("coremltools")
+from edge_harmony.backends.coreml import backend as backend_module
+from edge_harmony.backends.coreml.contents import read_contents
+from edge_harmony.backends.coreml.convert import convert
+from edge_harmony.backends.coreml.program import decomposed, decomposed_pipeline
+
+
+@pytest.fixture(scope="module")
+def packages(edge_weights, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("coreml")
+    return {p: convert("edge-n", edge_weights, folder / p, precision=p) for p in ("fp32", "fp16", "int8")}
+
+
+@pytest.fixture(scope="module")
+def contents(packages):
+    return {precision: read_contents(path) for precision, path in packages.items()}
+
+
+def test_integer_operations_are_really_there(contents, edge_weights):
+    ours = contents["int8"]
+    assert ours.convolutions == ours.integer_convolutions == 14
+    assert ours.operations["quantize"] >= 14
+    assert ours.operations["constexpr_affine_dequantize"] == 14
+    for precision in ("fp32", "fp16"):
+        assert contents[precision].integer_convolutions == 0
+        assert "quantize" not in contents[precision].operations
+
+
+def test_masked_statistics_stay_in_32_bits(packages, contents):
+    import coremltools as ct
+
+    spec = ct.models.MLModel(str(packages["fp16"]), skip_model_load=True).get_spec()
+    block = next(iter(spec.mlProgram.functions["main"].block_specializations.values()))
+    kinds = {}
+    for operation in block.operations:
+        for output in operation.outputs:
+            kinds.setdefault(operation.type, set()).add(output.type.tensorType.dataType)
+    half, single = 10, 11  # FeatureTypes of MIL.proto
+    assert kinds["conv"] == {half}
+    assert kinds["reduce_mean"] == kinds["real_div"] == kinds["sqrt"] == {single}
+    assert kinds["reduce_sum"] == {single}  # over channels
+    assert "matmul" not in kinds  # nothing is summed over the picture
+    assert "cast" in contents["fp16"].operations
+
+
+def test_weights_come_back_as_they_went_in(contents, edge_weights):
+    model = exportable("edge-n", read_weights(edge_weights), "int8")
+    reference = [m.weight.detach() for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    by_shape = sorted((tuple(w.shape), float(w.abs().sum())) for w in reference)
+    for precision, tolerance in (("fp32", 1e-4), ("fp16", 2e-3), ("int8", 0.02)):
+        ours = sorted((w.shape, float(np.abs(w).sum())) for w in contents[precision].weights.values())
+        assert [shape for shape, _ in ours] == [shape for shape, _ in by_shape]
+        for (_, found), (_, expected) in zip(ours, by_shape, strict=True):
+            assert found == pytest.approx(expected, rel=tolerance)
+
+
+def test_the_contract_and_the_description_are_read_back(packages, contents, edge_weights):
+    for precision, found in contents.items():
+        assert found.inputs == {"composite": "float 1x3x256x256", "mask": "float 1x1x256x256"}
+        assert found.outputs == {"transform": "float 1x12x32x32"}
+        assert found.functions == ("main",)
+        assert (found.metadata["author"], found.metadata["license"]) == ("edge-harmony", "MIT")
+        own = json.loads(found.metadata["edge_harmony"])
+        manifest = read_manifest(packages[precision])
+        assert own["weights_sha256"] == manifest.weights_sha256 == sha256_of(edge_weights)
+        assert (manifest.backend, manifest.precision, manifest.engine["minimum"]) == ("coreml", precision, "iOS17")
+
+
+def test_pictures_and_palettes(edge_weights, tmp_path):
+    path = convert("edge-n", edge_weights, tmp_path, inputs="image", palette_bits=6, minimum="iOS16")
+    found = read_contents(path)
+    assert found.inputs == {"composite": "image RGB 256x256", "mask": "image grayscale 256x256"}
+    assert found.operations["constexpr_lut_to_dense"] > 5
+    assert len(np.unique(next(w for w in found.weights.values() if w.size > 2000))) <= 64
+
+
+def test_one_package_for_several_sizes_holds_the_weights_once(packages, edge_weights, tmp_path):
+    path = convert("edge-n", edge_weights, tmp_path, precision="int8", more_sizes=[(192, 256)], minimum="iOS18")
+    both = read_contents(path), read_contents(path, "h192w256")
+    assert [found.functions for found in both] == [("h256w256", "h192w256")] * 2
+    assert [found.inputs["mask"] for found in both] == ["float 1x1x256x256", "float 1x1x192x256"]
+    assert [found.outputs["transform"] for found in both] == ["float 1x12x32x32", "float 1x12x24x32"]
+    assert [found.integer_convolutions for found in both] == [14, 14]
+    stored, single = (package / "Data/com.apple.CoreML/weights/weight.bin" for package in (path, packages["int8"]))
+    assert stored.stat().st_size < 1.1 * single.stat().st_size
+    assert read_manifest(path).engine["functions"] == ["h256w256", "h192w256"]
+    assert json.loads(both[1].metadata["edge_harmony"])["precision"] == "int8"
+    assert both[0].metadata["license"] == "MIT"
+    with pytest.raises(UsageError, match="no function 'main'"):
+        read_contents(path, "main")
+
+
+def test_the_whole_pipeline_takes_and_returns_pictures_of_all_sizes(edge_weights, tmp_path):
+    path = convert("edge-n", edge_weights, tmp_path, precision="int8", fuse_io=True)
+    found = read_contents(path)
+    assert path.name == "edge-n-256x256-int8-whole.mlpackage"
+    assert found.inputs == {
+        "picture": "image RGB 256x256 to 2160x4096",
+        "mask": "image grayscale 256x256 to 2160x4096",
+        "strength": "float 1, 1 unless given",
+    }
+    assert found.outputs == {"harmonized": "image RGB 256x256 to 2160x4096"}
+    assert found.integer_convolutions == 14
+    assert (read_manifest(path).io.output, read_manifest(path).engine["inputs"]) == ("picture", "image")
+    with pytest.raises(UsageError, match="whole pipeline, not a network"):
+        get_backend("coreml").load(LoadRequest("edge-n", "int8", artifact=path))
+
+
+def test_the_whole_pipeline_for_one_size(edge_weights, tmp_path):
+    path = convert("edge-n", edge_weights, tmp_path, fuse_io=True, picture_sizes=[(270, 480)], palette_bits=4)
+    found = read_contents(path)
+    assert found.inputs["picture"] == "image RGB 270x480"
+    assert found.outputs == {"harmonized": "image RGB 270x480"}
+    network = read_contents(convert("edge-n", edge_weights, tmp_path, palette_bits=4))
+    palettes = network.operations["constexpr_lut_to_dense"]
+    assert found.operations["constexpr_lut_to_dense"] == palettes > 5  # what resizes is not put into palettes
+
+
+@pytest.mark.parametrize("size", [None, (300, 401)])
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_the_decomposed_pipeline_computes_what_the_pipeline_does(size, strength, edge_weights):
+    whole = PlanarPipeline(exportable("edge-n", read_weights(edge_weights), "fp32"), (256, 256))
+    program = decomposed_pipeline(whole, size).module()
+    runner = get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights))
+    _, pixels, mask = next(iter(sample_pictures()))
+    for height, width in [size] if size else [(256, 256), (300, 401)]:
+        picture = cv2.resize(np.ascontiguousarray(pixels), (width, height))
+        soft = np.rint(cv2.resize(mask, (width, height)) * 255).astype(np.uint8)
+        planes = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32))
+        with torch.no_grad():
+            result = program(planes, torch.from_numpy(soft[None, None].astype(np.float32)), torch.tensor([strength]))
+        result = result[0].numpy().transpose(1, 2, 0)
+        assert np.array_equal(result, np.rint(result))
+        assert np.abs(result - harmonize_pixels(runner, picture, soft, strength=strength)).max() <= (strength > 0)
+        assert np.array_equal(result[soft == 0], picture[soft == 0])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_decomposed_program_computes_what_the_network_does(precision, edge_weights):
+    model = exportable("edge-n", read_weights(edge_weights), precision).eval()
+    program = decomposed(model, (256, 256)).module()
+    torch.manual_seed(1)
+    composite, mask = torch.rand(1, 3, 256, 256), (torch.rand(1, 1, 256, 256) > 0.5).float()
+    with torch.no_grad():
+        ours, theirs = program(composite, mask), model(composite, mask)
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["hdnet-lite", "fmm", "rcl"])
+def test_other_networks_convert(name, tmp_path):
+    torch.manual_seed(0)
+    options = {"width": 4}
+    save_weights(tmp_path / "w.safetensors", build_model(name, **options), name=name, options=options)
+    path = convert(name, tmp_path / "w.safetensors", tmp_path, size=(64, 64))
+    assert read_contents(path).outputs == {"harmonized": "float 1x3x64x64"}
+
+
+def test_contradictions_are_refused_before_anything_is_written(edge_weights, tmp_path):
+    with pytest.raises(UsageError, match="8-bit programs need iOS17"):
+        convert("edge-n", edge_weights, tmp_path / "out", precision="int8", minimum="iOS16")
+    with pytest.raises(UsageError, match="palettes are for float programs"):
+        convert("edge-n", edge_weights, tmp_path / "out", precision="int8", palette_bits=6)
+    with pytest.raises(UsageError, match="several sizes need iOS18"):
+        convert("edge-n", edge_weights, tmp_path / "out", more_sizes=[(192, 256)])
+    with pytest.raises(UsageError, match="named twice"):
+        convert("edge-n", edge_weights, tmp_path / "out", more_sizes=[(256, 256)], minimum="iOS18")
+    with pytest.raises(UsageError, match="one working size"):
+        convert("edge-n", edge_weights, tmp_path / "out", more_sizes=[(192, 256)], minimum="iOS18", fuse_io=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_packages_are_one_clear_error(packages, tmp_path):
+    with pytest.raises(ArtifactError, match="is no Core ML package"):
+        read_contents(tmp_path / "none.mlpackage")
+    (tmp_path / "x.mlpackage").mkdir()
+    with pytest.raises(ArtifactError, match="is no Core ML package"):
+        read_contents(tmp_path / "x.mlpackage")
+    (packages["fp32"] / "odd").write_text("x")
+    with pytest.raises(ArtifactError, match="not the file its manifest describes"):
+        read_manifest(packages["fp32"])
+    (packages["fp32"] / "odd").unlink()
+
+
+def test_export_for_an_iphone(edge_weights, tmp_path, capsys):
+    arguments = ["--weights", edge_weights, "--target", "iphone-int8", "-o", tmp_path, "--json"]
+    assert main(["export", "edge-n", *map(str, arguments)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["artifact"].endswith("edge-n-256x256-int8.mlpackage")
+    assert said["bytes"] == size_of(tmp_path / "edge-n-256x256-int8.mlpackage")
+
+
+@pytest.mark.skipif(platform.system() == "Darwin", reason="predictions work there")
+def test_predictions_need_a_mac(packages, edge_weights, capsys):
+    backend = get_backend("coreml")
+    assert "predictions need macOS" in backend.probe().detail
+    with pytest.raises(CapabilityError, match="need macOS"):
+        backend.load(LoadRequest("edge-n", "int8", artifact=packages["int8"]))
+    weights = ["--weights", str(edge_weights)]
+    assert main(["compare", str(packages["int8"]), "--backend", "coreml", *weights]) == 3
+    assert "Core ML predictions need macOS" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="runs a package"):
+        backend.load(LoadRequest("edge-n", "int8"))
+    with pytest.raises(UsageError, match="no device cuda"):
+        backend.load(LoadRequest("edge-n", "int8", artifact=packages["int8"], device="cuda"))
+
+
+class FakeModel:
+    """coremltools.models.MLModel on a Mac, as far as it is used."""
+
+    fed = None
+
+    def __init__(self, path, compute_units):
+        self.units = compute_units
+
+    def predict(self, feed):
+        FakeModel.fed = feed
+        return {"transform": np.ones((1, 12, 32, 32), np.float32)}
+
+
+@pytest.mark.parametrize("kind", ["tensor", "image"])
+def test_the_runner_feeds_what_the_package_takes(kind, packages, monkeypatch):
+    import coremltools as ct
+
+    monkeypatch.setattr(ct.models, "MLModel", FakeModel)
+    manifest = read_manifest(packages["int8"])
+    manifest = manifest.model_copy(update={"engine": manifest.engine | {"inputs": kind}})
+    runner = backend_module.CoreMLRunner(packages["int8"], manifest, "cpu-ane")
+    composite, mask = np.full((1, 3, 256, 256), 0.5, np.float32), np.ones((1, 1, 256, 256), np.float32)
+    with closing(runner):
+        assert runner.infer(composite, mask).shape == (1, 12, 32, 32)
+        if kind == "image":
+            assert (FakeModel.fed["composite"].size, FakeModel.fed["mask"].mode) == ((256, 256), "L")
+            assert np.asarray(FakeModel.fed["composite"])[0, 0].tolist() == [128, 128, 128]
+        else:
+            assert FakeModel.fed["composite"] is composite
+        with pytest.raises(InputError, match="one picture"):
+            runner.infer(np.repeat(composite, 2, 0), np.repeat(mask, 2, 0))
+        with pytest.raises(InputError, match="takes 256x256"):
+            runner.infer(composite[..., :64, :64], mask[..., :64, :64])
+
+
+def test_folders_appear_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "a"
+    with new_folder(target) as made:
+        made.mkdir()
+        (made / "x").write_text("1")
+    first = sha256_of(target)
+    with pytest.raises(ZeroDivisionError), new_folder(target) as made:
+        made.write_text(str(1 / 0))
+    assert sha256_of(target) == first
+    with new_folder(target) as made:
+        made.mkdir()
+        (made / "x").write_text("2")
+    assert sha256_of(target) != first
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    with pytest.raises(UsageError, match="cannot write"), new_folder(tmp_path / "none" / "b"):
+        pass

@@ -1,0 +1,97 @@
+"""Every target file against the backends, the documents, and the plan that is made of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest
+
+from docs.tables import ROOT
+from edge_harmony.backends.base import backend_names, get_backend
+from edge_harmony.backends.targets import Target, read_target
+from edge_harmony.cli.main import main
+from edge_harmony.errors import InputError
+from edge_harmony.files import resources
+from edge_harmony.files.toml import read_toml
+
+NAMES = resources.resource_names("targets")
+PLATFORMS = {"tensorrt": "cuda", "tensorrt-rtx": "cuda", "coreml": "apple", "onnxruntime": "cpu", "openvino": "cpu"}
+
+
+def test_devices_and_precisions_are_complete():
+    expected = {f"{device}-{p}" for device in ("cpu-onnxruntime", "cpu-openvino", "cuda", "rtx", "iphone") for p in
+                ("fp32", "fp16", "int8")}  # fmt: skip
+    boards = ("jetson-orin-nano", "jetson-orin-nx", "jetson-agx-orin", "jetson-thor", "ipad", "mac")
+    assert expected | {f"{board}-{p}" for board in boards for p in ("fp16", "int8")} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_target_says_what_its_backend_takes(name):
+    target = read_target(name)
+    assert name.endswith(f"-{target.precision}")
+    assert target.backend in backend_names()
+    assert target.platform == PLATFORMS[target.backend]
+    assert (target.platform == "cpu") == name.startswith(f"cpu-{target.backend}-")
+    if target.platform == "apple":
+        version = {"iphone": "iOS", "ipad": "iPadOS", "mac": "macOS"}[name.split("-")[0]]
+        number = int(target.package.minimum.removeprefix("iOS"))
+        assert target.runtime.name == f"Core ML of {version} {number - 3 if version == 'macOS' else number}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_target_has_a_plan(name, tmp_path, capsys):
+    arguments = ["export", "edge-s", "--target", name, "-o", str(tmp_path / "out"), "--dry-run"]
+    assert main([*arguments, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["steps"][-1]["makes"].startswith(f"edge-s-256x256-{read_target(name).precision}")
+    assert all(step["fix"] for step in plan["steps"] if step["missing"])
+    assert plan["limits"]["max_p90_ms"] > 0
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert f"{len(plan['steps']) + 1}. {plan['then']['where']}: edge-harmony" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["cpu-onnxruntime-int8", "cpu-openvino-fp16", "iphone-int8", "rtx-int8"])
+@pytest.mark.parametrize("fused", [False, True])
+def test_what_is_planned_is_what_is_made(name, fused, edge_weights, tmp_path):
+    target = read_target(name)
+    if target.backend == "coreml":
+        pytest.importorskip("coremltools")
+    if target.backend == "tensorrt-rtx":
+        pytest.importorskip("tensorrt_rtx")
+    options = {"model": "edge-n", **target.build_options(), **({"fuse_io": True} if fused else {})}
+    backend = get_backend(target.backend)
+    steps = backend.plan(**options)
+    assert not any(step.missing for step in steps)
+    made = backend.build(edge_weights, tmp_path, **options)
+    assert (tmp_path / steps[0].makes).exists()
+    assert re.fullmatch(re.escape(steps[-1].makes).replace("<version>", r"\d+"), made.name)
+
+
+def test_what_is_missing_here_is_in_the_plan(monkeypatch, capsys):
+    monkeypatch.setattr("edge_harmony.backends.tensorrt.bridge.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["export", "edge-s", "--target", "jetson-orin-nano-int8", "-o", "out", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "not here: this needs torch" in said
+    assert "not here: tensorrt is not installed" in said
+    assert "out/edge-s-256x256-int8-<sm>-trt<version>.plan" in said
+    assert "3. on the device: edge-harmony selftest --target jetson-orin-nano-int8" in said
+
+
+def test_the_ten_lines_of_the_guide_are_a_target(tmp_path):
+    text = (ROOT / "export" / "README.md").read_text()
+    lines = re.search(r"```toml\n(.*?)```", text, re.DOTALL)[1]
+    (tmp_path / "own.toml").write_text(lines)
+    assert read_target(str(tmp_path / "own.toml")).runtime.opset == 20
+    (tmp_path / "own.toml").write_text(
+        lines.replace("opset = 20", "opset = 18").replace("[runtime]", "opset = 19\n[runtime]")
+    )
+    with pytest.raises(InputError, match=r"opset 19 is newer than what TensorRT 10\.3 reads"):
+        read_toml(tmp_path / "own.toml", Target)
+    (tmp_path / "own.toml").write_text(lines.replace("opset = 20", ""))
+    with pytest.raises(InputError, match=r"runtime.opset is missing"):
+        read_toml(tmp_path / "own.toml", Target)

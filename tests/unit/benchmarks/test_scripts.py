@@ -1,0 +1,165 @@
+"""The scripts beside the package run, and what they read is valid."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_harmony.errors import UsageError
+from edge_harmony.files.atomic import read_manifest, sha256_of
+from edge_harmony.files.resources import find_resource
+from edge_harmony.files.toml import read_toml
+from edge_harmony.models.registry import build_model, bundled_weights
+from edge_harmony.models.weights_file import read_weights
+from edge_harmony.samples import sample_files, sample_pictures
+from edge_harmony.training.recipe import Recipe
+from tests.conftest import write_triplet
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT / "docs"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "ablations").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_variant_of_an_ablation_can_be_built(path):
+    from ablation import Ablation
+
+    ablation = read_toml(path, Ablation)
+    folders = [variant.folder for variant in ablation.variants]
+    assert len(set(folders)) == len(folders)
+    for variant in ablation.variants:
+        recipe = ablation.recipe_of(variant, Path("data"))
+        assert recipe.stages[0].images == ablation.recipe.stages[0].images  # equal images
+        build_model(recipe.model.name, **recipe.model.options)
+
+
+def test_the_contact_sheet_shows_every_picture(tmp_path):
+    folder = next(iter(sample_files()))[0].parent
+    command = [sys.executable, str(ROOT / "benchmarks" / "contact_sheet.py"), str(folder), str(folder), "--edges"]
+    done = subprocess.run([*command, "-o", str(tmp_path / "sheet.png")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * 270, 2 * 4 * 248 + 16, 3)
+
+
+def test_the_pareto_front_is_what_nothing_beats():
+    from plot_pareto import front
+
+    assert front([(3, 5), (1, 9), (2, 9), (2, 7), (4, 5), (5, 1)]) == [(1, 9), (2, 7), (3, 5), (5, 1)]
+
+
+def test_weights_of_another_shape_than_the_registrys_say_what_to_edit(edge_weights):
+    from land_weights import check_figures
+
+    model = build_model("edge-n", widths=[8, 8, 16, 16, 24], hidden=16)
+    parameters = sum(p.numel() for p in model.parameters())
+    with pytest.raises(UsageError, match=rf"{parameters:_} parameters.*\(?8, 8, 16, 16, 24"):
+        check_figures(edge_weights, "edge-n")
+    check_figures(bundled_weights("edge-n"), "edge-n")
+
+
+@pytest.fixture
+def landing(tmp_path, monkeypatch):
+    """A finished run of edge-n with the shipped weights, and folders of its own to land in."""
+    import land_weights
+
+    run, package = tmp_path / "run", tmp_path / "package"
+    run.mkdir()
+    package.mkdir()
+    weights = read_weights(bundled_weights("edge-n"))
+    shutil.copy(bundled_weights("edge-n"), run)
+    shutil.copy(find_resource("recipes", "edge-n"), run / "recipe.toml")
+    facts = {"images": 145600, "training_samples": 18, "validation_samples": 0, "recipe_sha256": weights.recipe_sha256}
+    scores = {"psnr": 30.1, "fmse": 700.0, "composite_psnr": 28.0, "composite_fmse": 1000.0}
+    (run / "summary.json").write_text(json.dumps(facts | {"validation": scores}))
+    monkeypatch.setattr(land_weights, "weights_folder", lambda: package)
+    monkeypatch.setattr(land_weights, "RECIPES", package)
+    return run, package
+
+
+@pytest.fixture
+def every_bin(tmp_path):
+    """A root whose three test pictures have a foreground of each size that cards tell apart."""
+    real = next(sample_pictures())[1][:160, :200]
+    for number, radius in enumerate((15, 30, 60)):
+        mask = np.zeros((160, 200), np.uint8)
+        cv2.circle(mask, (100, 80), radius, 255, -1)
+        write_triplet(
+            tmp_path / "root", "HCOCO", f"p{number}_1_1", np.where(mask[..., None], real // 2, real), mask, real
+        )
+    lines = [f"HCOCO/composite_images/p{number}_1_1.jpg" for number in range(3)]
+    (tmp_path / "root" / "IHD_test.txt").write_text("\n".join(lines))
+    return tmp_path / "root"
+
+
+def test_a_finished_run_lands_with_its_recipe_artifact_and_card(landing, every_bin):
+    from land_weights import land
+
+    run, package = landing
+    land("edge-n", run, run / "recipe.toml", every_bin)
+    made = {path.name for path in package.iterdir()}
+    artifact = "edge-n-256x256-int8.onnx"
+    assert made == {"edge-n.toml", "edge-n.safetensors", "edge-n.json", "edge-n.md", artifact, f"{artifact}.json"}
+    manifest = read_manifest(package / artifact)
+    assert manifest.weights_sha256 == sha256_of(package / "edge-n.safetensors")
+    card = json.loads((package / "edge-n.json").read_text())
+    assert card["recipe_sha256"] == read_toml(package / "edge-n.toml", Recipe).sha256()
+    text = (package / "edge-n.md").read_text()
+    assert "18 pairs; 0 more" in text
+    assert f"{card['quality']['psnr']:.2f}" in text
+    assert "## Known failures" in text
+
+
+def test_a_run_of_another_recipe_or_an_unfinished_one_lands_nowhere(landing, mini_root):
+    from land_weights import land
+
+    run, package = landing
+    with pytest.raises(UsageError, match="was not made by"):
+        land("edge-n", run, find_resource("recipes", "edge-m"), mini_root)
+    (run / "summary.json").unlink()
+    with pytest.raises(UsageError, match="no finished run"):
+        land("edge-n", run, run / "recipe.toml", mini_root)
+    assert not list(package.iterdir())
+
+
+def test_harm_of_a_shipped_network_and_its_card(mini_root, tmp_path):
+    from harm import PREPARATIONS
+    from model_card import HARM, Words, markdown, quality
+
+    from edge_harmony.backends.base import LoadRequest, get_backend
+    from edge_harmony.data.iharmony4 import read_split
+    from edge_harmony.quality.evaluation import evaluate
+    from edge_harmony.quality.preparation import PLAIN, SEALED
+
+    output = tmp_path / "harm.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "harm.py"), "--data", str(mini_root), "--networks", "edge-n"]
+    subprocess.run([*command, "-o", str(output)], check=True, capture_output=True)
+    written = output.read_bytes()
+    rows = {row["preparation"]: row for row in json.loads(written)["rows"]}
+    assert list(rows) == [preparation.label for preparation in PREPARATIONS]
+    assert subprocess.run([*command, "-o", str(output)], check=True, capture_output=True, text=True).stdout == ""
+    assert output.read_bytes() == written  # nothing was missing
+
+    runner, samples = (
+        get_backend("onnxruntime").load(LoadRequest("edge-n", "int8").resolved()),
+        read_split(mini_root, "test"),
+    )
+    plain, sealed = (evaluate(runner, samples, preparation=preparation) for preparation in (PLAIN, SEALED))
+    runner.close()
+    assert rows["sealed by 2"]["gain"] == pytest.approx(sealed["harm"]["gain"], abs=1e-4)
+    facts = {
+        **{"name": "edge-n", "licence": "MIT", "recipe": "edge-n", "recipe_sha256": "0" * 64, "machine": "made"},
+        **{"images_seen": 1, "training_samples": 1, "validation_samples": 1},
+        "validation": {"composite_psnr": 28.0, "psnr": 29.0, "composite_fmse": 900.0, "fmse": 500.0},
+        "quality": quality(plain | {"by_foreground_ratio": []}, sealed, "onnxruntime", "int8"),
+        "float_quality": {"psnr": 30.0, "fmse": 400.0},
+        "parity": {"images": 1, "int8_onnxruntime_against_fp32_pytorch_db": 40.0},
+    }
+    lines = markdown(facts, "stages", Words(data="d", trained_on="t", machine="m", notes="n")).splitlines()
+    assert f"| gain, dB | {sealed['harm']['gain']:+.2f} | {plain['harm']['gain']:+.2f} |" in lines
+    worse = f"| {HARM[1][0]} | {100 * sealed['harm']['worse']:.1f} | {100 * plain['harm']['worse']:.1f} |"
+    assert worse in lines

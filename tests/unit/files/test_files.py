@@ -1,0 +1,107 @@
+"""Artifacts: atomic writing, manifests that are verified, resources and typed TOML."""
+
+import json
+import os
+
+import pytest
+
+from edge_harmony.backends.targets import Target
+from edge_harmony.errors import ArtifactError, InputError, UsageError
+from edge_harmony.files import resources
+from edge_harmony.files.atomic import (
+    IOSpec,
+    Manifest,
+    artifact_name,
+    atomic_write,
+    make_folder,
+    read_manifest,
+    sha256_of,
+    write_manifest,
+)
+from edge_harmony.files.toml import read_toml
+
+
+def make(tmp_path):
+    path = tmp_path / artifact_name("edge-s", 256, 256, "int8", ".onnx")
+    path.write_bytes(b"model")
+    manifest = Manifest(
+        model="edge-s",
+        precision="int8",
+        backend="onnx",
+        io=IOSpec(output="affine"),
+        file_sha256=sha256_of(path),
+        weights_sha256="0" * 64,
+    )
+    write_manifest(path, manifest)
+    return path, manifest
+
+
+def test_manifest_round_trip(tmp_path):
+    path, manifest = make(tmp_path)
+    assert path.name == "edge-s-256x256-int8.onnx"
+    assert read_manifest(path) == manifest
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "message"),
+    [
+        (lambda p: p.write_bytes(b"other"), ArtifactError, "not the file"),
+        (lambda p: p.unlink(), UsageError, "no artifact"),
+        (lambda p: p.with_name(p.name + ".json").unlink(), ArtifactError, "no manifest"),
+        (lambda p: p.with_name(p.name + ".json").write_text("{"), ArtifactError, "damaged"),
+        (
+            lambda p: p.with_name(p.name + ".json").write_text(json.dumps({"schema_version": 9})),
+            ArtifactError,
+            "schema_version",
+        ),
+    ],
+)
+def test_mismatches_are_named(tmp_path, damage, error, message):
+    path, _ = make(tmp_path)
+    damage(path)
+    with pytest.raises(error, match=message):
+        read_manifest(path)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UsageError, match="No space"):
+        atomic_write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_folders_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot create"):
+        make_folder(tmp_path / "file" / "below")
+
+
+def test_resources_of_the_user_come_first_and_names_are_not_guessed(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGE_HARMONY_HOME", str(tmp_path))
+    (tmp_path / "targets").mkdir()
+    own = tmp_path / "targets" / "cpu-onnxruntime-int8.toml"
+    own.write_text("x")
+    assert resources.find_resource("targets", "cpu-onnxruntime-int8") == own
+    with pytest.raises(UsageError, match="did you mean cpu-onnxruntime-int8"):
+        resources.find_resource("targets", "cpu-onnxruntime-int")
+    with pytest.raises(UsageError, match="no file"):
+        resources.find_resource("targets", str(tmp_path / "absent.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a = ", "not valid TOML"), ("odd = 1", "odd"), ("device = 3", "device")]
+)
+def test_toml_errors_name_the_key(tmp_path, text, message):
+    path = tmp_path / "t.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_toml(path, Target)
+    with pytest.raises(UsageError):
+        read_toml(tmp_path / "absent.toml", Target)

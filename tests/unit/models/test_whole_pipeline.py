@@ -1,0 +1,169 @@
+"""The whole pipeline as one file: 8-bit pictures of any size in and out, against the pipeline itself."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+
+from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.cli.main import main
+from edge_harmony.errors import CapabilityError
+from edge_harmony.export.onnx import export_onnx, exportable
+from edge_harmony.files.atomic import read_manifest
+from edge_harmony.models.registry import build_model
+from edge_harmony.models.weights_file import read_weights, save_weights
+from edge_harmony.models.whole_pipeline import WholePipeline, area_weights, bilinear_weights
+from edge_harmony.pipeline.harmonize import harmonize_pixels
+from edge_harmony.samples import sample_pictures
+from tests.unit.models.test_masks import SIZES, masks
+
+
+@pytest.fixture(scope="module")
+def whole(edge_weights, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return {p: export_onnx("edge-n", edge_weights, folder, precision=p, fuse_io=True) for p in ("fp32", "fp16", "int8")}
+
+
+def picture(height, width):
+    """A photograph at a size, and a soft mask."""
+    _, pixels, mask = next(iter(sample_pictures()))
+    resized = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=cv2.INTER_CUBIC)
+    return resized, np.rint(cv2.resize(mask, (width, height)) * 255).astype(np.uint8)
+
+
+def run(path, pixels, mask, strength=1.0):
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {"picture": pixels, "mask": mask, "strength": np.array(strength, np.float32)})[0]
+
+
+@pytest.mark.parametrize("size", [(256, 256), (257, 511), (512, 512), (1080, 1920), (2160, 3840), (300, 2048)])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_pictures_come_out_as_from_the_pipeline(precision, size, whole, edge_weights):
+    pixels, mask = picture(*size)
+    runner = get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights))
+    expected = harmonize_pixels(runner, pixels, mask)
+    result = run(whole[precision], pixels, mask)
+    assert result.dtype == np.uint8
+    assert np.abs(result.astype(int) - expected).max() <= 1
+    assert np.array_equal(result[mask == 0], pixels[mask == 0])
+    assert not np.array_equal(result, pixels)
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.5])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_strength_is_that_of_the_pipeline(precision, strength, whole, edge_weights):
+    pixels, mask = picture(300, 401)
+    runner = get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights))
+    result = run(whole[precision], pixels, mask, strength)
+    assert np.abs(result.astype(int) - harmonize_pixels(runner, pixels, mask, strength=strength)).max() <= 1
+    assert np.abs(result.astype(int) - harmonize_pixels(runner, pixels, mask)).max() > 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_without_strength_it_is_the_picture(precision, whole):
+    pixels, mask = picture(300, 401)
+    np.testing.assert_array_equal(run(whole[precision], pixels, mask, 0), pixels)
+
+
+def test_integers_agree_but_for_roundings_that_tip_over(whole, exported):
+    pixels, mask = picture(480, 640)
+    runner = get_backend("onnxruntime").load(LoadRequest("edge-n", "int8", artifact=exported["int8"]))
+    difference = np.abs(run(whole["int8"], pixels, mask).astype(int) - harmonize_pixels(runner, pixels, mask))
+    assert (difference > 1).mean() < 0.01
+    assert difference.max() < 16  # an untrained network turns a level of an early layer into several
+    assert np.array_equal(run(whole["int8"], pixels, mask)[mask == 0], pixels[mask == 0])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_runtimes_agree_on_masks_of_every_kind(size, whole, exported, edge_weights):
+    pixels, _ = picture(*size)
+    runners = {
+        "pytorch": get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights)),
+        **{
+            name: get_backend(name).load(LoadRequest("edge-n", "fp32", artifact=exported["fp32"]))
+            for name in ("onnxruntime", "openvino")
+        },
+    }
+    integers = {
+        name: get_backend(name).load(LoadRequest("edge-n", "int8", artifact=exported["int8"]))
+        for name in ("onnxruntime", "openvino")
+    }
+    for name, mask in masks(*size).items():
+        first, *others = [harmonize_pixels(runner, pixels, mask).astype(int) for runner in runners.values()]
+        others += [run(whole[precision], pixels, mask) for precision in ("fp32", "fp16")]
+        assert max(np.abs(other - first).max() for other in others) <= 1, name
+        first, *others = [harmonize_pixels(runner, pixels, mask).astype(int) for runner in integers.values()]
+        others.append(run(whole["int8"], pixels, mask))
+        assert max(np.abs(other - first).max() for other in others) < 16, name  # as above; 3 with trained weights
+
+
+def test_an_empty_mask_changes_nothing(whole):
+    pixels, mask = picture(300, 400)
+    assert np.array_equal(run(whole["fp32"], pixels, np.zeros_like(mask)), pixels)
+
+
+@pytest.mark.parametrize("sizes", [(256, 300), (256, 256), (7, 100), (256, 4272)])
+def test_area_weights_are_those_of_opencv(sizes):
+    cells, size = sizes
+    line = np.random.default_rng(0).random((size, 3), dtype=np.float32)
+    expected = cv2.resize(line[None], (cells, 1), interpolation=cv2.INTER_AREA)[0]
+    assert np.allclose(area_weights(cells, size).numpy() @ line, expected, atol=2e-4)
+    assert np.allclose(area_weights(cells, size).sum(1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("sizes", [(32, 1000), (1, 40), (8, 8)])
+def test_bilinear_weights_are_those_of_torch(sizes):
+    cells, size = sizes
+    grid = torch.rand(1, 1, cells)
+    expected = torch.nn.functional.interpolate(grid, size=size, mode="linear", align_corners=False)[0, 0]
+    assert torch.allclose(grid[0, 0] @ bilinear_weights(cells, size), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("transform", "stride"), [("gain", 4), ("difference", 4)])
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_other_grids(transform, stride, strength, tmp_path):
+    torch.manual_seed(2)
+    options = {"widths": [8, 8, 8, 8, 8], "hidden": 8, "transform": transform, "stride": stride}
+    model = build_model("edge-n", **options)
+    torch.nn.init.normal_(model.head.weight, std=0.05)
+    save_weights(tmp_path / "edge-n.safetensors", model, name="edge-n", options=options)
+    runner = get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=tmp_path / "edge-n.safetensors"))
+    pixels, mask = picture(300, 400)
+    pipeline = WholePipeline(exportable("edge-n", read_weights(tmp_path / "edge-n.safetensors"), "fp32"), (256, 256))
+    with torch.no_grad():
+        result = pipeline(torch.from_numpy(pixels), torch.from_numpy(mask), torch.tensor(strength)).numpy()
+    expected = harmonize_pixels(runner, pixels, mask, strength=strength)
+    assert np.abs(result.astype(int) - expected).max() <= 1
+    assert not np.array_equal(result, pixels)
+
+
+def test_networks_that_paint_are_refused():
+    with pytest.raises(CapabilityError, match="networks that return rgb are not fused"):
+        WholePipeline(build_model("hdnet-lite", width=4), (256, 256))
+
+
+def test_the_manifest_says_what_goes_in_and_others_do_not_take_it_for_a_network(whole, capsys):
+    manifest = read_manifest(whole["int8"])
+    assert (manifest.io.output, manifest.io.layout, manifest.io.value_range) == ("picture", "HWC", (0.0, 255.0))
+    assert whole["int8"].name == "edge-n-256x256-int8-whole.onnx"
+    assert main(["harmonize", "a.jpg", "b.png", "-o", "c.png", "--artifact", str(whole["int8"])]) == 2
+    assert "whole pipeline" in capsys.readouterr().err
+
+
+def test_from_the_command_line(edge_weights, tmp_path, capsys):
+    arguments = ["--weights", str(edge_weights), "-o", str(tmp_path), "--fuse-io"]
+    assert main(["export", "edge-n", "--target", "cpu-onnxruntime-int8", *arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["artifact"].endswith("-whole.onnx")
+
+
+def test_rtx_builds_it_for_all_sizes(edge_weights, tmp_path, capsys):
+    pytest.importorskip("tensorrt_rtx")
+    arguments = ["--weights", str(edge_weights), "-o", str(tmp_path), "--fuse-io", "--json"]
+    assert main(["export", "edge-n", "--target", "rtx-int8", *arguments]) == 0
+    manifest = read_manifest(next(tmp_path.glob("*.plan")))
+    assert manifest.engine["options"]["profile"]["largest"]["picture"] == [2160, 4096, 3]

@@ -1,0 +1,56 @@
+"""Sharing of rows: all of them, once, from several threads, errors included."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from edge_harmony.pictures.parallel_rows import set_threads, share, threads
+
+
+@pytest.fixture(autouse=True)
+def _back_to_the_default():
+    yield
+    set_threads(0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+@pytest.mark.parametrize(("rows", "step"), [(0, 5), (1, 5), (5, 5), (103, 10)])
+def test_every_row_once(count, rows, step):
+    set_threads(count)
+    seen = np.zeros(rows, int)
+
+    def work(first, last):
+        seen[first:last] += 1
+
+    share(work, rows, step)
+    assert (seen == 1).all()
+    assert threads() == count
+
+
+def test_threads_work_at_the_same_time():
+    set_threads(2)
+    meet = threading.Barrier(2, timeout=20)
+    share(lambda first, last: meet.wait(), 2, 1)
+
+
+def test_errors_arrive_and_callers_do_not_disturb_each_other():
+    set_threads(3)
+
+    def fails(first, last):
+        if first == 40:
+            raise ValueError("row 40")
+
+    with pytest.raises(ValueError, match="row 40"):
+        share(fails, 100, 10)
+    totals = []
+
+    def count(number):
+        seen = []
+        share(lambda first, last: seen.append(last - first), 100 + number, 7)
+        totals.append(sum(seen) - number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(40)))
+    assert totals == [100] * 40
