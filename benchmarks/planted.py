@@ -18,7 +18,8 @@ from edge_harmony.benchmark.environment import environment
 from edge_harmony.benchmark.run import run_suite
 from edge_harmony.benchmark.suite import Effort, Entry, Suite
 from edge_harmony.export.onnx import export_onnx
-from edge_harmony.files.atomic import read_manifest, sha256_of, write_json, write_manifest
+from edge_harmony.files.atomic import sha256_of, write_json
+from edge_harmony.files.manifest import read_manifest, write_manifest
 from edge_harmony.models.registry import bundled_weights
 from edge_harmony.models.weights_file import read_weights, restore, save_weights
 

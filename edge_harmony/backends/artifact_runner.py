@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError
-from edge_harmony.files.atomic import IOSpec, Manifest, read_manifest
+from edge_harmony.files.manifest import IOSpec, Manifest, read_manifest
 
 
 def read_network_manifest(path: Path) -> Manifest:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import CapabilityError, UsageError
-from edge_harmony.files.atomic import IOSpec, read_manifest
+from edge_harmony.files.manifest import IOSpec, read_manifest
 
 ENTRY_POINTS = "edge_harmony.backends"
 

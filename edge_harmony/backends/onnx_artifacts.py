@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from edge_harmony.backends.artifact_runner import read_network_manifest
 from edge_harmony.backends.base import LoadRequest, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
-from edge_harmony.files.atomic import Manifest, artifact_name
-from edge_harmony.models.registry import find_model, require_torch, weights_folder
+from edge_harmony.extras import require_exporter
+from edge_harmony.files.manifest import Manifest, artifact_name
+from edge_harmony.models.registry import find_model, weights_folder
 
 PRECISIONS = ("fp32", "fp16", "int8")
 UNSIGNED = ", Q/DQ with unsigned activations"
@@ -41,19 +41,6 @@ def plan_export(*, does: str = "", **options: Any) -> Step:
     fused = bool(options.get("fuse_io"))
     name = artifact_name(options["model"], height, width, options["precision"], ".onnx", fuse_io=fused)
     return Step(written, name).unless(require_exporter)
-
-
-def require_exporter() -> None:
-    """Raise a CapabilityError unless networks can be exported here."""
-    require_torch()
-    if find_spec("onnx") is None or find_spec("onnxscript") is None:
-        raise CapabilityError("export needs onnx and onnxscript", "pip install 'edge-harmony[train]'")
-
-
-def require_onnx(verb: str) -> None:
-    """Raise a CapabilityError unless ONNX files can be read here."""
-    if find_spec("onnx") is None:
-        raise CapabilityError(f"{verb} needs onnx, which is not installed", "pip install onnx")
 
 
 def find_artifact(request: LoadRequest, backend: str) -> tuple[Path, Manifest]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge_harmony.backends.tensorrt.options import BuildOptions
-from edge_harmony.files.atomic import Precision
+from edge_harmony.files.manifest import Precision
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
 

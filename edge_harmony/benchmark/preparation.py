@@ -10,8 +10,9 @@ from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Contender
 from edge_harmony.benchmark.suite import Entry, Suite
 from edge_harmony.errors import CapabilityError
-from edge_harmony.files.atomic import artifact_name
-from edge_harmony.models.registry import bundled_weights, find_model, require_torch, weights_folder
+from edge_harmony.extras import require_torch
+from edge_harmony.files.manifest import artifact_name
+from edge_harmony.models.registry import bundled_weights, find_model, weights_folder
 
 _SHIPPED = ("onnxruntime", "openvino")
 """Backends that run the shipped ONNX files as they are."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.backends.base import Runner
-from edge_harmony.files.atomic import IOSpec
+from edge_harmony.files.manifest import IOSpec
 from edge_harmony.pictures.images import Picture, read_mask, read_picture, write_picture
 from edge_harmony.pipeline.harmonize import harmonize_pixels, to_working_size
 from edge_harmony.quality.evaluation import Harmonize

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Kind, Scenario
-from edge_harmony.files.atomic import Precision
+from edge_harmony.files.manifest import Precision
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
 

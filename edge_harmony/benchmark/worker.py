@@ -29,8 +29,9 @@ from edge_harmony.benchmark.result import Case, Harm, Parity, Scores, Truth
 from edge_harmony.benchmark.subjects import Crowd, Files, Pictures, Subject, of_runner, timing_pictures
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError, first_line
-from edge_harmony.files.atomic import read_manifest
-from edge_harmony.machine.counters import Meter, peak_memory
+from edge_harmony.files.manifest import read_manifest
+from edge_harmony.machine.counters import peak_memory
+from edge_harmony.machine.meter import Meter
 from edge_harmony.pictures.images import Picture, write_picture
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.quality.evaluation import Harmonize, panels, score_samples, summarize, worst_rows

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
-from edge_harmony.backends.onnx_artifacts import require_onnx
 from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT, find_tensorrt
 from edge_harmony.backends.tensorrt.cuda.api import Cuda, Package, find_cuda
 from edge_harmony.backends.tensorrt.engine import Engine
@@ -23,7 +22,8 @@ from edge_harmony.cli.build_tables import show_difference, show_report
 from edge_harmony.cli.console import JsonOption, err, print_json, share_bar
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import CapabilityError, UsageError
-from edge_harmony.files.atomic import manifest_path
+from edge_harmony.extras import require_onnx
+from edge_harmony.files.manifest import manifest_path
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.engines import CalibrationRequest, Made

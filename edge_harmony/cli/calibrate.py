@@ -11,9 +11,10 @@ from rich.table import Table
 
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json, progress_bar
 from edge_harmony.data.calibration_set import CalibrationSet, read_calibration_set
+from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import make_folder, sha256_of
 from edge_harmony.files.resources import cache_folder
-from edge_harmony.models.registry import find_model, require_torch
+from edge_harmony.models.registry import find_model
 from edge_harmony.pipeline.harmonize import to_working_size
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from edge_harmony.backends.onnx_artifacts import require_onnx
 from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.console import JsonOption, out, print_json
 from edge_harmony.errors import CapabilityError
+from edge_harmony.extras import require_onnx
 
 
 def check(

@@ -13,7 +13,7 @@ from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.console import JsonOption, LimitOption, ThreadsOption, number, out, print_json, progress_bar
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import AccuracyError, ArtifactError
-from edge_harmony.files.atomic import read_manifest
+from edge_harmony.files.manifest import read_manifest
 from edge_harmony.quality.parity import Sample
 from edge_harmony.quality.parity import compare as compare_runners
 from edge_harmony.samples import sample_pictures

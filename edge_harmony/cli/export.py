@@ -11,8 +11,10 @@ import typer
 from edge_harmony.backends.base import Backend, get_backend
 from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json
-from edge_harmony.files.atomic import manifest_path, size_of
-from edge_harmony.models.registry import find_model, require_torch
+from edge_harmony.extras import require_torch
+from edge_harmony.files.atomic import size_of
+from edge_harmony.files.manifest import manifest_path
+from edge_harmony.models.registry import find_model
 
 _ARTIFACT = "ARTIFACT"
 

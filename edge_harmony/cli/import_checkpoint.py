@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from edge_harmony.cli.console import JsonOption, out, print_json
+from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import make_folder
-from edge_harmony.models.registry import require_torch
 
 
 def import_checkpoint(

@@ -11,8 +11,9 @@ from rich.table import Table
 from edge_harmony.cli.console import JsonOption, WeightsOption, number, out, print_json, progress_bar
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError
+from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import write_json
-from edge_harmony.models.registry import find_model, require_torch
+from edge_harmony.models.registry import find_model
 from edge_harmony.pictures.images import check_writable
 from edge_harmony.pipeline.harmonize import to_working_size
 

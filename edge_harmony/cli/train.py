@@ -15,10 +15,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from edge_harmony.cli.console import JsonOption, err, out, print_json
 from edge_harmony.errors import CapabilityError, UsageError
+from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import atomic_write
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
-from edge_harmony.models.registry import require_torch
 from edge_harmony.training.until import parse_until
 
 if TYPE_CHECKING:

@@ -17,15 +17,8 @@ from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, firs
 from edge_harmony.export.half import to_half
 from edge_harmony.export.quiet import quiet
 from edge_harmony.export.unsigned import to_unsigned, unshare_dequantized, unshare_zero_points
-from edge_harmony.files.atomic import (
-    IOSpec,
-    Manifest,
-    artifact_name,
-    atomic_write,
-    make_folder,
-    sha256_of,
-    write_manifest,
-)
+from edge_harmony.files.atomic import atomic_write, make_folder, sha256_of
+from edge_harmony.files.manifest import IOSpec, Manifest, artifact_name, write_manifest
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.weights_file import Weights, read_weights, restore
 from edge_harmony.models.whole_pipeline import WholePipeline

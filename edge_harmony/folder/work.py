@@ -12,7 +12,8 @@ import cv2
 
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
-from edge_harmony.files.atomic import read_manifest, sha256_of
+from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.manifest import read_manifest
 from edge_harmony.folder.items import PICTURES, Item, Kind, Outcome
 from edge_harmony.folder.storage import read, suffix_of, write
 from edge_harmony.harmonizer import Harmonizer

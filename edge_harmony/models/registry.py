@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_harmony.errors import UsageError
-from edge_harmony.extras import require
-from edge_harmony.files.atomic import Output
+from edge_harmony.extras import require_torch
+from edge_harmony.files.manifest import Output
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +25,7 @@ class ModelEntry:
     Attributes:
         name: what the command line calls it.
         factory: ``module:class``, imported when built.
-        output: what it returns, see :data:`edge_harmony.files.atomic.Output`.
+        output: what it returns, see :data:`edge_harmony.files.manifest.Output`.
         parameters: how many it has.
         flops: floating-point operations for one picture at 256 x 256, a multiply-add counting as two.
         summary: one line for people.
@@ -178,8 +178,3 @@ def bundled_weights(name: str) -> Path:
             f"no weights of {name} are shipped", f"pass --weights FILE, or use one of: {', '.join(shipped)}"
         )
     return path
-
-
-def require_torch() -> None:
-    """Raise the one-line error if torch is missing."""
-    require("torch", "this needs torch, which is not installed", "train")

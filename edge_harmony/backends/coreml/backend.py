@@ -14,8 +14,8 @@ from edge_harmony.backends.artifact_runner import ArtifactRunner, read_network_m
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
 from edge_harmony.export.quiet import quiet
-from edge_harmony.files.atomic import Manifest, artifact_name
-from edge_harmony.models.registry import require_torch
+from edge_harmony.extras import require_torch
+from edge_harmony.files.manifest import Manifest, artifact_name
 
 PRECISIONS = ("fp32", "fp16", "int8")
 Units = Literal["all", "cpu", "cpu-gpu", "cpu-ane"]

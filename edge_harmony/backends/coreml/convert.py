@@ -24,15 +24,8 @@ from edge_harmony.backends.coreml.program import (
 from edge_harmony.errors import UsageError
 from edge_harmony.export.onnx import METADATA_KEY, OUTPUT_NAMES, describe, exportable
 from edge_harmony.export.quiet import quiet
-from edge_harmony.files.atomic import (
-    Manifest,
-    Precision,
-    artifact_name,
-    make_folder,
-    new_folder,
-    sha256_of,
-    write_manifest,
-)
+from edge_harmony.files.atomic import make_folder, new_folder, sha256_of
+from edge_harmony.files.manifest import Manifest, Precision, artifact_name, write_manifest
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.models.whole_pipeline import PlanarPipeline

@@ -12,7 +12,7 @@ from torch import nn
 
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.quiet import quiet
-from edge_harmony.files.atomic import Precision
+from edge_harmony.files.manifest import Precision
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 
 Minimum = Literal["iOS16", "iOS17", "iOS18"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.backends.artifact_runner import ArtifactRunner
 from edge_harmony.errors import ArtifactError, first_line
-from edge_harmony.files.atomic import Manifest
+from edge_harmony.files.manifest import Manifest
 
 # x86 CPUs without VNNI multiply unsigned by signed 8 bits with an instruction whose 16-bit sums saturate: wrong
 # numbers. This option has ONNX Runtime use unsigned by unsigned there (onnxruntime_session_options_config_keys.h);

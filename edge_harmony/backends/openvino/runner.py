@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.backends.artifact_runner import ArtifactRunner
 from edge_harmony.errors import ArtifactError
-from edge_harmony.files.atomic import Manifest
+from edge_harmony.files.manifest import Manifest
 
 
 class OpenVinoRunner(ArtifactRunner):

@@ -8,8 +8,8 @@ from typing import Any
 
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
+from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import sha256_of
-from edge_harmony.models.registry import require_torch
 
 
 class PyTorchBackend:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge_harmony.files.atomic import IOSpec
+from edge_harmony.files.manifest import IOSpec
 
 
 class PyTorchRunner:

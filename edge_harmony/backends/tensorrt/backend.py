@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.backends.artifact_runner import ArtifactRunner, read_network_manifest
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
-from edge_harmony.backends.onnx_artifacts import plan_export, require_exporter
+from edge_harmony.backends.onnx_artifacts import plan_export
 from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, TensorRT, find_tensorrt
 from edge_harmony.backends.tensorrt.builder import build_engine
 from edge_harmony.backends.tensorrt.checking import check_file
@@ -26,7 +26,9 @@ from edge_harmony.backends.tensorrt.engine import Context, Engine
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, facts_of, write_plan
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
-from edge_harmony.files.atomic import Manifest, make_folder
+from edge_harmony.extras import require_exporter
+from edge_harmony.files.atomic import make_folder
+from edge_harmony.files.manifest import Manifest
 
 PRECISIONS = ("fp32", "fp16", "int8")
 _CONTEXTS = 2

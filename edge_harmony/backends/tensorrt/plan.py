@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.errors import ArtifactError, EdgeHarmonyError, UsageError
-from edge_harmony.files.atomic import atomic_write, make_folder, manifest_path, read_manifest, sha256_of, write_json
+from edge_harmony.files.atomic import atomic_write, make_folder, sha256_of, write_json
+from edge_harmony.files.manifest import manifest_path, read_manifest
 from edge_harmony.files.resources import cache_folder
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import UsageError
-from edge_harmony.files.atomic import read_manifest, sha256_of
+from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.manifest import read_manifest
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import build_model, bundled_weights

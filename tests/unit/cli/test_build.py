@@ -12,7 +12,8 @@ from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.backends.tensorrt.profiling import read_profile
 from edge_harmony.cli.main import main
 from edge_harmony.export.onnx import export_onnx
-from edge_harmony.files.atomic import read_manifest, sha256_of
+from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.manifest import read_manifest
 from edge_harmony.models.registry import build_model, weights_folder
 from edge_harmony.models.weights_file import save_weights
 from tests.unit.backends.fake_nvidia import World, fake_tensorrt

@@ -12,7 +12,8 @@ from onnx import numpy_helper
 from edge_harmony.backends.base import LoadRequest, backend_names, get_backend
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
 from edge_harmony.export.onnx import METADATA_KEY, export_onnx, trace
-from edge_harmony.files.atomic import read_manifest, sha256_of
+from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.manifest import read_manifest
 from edge_harmony.models.hdnet import HDNet
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import save_weights
@@ -216,7 +217,7 @@ def test_runner_errors(exported, tmp_path, edge_weights, name):
     cut = tmp_path / exported["int8"].name
     cut.write_bytes(exported["int8"].read_bytes()[:2000])
     manifest = read_manifest(exported["int8"]).model_copy(update={"file_sha256": sha256_of(cut)})
-    from edge_harmony.files.atomic import write_manifest
+    from edge_harmony.files.manifest import write_manifest
 
     write_manifest(cut, manifest)
     with pytest.raises(ArtifactError, match="does not take"):

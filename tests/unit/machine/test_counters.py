@@ -8,23 +8,18 @@ import time
 
 import pytest
 
-from edge_harmony.machine.counters import (
-    Meter,
-    Nvml,
+from edge_harmony.machine.counters import Reading, cpu_megahertz, hottest, peak_memory, throttles
+from edge_harmony.machine.energy import (
     Rapl,
-    Reading,
     Sampled,
     TegrastatsPower,
-    cpu_megahertz,
     find_energy,
-    find_nvml,
     find_rapl,
-    hottest,
     jetson_watts,
     parse_tegrastats,
-    peak_memory,
-    throttles,
 )
+from edge_harmony.machine.meter import Meter
+from edge_harmony.machine.nvml import Nvml, find_nvml
 
 # as of an Orin Nano under JetPack 6.2; the page above gives the format
 ORIN_NANO = (

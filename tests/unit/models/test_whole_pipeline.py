@@ -14,7 +14,7 @@ from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.main import main
 from edge_harmony.errors import CapabilityError
 from edge_harmony.export.onnx import export_onnx, exportable
-from edge_harmony.files.atomic import read_manifest
+from edge_harmony.files.manifest import read_manifest
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import read_weights, save_weights
 from edge_harmony.models.whole_pipeline import WholePipeline, area_weights, bilinear_weights

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import InputError, UsageError
-from edge_harmony.files.atomic import IOSpec
+from edge_harmony.files.manifest import IOSpec
 from edge_harmony.pipeline.harmonize import checked_mask, fit_mask, harmonize_pixels, to_working_size
 
 RNG = np.random.default_rng(2)

@@ -11,7 +11,7 @@ from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.main import main
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.export.onnx import export_onnx
-from edge_harmony.files.atomic import read_manifest
+from edge_harmony.files.manifest import read_manifest
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import read_weights, restore

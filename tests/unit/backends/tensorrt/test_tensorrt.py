@@ -31,7 +31,7 @@ from edge_harmony.backends.tensorrt.progress import Phases
 from edge_harmony.backends.tensorrt.timing import TimingOptions, summarize, time_engine, warnings_of
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError, InputError, UsageError
-from edge_harmony.files.atomic import manifest_path, read_manifest
+from edge_harmony.files.manifest import manifest_path, read_manifest
 from tests.unit.backends.fake_nvidia import VERSIONS, FakeCuda, World, fake_tensorrt
 
 WEAK = ("8.6", "10.3", "10.13", "10.16")

@@ -1,0 +1,102 @@
+"""The manifest beside an artifact: what it is made from and how it is fed, and what an artifact is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edge_harmony.errors import ArtifactError, UsageError
+from edge_harmony.files.atomic import sha256_of, write_json
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+Output = Literal["rgb", "difference", "gain", "affine", "picture"]
+"""What a file returns: a network's picture at its working size, or per cell a difference, gains and offsets, or a 3x4
+transform (residuals); or the harmonized picture itself (:mod:`edge_harmony.models.whole_pipeline`)."""
+
+
+class IOSpec(BaseModel):
+    """The input/output contract of a network file.
+
+    Inputs are ``composite`` ``(N, 3, H, W)`` RGB and ``mask`` ``(N, 1, H, W)``, float32 in [0, 1], 1 in the
+    foreground; the output is described by ``output``. A file that returns a ``picture`` takes ``picture`` ``(H, W, 3)``
+    and ``mask`` ``(H, W)``, uint8, of any size from ``height`` x ``width`` on, and ``strength``, a float32.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    height: int = 256
+    width: int = 256
+    output: Output
+    layout: Literal["NCHW", "HWC"] = "NCHW"
+    value_range: tuple[float, float] = (0.0, 1.0)
+    foreground: Literal[1] = 1
+
+
+class Manifest(BaseModel):
+    """What an artifact is made from and how it is fed; written beside it as ``<artifact>.json``.
+
+    ``engine`` is what a compiled file depends on besides: see the backend that compiles it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    model: str
+    precision: Precision
+    backend: str
+    flavour: str | None = None
+    io: IOSpec
+    file_sha256: str
+    weights_sha256: str
+    recipe_sha256: str | None = None
+    calibration_sha256: str | None = None
+    float_layers: list[str] = []
+    versions: dict[str, str] = {}
+    engine: dict[str, Any] | None = None
+
+
+def artifact_name(model: str, height: int, width: int, precision: str, suffix: str, *, fuse_io: bool = False) -> str:
+    """``<model>-<HxW>-<precision>[-whole]<suffix>``, so that no precision overwrites another."""
+    return f"{model}-{height}x{width}-{precision}{'-whole' if fuse_io else ''}{suffix}"
+
+
+def manifest_path(artifact: Path) -> Path:
+    """Where an artifact's manifest lies: its full name plus ``.json``."""
+    return artifact.with_name(artifact.name + ".json")
+
+
+def write_manifest(artifact: Path, manifest: Manifest) -> None:
+    """Write the manifest beside its artifact."""
+    write_json(manifest_path(artifact), manifest.model_dump(mode="json"))
+
+
+def read_manifest(artifact: Path) -> Manifest:
+    """Read and verify the manifest of an artifact.
+
+    Raises:
+        UsageError: the artifact does not exist.
+        ArtifactError: the manifest is missing or damaged, or the file is not the one it describes.
+    """
+    rebuild = "export it again with edge-harmony export"
+    if not artifact.exists():
+        raise UsageError(f"there is no artifact {artifact}", "check the path or make one with edge-harmony export")
+    path = manifest_path(artifact)
+    if not path.is_file():
+        raise ArtifactError(f"{artifact} has no manifest ({path.name})", rebuild)
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ArtifactError(f"the manifest {path} is damaged ({where}: {first['msg']})", rebuild) from None
+    found = sha256_of(artifact)
+    if found != manifest.file_sha256:
+        raise ArtifactError(
+            f"{artifact} is not the file its manifest describes "
+            f"(sha256 {found[:12]}..., expected {manifest.file_sha256[:12]}...)",
+            rebuild,
+        )
+    return manifest
