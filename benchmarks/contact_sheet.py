@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from edge_harmony import Harmonizer
 from edge_harmony.errors import InputError
 from edge_harmony.folder.items import PICTURES, find_items
-from edge_harmony.pictures.images import read_mask, read_picture, to_eight_bits, write_picture
+from edge_harmony.pictures.arrays import to_eight_bits
+from edge_harmony.pictures.images import read_mask, read_picture, write_picture
 from edge_harmony.pictures.preview import contact_sheet
 
 ENLARGED = 3

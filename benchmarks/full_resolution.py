@@ -25,10 +25,12 @@ from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.layers.color_transform import apply_coarse
 from edge_harmony.models.weights_file import load_model
+from edge_harmony.pictures.arrays import foreground_box
 from edge_harmony.pictures.images import read_mask, read_picture
 from edge_harmony.pictures.parallel_rows import set_threads
-from edge_harmony.pipeline.apply import apply_grid, foreground_box
-from edge_harmony.pipeline.harmonize import harmonize_pixels, predict, to_working_size
+from edge_harmony.pictures.working_size import to_working_size
+from edge_harmony.pipeline.apply import apply_grid
+from edge_harmony.pipeline.harmonize import harmonize_pixels, predict
 from edge_harmony.samples import sample_pictures
 
 SIZE = "4272x2848"

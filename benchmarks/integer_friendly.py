@@ -40,7 +40,7 @@ from edge_harmony.inspection.layers import find_runtime, report_layers
 from edge_harmony.models.registry import bundled_weights
 from edge_harmony.models.weights_file import read_weights, restore
 from edge_harmony.pictures.metrics import mse, psnr_of
-from edge_harmony.pipeline import harmonize as pipeline
+from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.pipeline.apply import apply_grid
 from edge_harmony.quality.parity import compare
 from edge_harmony.samples import sample_pictures
@@ -102,7 +102,7 @@ def in_sixteen_bits(network: nn.Module) -> dict[str, float | None]:
     differs; None where the transform is not finite.
     """
     _, pixels, given = next(iter(sample_pictures()))
-    small, ordinary = pipeline.to_working_size(np.ascontiguousarray(pixels), given, SIZE)
+    small, ordinary = to_working_size(np.ascontiguousarray(pixels), given, SIZE)
     picture = np.ascontiguousarray(np.rint(small[0].transpose(1, 2, 0) * 255).astype(np.uint8))
     everywhere = np.ones(SIZE, np.float32)
     values: dict[str, float | None] = {}

@@ -28,8 +28,9 @@ from provenance import provenance
 
 from edge_harmony.backends.base import LoadRequest, Runner, get_backend
 from edge_harmony.files.atomic import write_json
+from edge_harmony.pictures.arrays import foreground_box
 from edge_harmony.pictures.parallel_rows import set_threads
-from edge_harmony.pipeline.apply import apply_grid, foreground_box
+from edge_harmony.pipeline.apply import apply_grid
 from edge_harmony.pipeline.harmonize import predict
 from edge_harmony.pipeline.stream import StreamOptions, stream
 from edge_harmony.pipeline.temporal import Flicker

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.backends.base import LoadRequest, Runner, get_backend
 from edge_harmony.models.registry import DEFAULT_MODEL
+from edge_harmony.pictures.arrays import fit_mask
 from edge_harmony.pictures.images import (
     decode_mask,
     decode_picture,
@@ -22,7 +23,7 @@ from edge_harmony.pictures.images import (
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.preview import before_after
 from edge_harmony.pictures.resize import resize
-from edge_harmony.pipeline.harmonize import fit_mask, harmonize_pixels
+from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.pipeline.stream import StreamOptions, in_step, stream
 
 DEFAULT_BACKEND = "onnxruntime"

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,77 +21,22 @@ from edge_harmony.benchmark.environment import environment
 from edge_harmony.benchmark.job import Job
 from edge_harmony.benchmark.preparation import describe, prepare
 from edge_harmony.benchmark.process import WorkerProcess
+from edge_harmony.benchmark.session import LEAST_TURNS, OPENING, Session
 from edge_harmony.benchmark.statistics import interval, percentile, ratio
 from edge_harmony.benchmark.subjects import timing_pictures
 from edge_harmony.benchmark.suite import Suite
 from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.machine.counters import Reading
 
-_OPENING = 600.0
 _SCORING = 7200.0
 _TURN_MS = 20.0
 """Counted milliseconds of a turn that fast contenders come up to."""
 _MOST_IN_TURN = 10
-_LEAST_TURNS = 5
-"""Fewer say nothing of their spread, however long they take."""
-_LOOK_EVERY = 5
 _WORST = 4
 _WINDOW = 60.0
 _DIGITS = 4
 
 Tell = Callable[[str], None]
-
-
-@dataclass
-class Session:
-    """A contender that is running."""
-
-    job: Job
-    process: WorkerProcess
-    contender: schema.Contender
-    burst: int = 1
-    rounds: list[list[float]] = field(default_factory=list)
-    stages: dict[str, list[float]] = field(default_factory=dict)
-    seconds: float = 0.0
-    done: bool = False
-    first_throttled: float | None = None
-    cost: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def samples(self) -> list[float]:
-        """All of them, ms."""
-        return [value for turn in self.rounds for value in turn]
-
-    @property
-    def medians(self) -> list[float]:
-        """One per turn: what ratios are taken of."""
-        return [float(np.median(turn)) for turn in self.rounds]
-
-    def turn(self, count: int) -> None:
-        """Answer some queries."""
-        answer = self.process.ask("take", count=count, timeout=_OPENING)
-        self.rounds.append(answer["ms"])
-        self.seconds += sum(answer["ms"]) / 1e3
-        for name, times in answer["stages"].items():
-            self.stages.setdefault(name, []).extend(times)
-        if answer["throttled"] and self.first_throttled is None:
-            self.first_throttled = self.seconds
-
-    def ask_cost(self) -> None:
-        """What its queries took besides time."""
-        self.cost = self.process.ask("cost", timeout=_OPENING)
-
-    def is_enough(self, suite: Suite) -> bool:
-        """Whether its median is known well enough, or it has had its time."""
-        effort = suite.effort
-        count = sum(map(len, self.rounds))
-        if len(self.rounds) < _LEAST_TURNS:
-            return False
-        if self.seconds >= effort.most_seconds:
-            return True
-        if count < effort.least_count or self.seconds < effort.least_seconds or len(self.rounds) % _LOOK_EVERY:
-            return False
-        return interval(self.samples).relative_width <= effort.tight
 
 
 def run_suite(
@@ -170,7 +114,7 @@ def _opened(
         process = WorkerProcess(suite.threads)
         held.callback(process.close)
         try:
-            answer = process.ask("open", job=job.model_dump(mode="json"), timeout=_OPENING)
+            answer = process.ask("open", job=job.model_dump(mode="json"), timeout=OPENING)
             return Session(job, process, describe(job, answer["sha256"]))
         except EdgeHarmonyError as error:
             return error
@@ -220,7 +164,7 @@ def _sustain(suite: Suite, sessions: list[Session], failures: list[schema.Failur
     def load(session: Session) -> None:
         session.turn(1)
         second = max(1, round(1e3 / session.rounds[-1][0]))
-        while session.seconds < suite.seconds or len(session.rounds) < _LEAST_TURNS:
+        while session.seconds < suite.seconds or len(session.rounds) < LEAST_TURNS:
             session.turn(second)
         tell(f"{session.contender.name}: {session.seconds:.0f} s of load")
 

@@ -11,7 +11,8 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT, find_tensorrt
-from edge_harmony.backends.tensorrt.cuda.api import Cuda, Package, find_cuda
+from edge_harmony.backends.tensorrt.cuda.api import Cuda, Package
+from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.backends.tensorrt.engine import Engine
 from edge_harmony.backends.tensorrt.logger import Log
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile, Shape, parse_pools, parse_shapes

@@ -15,7 +15,7 @@ from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import make_folder, sha256_of
 from edge_harmony.files.resources import cache_folder
 from edge_harmony.models.registry import find_model
-from edge_harmony.pipeline.harmonize import to_working_size
+from edge_harmony.pictures.working_size import to_working_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import find_model
 from edge_harmony.pictures.images import check_writable
-from edge_harmony.pipeline.harmonize import to_working_size
+from edge_harmony.pictures.working_size import to_working_size
 
 WORKING_SIZE = (256, 256)
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError, name_some
-from edge_harmony.pictures.images import list_pictures, read_mask, read_picture, to_eight_bits
+from edge_harmony.pictures.arrays import to_eight_bits
+from edge_harmony.pictures.images import list_pictures, read_mask, read_picture
 
 
 @dataclass(frozen=True)

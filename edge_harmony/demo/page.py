@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from edge_harmony.demo.offers import Loaded, Offer, find_offers
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, first_line
 from edge_harmony.extras import require
+from edge_harmony.pictures.arrays import checked_pair, fit_mask
 from edge_harmony.pictures.images import read_mask
 from edge_harmony.pipeline.apply import STRONGEST, apply_grid
-from edge_harmony.pipeline.harmonize import checked_pair, fit_mask, predict
+from edge_harmony.pipeline.harmonize import predict
 from edge_harmony.samples import sample_files, sample_folder
 
 TITLE = "edge-harmony"

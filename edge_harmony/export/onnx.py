@@ -13,32 +13,19 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, first_line
+from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.half import to_half
+from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, Flavour, describe, exportable
 from edge_harmony.export.quiet import quiet
 from edge_harmony.export.unsigned import to_unsigned, unshare_dequantized, unshare_zero_points
 from edge_harmony.files.atomic import atomic_write, make_folder, sha256_of
-from edge_harmony.files.manifest import IOSpec, Manifest, artifact_name, write_manifest
-from edge_harmony.models.layers.conv_unit import fold_norms
-from edge_harmony.models.weights_file import Weights, read_weights, restore
+from edge_harmony.files.manifest import Manifest, artifact_name, write_manifest
+from edge_harmony.models.weights_file import read_weights
 from edge_harmony.models.whole_pipeline import WholePipeline
-from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
-from edge_harmony.quantization.prepare import load_ranges, prepare_qat
 
-Flavour = Literal["signed", "unsigned"]
-"""``signed``: TensorRT and Core ML; ``unsigned``: ONNX Runtime and OpenVINO."""
-
-OUTPUT_NAMES = {
-    "picture": "harmonized",
-    "rgb": "harmonized",
-    "difference": "difference",
-    "gain": "transform",
-    "affine": "transform",
-}
 DEFAULT_OPSET = 18
 _LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
 _LARGEST = 1 << 15
-METADATA_KEY = "edge_harmony"
 
 
 def export_onnx(
@@ -105,53 +92,6 @@ def export_onnx(
         ),
     )
     return path
-
-
-def describe(
-    name: str,
-    weights: Weights,
-    weights_path: Path,
-    output: str,
-    size: tuple[int, int],
-    precision: str,
-    flavour: Flavour,
-    keep_float: Collection[str],
-) -> dict[str, Any]:
-    """What a file says of itself, and its manifest too; ``output`` is its network's, or ``picture``."""
-    own: dict[str, Any] = {"layout": "HWC", "value_range": (0.0, 255.0)} if output == "picture" else {}
-    spec = IOSpec(height=size[0], width=size[1], output=output, **own)  # type: ignore[arg-type]
-    return {
-        "model": name,
-        "precision": precision,
-        "flavour": flavour if precision == "int8" else None,
-        "io": spec.model_dump(mode="json"),
-        "weights_sha256": sha256_of(weights_path),
-        "recipe_sha256": weights.recipe_sha256,
-        "float_layers": sorted(keep_float),
-    }
-
-
-def exportable(name: str, weights: Weights, precision: str, keep_float: Collection[str] = ()) -> nn.Module:
-    """A network ready to be traced: float, or with its weights as levels and decomposed Q/DQ operators."""
-    model = restore(name, weights)
-    if keep_float and precision != "int8":
-        raise UsageError(f"{precision} has no layers to keep in float", "export int8, or leave --keep-float out")
-    if precision in ("fp32", "fp16"):
-        return model
-    if precision != "int8":
-        raise CapabilityError(f"ONNX export does not write {precision}", "use fp32, fp16 or int8")
-    if not weights.ranges:
-        prepare_qat(fold_norms(model))  # names the real reason where the network cannot be quantized at all
-        raise ArtifactError(
-            f"these weights of {name} have no activation ranges", "train a quantized stage, or use fp32"
-        )
-    load_ranges(prepare_qat(model, keep_float), weights.ranges)
-    for module in model.modules():
-        if isinstance(module, ActivationQuantizer):
-            module.export_scale = float(module.scale)
-        elif isinstance(module, QuantizedConv2d | QuantizedConvTranspose2d):
-            module.freeze_for_export()
-    return model
 
 
 def trace(model: nn.Module, size: tuple[int, int], *, opset: int, dynamic_batch: bool) -> ModelProto:

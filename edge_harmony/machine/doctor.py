@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.backends.base import backend_names, get_backend
-from edge_harmony.backends.tensorrt.cuda.api import find_cuda
+from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.machine.jetson import find_jetson
 

@@ -16,7 +16,7 @@ from edge_harmony.errors import AccuracyError, CapabilityError, CostError, EdgeH
 from edge_harmony.files.atomic import size_of
 from edge_harmony.machine.doctor import examine
 from edge_harmony.models.registry import bundled_weights, find_model
-from edge_harmony.pipeline.harmonize import to_working_size
+from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.quality.parity import compare
 from edge_harmony.samples import sample_pictures
 

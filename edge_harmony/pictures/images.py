@@ -23,6 +23,7 @@ from PIL import Image, UnidentifiedImageError
 
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.atomic import atomic_write
+from edge_harmony.pictures.arrays import check_float_range, refuse_coloured, to_eight_bits
 from edge_harmony.pictures.headers import (
     ORIENTATION_TAG,
     add_tiff_profile,
@@ -42,8 +43,6 @@ MAX_PIXELS = 200_000_000
 
 _DEEP = (".png", ".tif", ".tiff")
 _ALPHA = (".png", ".tif", ".tiff", ".webp")
-_GRAY_TOLERANCE = 12
-"""Largest difference between the channels of a mask that is gray but went through JPEG (0..255)."""
 
 
 @dataclass(frozen=True)
@@ -142,40 +141,6 @@ def decode_mask(data: bytes, name: str) -> NDArray[np.float32]:
     if gray.dtype != np.float32 and gray.max() == 1:
         peak = 1.0
     return np.ascontiguousarray(gray, dtype=np.float32) / np.float32(peak)
-
-
-def refuse_coloured(pixels: NDArray[Any], name: str) -> None:
-    """Refuse ``(H, W, 3)`` pixels that cannot be a mask, because their channels differ.
-
-    Raises:
-        InputError: they do.
-    """
-    peak = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
-    spread = int(255 * float((pixels.max(2).astype(np.float32) - pixels.min(2)).max()) / peak)
-    if spread > _GRAY_TOLERANCE:
-        raise InputError(
-            f"{name} is coloured (channels differ by up to {spread} of 255) and cannot be a mask",
-            "save the mask in gray, white in the foreground",
-        )
-
-
-def check_float_range(pixels: NDArray[Any], name: str) -> None:
-    """Refuse float pictures that are not in [0, 1] (NaN included) instead of clipping them in silence."""
-    low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= 0.0 and high <= 1.0):
-        raise InputError(
-            f"{name} has float values from {low:g} to {high:g}",
-            "scale float pictures to [0, 1] in a display-referred (sRGB-like) encoding",
-        )
-
-
-def to_eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Any samples (uint8, uint16, or floating point in [0, 1]) as uint8, rounded to the nearest level."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    peak = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-    levels: NDArray[np.uint8] = np.rint(pixels.astype(np.float32) * np.float32(255 / peak)).astype(np.uint8)
-    return levels
 
 
 def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> None:

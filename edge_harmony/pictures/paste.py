@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError
+from edge_harmony.pictures.arrays import checked_mask, foreground_box, full_scale
 from edge_harmony.pictures.parallel_rows import share
-from edge_harmony.pipeline.apply import foreground_box, full_scale
-from edge_harmony.pipeline.harmonize import checked_mask
 
 
 def paste(

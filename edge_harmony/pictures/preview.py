@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.pictures.images import Picture, to_eight_bits
+from edge_harmony.pictures.arrays import to_eight_bits
+from edge_harmony.pictures.images import Picture
 
 _GAP = 8
 _HEIGHT = 720

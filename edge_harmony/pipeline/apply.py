@@ -13,21 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import UsageError
+from edge_harmony.pictures.arrays import Box, foreground_box, full_scale
 from edge_harmony.pictures.parallel_rows import share
 
 Floats = NDArray[np.float32]
-Box = tuple[int, int, int, int]
 
 STRONGEST = 1.5
 """Up to which share of a predicted transform is applied: beyond it colours run away."""
 
 _STRIP_PIXELS = 1 << 18
 """Pixels per strip: few enough to stay in the cache with their planes, enough that threads seldom wait for the lock."""
-
-
-def full_scale(mask: NDArray[Any]) -> float:
-    """What a mask holds in the foreground: 1 for floats, the largest value of integers."""
-    return 1.0 if mask.dtype.kind == "f" else float(np.iinfo(mask.dtype).max)
 
 
 def check_strength(strength: float) -> None:
@@ -40,14 +35,6 @@ def check_strength(strength: float) -> None:
         raise UsageError(
             f"strength is {strength}", f"give 0 (the composite as it is) to {STRONGEST}; 1 is what the network predicts"
         )
-
-
-def foreground_box(mask: NDArray[Any]) -> Box | None:
-    """``(top, bottom, left, right)`` of the pixels with a mask above 0; None if there are none."""
-    if mask.dtype != np.uint8:
-        mask = (mask > 0).view(np.uint8)
-    left, top, width, height = cv2.boundingRect(mask)
-    return (top, top + height, left, left + width) if width and height else None
 
 
 def apply_grid(

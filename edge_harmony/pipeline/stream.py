@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
-from edge_harmony.pipeline.apply import Box, apply_grid, check_strength, foreground_box
-from edge_harmony.pipeline.harmonize import checked_pair, like, mask_to_working_size, predict_later, to_working_size
+from edge_harmony.pictures.arrays import Box, checked_pair, foreground_box, like
+from edge_harmony.pictures.working_size import mask_to_working_size, to_working_size
+from edge_harmony.pipeline.apply import apply_grid, check_strength
+from edge_harmony.pipeline.harmonize import predict_later
 from edge_harmony.pipeline.temporal import SceneCuts, Smoother
 
 _HELD = 3

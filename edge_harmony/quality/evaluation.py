@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import EdgeHarmonyError, InputError, name_some
-from edge_harmony.pictures.images import Picture, to_eight_bits
+from edge_harmony.pictures.arrays import to_eight_bits
+from edge_harmony.pictures.images import Picture
 from edge_harmony.pictures.metrics import FOREGROUND_BINS, Scores
 from edge_harmony.pictures.preview import contact_sheet, error_map
 from edge_harmony.pipeline.harmonize import harmonize_pixels

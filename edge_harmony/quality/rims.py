@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.pipeline.apply import foreground_box
+from edge_harmony.pictures.arrays import foreground_box
 
 INPAINT_RADIUS = 3
 """Of Telea's method, pixels; part of the definition of the scores."""

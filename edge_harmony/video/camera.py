@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError
-from edge_harmony.pictures.images import refuse_coloured
+from edge_harmony.pictures.arrays import refuse_coloured
 from edge_harmony.video.reader import Frame
 
 PREFIX = "camera:"

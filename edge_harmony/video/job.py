@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.files.atomic import new_file
-from edge_harmony.pictures.images import check_writable, to_eight_bits
+from edge_harmony.pictures.arrays import to_eight_bits
+from edge_harmony.pictures.images import check_writable
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.resize import resize
 from edge_harmony.pipeline.stream import Pair, StreamOptions, stream

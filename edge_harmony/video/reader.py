@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError
-from edge_harmony.pictures.images import refuse_coloured
+from edge_harmony.pictures.arrays import refuse_coloured
 from edge_harmony.video.ffmpeg import Colour, require_av
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv")

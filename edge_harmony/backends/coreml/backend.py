@@ -7,19 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_harmony.backends.artifact_runner import ArtifactRunner, read_network_manifest
+from edge_harmony.backends.artifact_runner import read_network_manifest
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
-from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
+from edge_harmony.backends.coreml.runner import UNITS, CoreMLRunner
+from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.export.quiet import quiet
 from edge_harmony.extras import require_torch
-from edge_harmony.files.manifest import Manifest, artifact_name
+from edge_harmony.files.manifest import artifact_name
 
 PRECISIONS = ("fp32", "fp16", "int8")
 Units = Literal["all", "cpu", "cpu-gpu", "cpu-ane"]
-_UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "cpu-gpu": "CPU_AND_GPU", "cpu-ane": "CPU_AND_NE"}
 _FIX = "pip install 'edge-harmony[coreml]'"
 
 
@@ -67,8 +64,8 @@ class CoreMLBackend:
         if request.weights is not None or request.artifact is None:
             raise UsageError("the coreml backend runs a package", "make one with edge-harmony export, then --artifact")
         units = "all" if request.device == "auto" else request.device
-        if units not in _UNITS:
-            raise UsageError(f"Core ML has no device {request.device}", f"choose from {', '.join(_UNITS)}")
+        if units not in UNITS:
+            raise UsageError(f"Core ML has no device {request.device}", f"choose from {', '.join(UNITS)}")
         manifest = read_network_manifest(request.artifact)
         if platform.system() != "Darwin":
             raise CapabilityError(
@@ -85,38 +82,3 @@ def _require_converter() -> None:
 def _require_coremltools() -> None:
     if find_spec("coremltools") is None:
         raise CapabilityError("the coreml backend needs coremltools, which is not installed", _FIX)
-
-
-class CoreMLRunner(ArtifactRunner):
-    """See :class:`edge_harmony.backends.base.Runner`. One picture at a time."""
-
-    def __init__(self, package: Path, manifest: Manifest, units: str) -> None:
-        super().__init__(manifest)
-        import coremltools as ct
-
-        self._is_image = (manifest.engine or {}).get("inputs") == "image"
-        try:
-            self._model: Any = ct.models.MLModel(str(package), compute_units=ct.ComputeUnit[_UNITS[units]])
-        except Exception as error:  # Core ML's own errors come as RuntimeError
-            raise ArtifactError(f"Core ML does not take {package} ({error})", "export it for this system") from None
-
-    def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See :class:`edge_harmony.backends.base.Runner`."""
-        self._check_size(composite, mask)
-        if len(composite) != 1:
-            raise InputError(f"Core ML packages take one picture, got {len(composite)}", "call it for each")
-        feed: dict[str, Any] = {"composite": composite, "mask": mask}
-        if self._is_image:
-            from PIL import Image
-
-            planes = np.rint(composite[0].transpose(1, 2, 0) * 255).astype(np.uint8)
-            feed = {
-                "composite": Image.fromarray(planes),
-                "mask": Image.fromarray(np.rint(mask[0, 0] * 255).astype(np.uint8)),
-            }
-        result = self._model.predict(feed)
-        return np.asarray(next(iter(result.values())), np.float32)
-
-    def close(self) -> None:
-        """See :class:`edge_harmony.backends.base.Runner`."""
-        self._model = None

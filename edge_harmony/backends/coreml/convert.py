@@ -22,7 +22,7 @@ from edge_harmony.backends.coreml.program import (
     pipeline_program,
 )
 from edge_harmony.errors import UsageError
-from edge_harmony.export.onnx import METADATA_KEY, OUTPUT_NAMES, describe, exportable
+from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, describe, exportable
 from edge_harmony.export.quiet import quiet
 from edge_harmony.files.atomic import make_folder, new_folder, sha256_of
 from edge_harmony.files.manifest import Manifest, Precision, artifact_name, write_manifest

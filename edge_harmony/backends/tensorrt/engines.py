@@ -12,12 +12,12 @@ import numpy as np
 
 from edge_harmony.backends.tensorrt.builder import Built, build_engine
 from edge_harmony.backends.tensorrt.calibrator import Algorithm, Batch, Feeder, make_calibrator
-from edge_harmony.backends.tensorrt.checking import check_file
 from edge_harmony.backends.tensorrt.plan import EngineFacts, cached, facts_of, write_plan
-from edge_harmony.errors import UsageError
+from edge_harmony.errors import ArtifactError, UsageError, name_some
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.inspection.graph import Graph, read_graph
-from edge_harmony.pipeline.harmonize import to_working_size
+from edge_harmony.inspection.refusals import find_refusals
+from edge_harmony.pictures.working_size import to_working_size
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
@@ -159,3 +159,26 @@ def _picture_size(graph: Graph, onnx: Path) -> tuple[int, int]:
             "calibrate it in your framework and export Q/DQ pairs, or pass --calib with a finished cache",
         )
     return int(size[0]), int(size[1])
+
+
+def check_file(onnx: Path, tensorrt: TensorRT) -> tuple[Graph, tuple[str, ...]]:
+    """Read an ONNX file and find what TensorRT refuses obscurely, or takes and computes wrongly.
+
+    Returns:
+        The graph, and notes on what is merely slow or must be chosen.
+
+    Raises:
+        UsageError: there is no such file.
+        ArtifactError: it is damaged, or has findings of the first kind; the message names the nodes.
+    """
+    graph = read_graph(onnx)
+    findings = find_refusals(graph, "tensorrt")
+    fatal = [finding for finding in findings if finding.fatal]
+    if fatal:
+        said = name_some([f"{finding.node}: {finding.problem}" for finding in fatal])
+        raise ArtifactError(f"{tensorrt} cannot build {onnx} rightly: {said}", fatal[0].fix)
+    inputs = {value.name for value in graph.model.graph.input}  # open shapes are for the build to judge
+    notes = [f"{found.node}: {found.problem}; {found.fix}" for found in findings if found.node not in inputs]
+    if graph.opset > tensorrt.opset_ceiling:
+        notes.append(f"opset {graph.opset} is newer than what {tensorrt} documents ({tensorrt.opset_ceiling})")
+    return graph, tuple(notes)

@@ -39,7 +39,7 @@ def snap(mask: Tensor) -> Tensor:
     """Make weights that are 0 or 1 but for rounding so again; others change by no more than 1e-5.
 
     Resized from ones, a mask is 0.9999999 at some sizes, and thousands of such crumbs would make a background. The
-    same as :func:`edge_harmony.pipeline.harmonize.snap`.
+    same as :func:`edge_harmony.pictures.arrays.snap`.
     """
     return (mask * (1 + 2 * _CRUMB) - _CRUMB).clamp(0.0, 1.0)
 

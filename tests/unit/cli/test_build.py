@@ -16,7 +16,7 @@ from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import read_manifest
 from edge_harmony.models.registry import build_model, weights_folder
 from edge_harmony.models.weights_file import save_weights
-from tests.unit.backends.fake_nvidia import World, fake_tensorrt
+from tests.fakes.tensorrt import World, fake_tensorrt
 from tests.unit.backends.tensorrt.test_profiling import FP16, INT8
 
 SIDES = ("least", "best", "largest")

@@ -11,7 +11,8 @@ from onnx import numpy_helper
 
 from edge_harmony.backends.base import LoadRequest, backend_names, get_backend
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
-from edge_harmony.export.onnx import METADATA_KEY, export_onnx, trace
+from edge_harmony.export.onnx import export_onnx, trace
+from edge_harmony.export.prepare import METADATA_KEY
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import read_manifest
 from edge_harmony.models.hdnet import HDNet

@@ -13,7 +13,7 @@ from edge_harmony.backends.tensorrt.backend import TensorRTBackend
 from edge_harmony.cli.main import main
 from edge_harmony.files.resources import find_resource
 from edge_harmony.machine.jetson import find_jetson
-from tests.unit.backends.fake_nvidia import World, fake_tensorrt
+from tests.fakes.tensorrt import World, fake_tensorrt
 
 
 def run(capsys, *arguments):

@@ -16,7 +16,9 @@ from edge_harmony.models.layers.masks import Region, paired_statistics, region_m
 from edge_harmony.models.layers.rain import RAIN
 from edge_harmony.models.registry import bundled_weights
 from edge_harmony.models.weights_file import read_weights, restore
-from edge_harmony.pipeline import harmonize as pipeline
+from edge_harmony.pictures.arrays import fit_mask
+from edge_harmony.pictures.arrays import snap as snap_pixels
+from edge_harmony.pictures.working_size import mask_to_working_size, to_working_size
 from edge_harmony.samples import sample_pictures
 
 SIZES = [(300, 401), (257, 1023), (1080, 1920), (256, 256), (512, 300)]
@@ -44,7 +46,7 @@ def masks(height, width):
 
 def working_pair(name):
     _, pixels, _ = next(iter(sample_pictures()))
-    small, _ = pipeline.to_working_size(np.ascontiguousarray(pixels), np.zeros(pixels.shape[:2], np.uint8), (256, 256))
+    small, _ = to_working_size(np.ascontiguousarray(pixels), np.zeros(pixels.shape[:2], np.uint8), (256, 256))
     return torch.from_numpy(small), torch.from_numpy(masks(256, 256)[name].astype(np.float32) / 255)[None, None]
 
 
@@ -95,15 +97,15 @@ def test_resized_masks_have_no_crumbs(size):
     height, width = size
     for name, value in (("full", 1.0), ("empty", 0.0)):
         mask = masks(height, width)[name]
-        small = pipeline.mask_to_working_size(mask, (256, 256))
+        small = mask_to_working_size(mask, (256, 256))
         assert np.all(small == value)
         assert bool((resize_mask(torch.from_numpy(mask)[None, None] / 255, (67, 31)) == value).all())
-        assert np.all(pipeline.fit_mask(small[0, 0], np.empty((height, width, 3), np.uint8)) == value)
+        assert np.all(fit_mask(small[0, 0], np.empty((height, width, 3), np.uint8)) == value)
 
 
 def test_snapping_is_the_same_in_both_worlds_and_keeps_the_rest():
     values = np.concatenate([np.linspace(0, 1, 1001), [1e-6, 1 - 1e-6, -1e-6, 1 + 1e-6]]).astype(np.float32)
-    snapped = pipeline.snap(values)
+    snapped = snap_pixels(values)
     assert_allclose(snapped, snap(torch.from_numpy(values)), atol=1e-7)
     assert_allclose(snapped, values.clip(0, 1), atol=1.1e-5)
     assert snapped[-4:].tolist() == [0, 1, 0, 1]

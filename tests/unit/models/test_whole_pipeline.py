@@ -13,7 +13,8 @@ import torch
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.main import main
 from edge_harmony.errors import CapabilityError
-from edge_harmony.export.onnx import export_onnx, exportable
+from edge_harmony.export.onnx import export_onnx
+from edge_harmony.export.prepare import exportable
 from edge_harmony.files.manifest import read_manifest
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import read_weights, save_weights

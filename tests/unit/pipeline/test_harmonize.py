@@ -7,7 +7,9 @@ import pytest
 
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.manifest import IOSpec
-from edge_harmony.pipeline.harmonize import checked_mask, fit_mask, harmonize_pixels, to_working_size
+from edge_harmony.pictures.arrays import checked_mask, fit_mask
+from edge_harmony.pictures.working_size import to_working_size
+from edge_harmony.pipeline.harmonize import harmonize_pixels
 
 RNG = np.random.default_rng(2)
 

@@ -7,16 +7,14 @@ made current in the calling thread.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.errors import CapabilityError, EdgeHarmonyError
+from edge_harmony.errors import EdgeHarmonyError
 
 Package = Literal["cuda-python", "pycuda"]
-MODULES: dict[Package, str] = {"cuda-python": "cuda.bindings.runtime", "pycuda": "pycuda.driver"}
 
 
 class CudaError(EdgeHarmonyError):
@@ -140,33 +138,3 @@ class Cuda(Protocol):
 
     def destroy_graph(self, graph: int) -> None:
         """Give a graph back."""
-
-
-def find_cuda(package: Package | None = None, device: int = 0) -> Cuda:
-    """CUDA by the package asked for, else by cuda-python, else by PyCUDA.
-
-    Raises:
-        CapabilityError: the package is not installed, or there is no such device or no driver.
-    """
-    wanted: tuple[Package, ...] = (package,) if package else ("cuda-python", "pycuda")
-    for name in wanted:
-        if not _is_there(MODULES[name]):
-            continue
-        if name == "cuda-python":
-            from edge_harmony.backends.tensorrt.cuda.cuda_python import CudaPython
-
-            return CudaPython(device)
-        from edge_harmony.backends.tensorrt.cuda.pycuda import PyCuda
-
-        return PyCuda(device)
-    raise CapabilityError(
-        f"{' and '.join(wanted)} {'is' if package else 'are'} not installed",
-        "pip install cuda-python, or pycuda where CUDA is older than 11.8 (JetPack 5 has it)",
-    )
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ImportError:  # a parent package is missing
-        return False

@@ -14,7 +14,7 @@ import torch
 from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
-from edge_harmony.export.onnx import exportable
+from edge_harmony.export.prepare import exportable
 from edge_harmony.files.atomic import new_folder, sha256_of, size_of
 from edge_harmony.files.manifest import read_manifest
 from edge_harmony.models.registry import build_model

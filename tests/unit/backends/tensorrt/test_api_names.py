@@ -11,7 +11,7 @@ import pytest
 import edge_harmony.backends.tensorrt as package
 from edge_harmony.backends.tensorrt.bridge import VERSIONS as SPANS
 from edge_harmony.backends.tensorrt.bridge import Span
-from tests.unit.backends.fake_nvidia import VERSIONS, surface
+from tests.fakes.tensorrt import VERSIONS, surface
 
 FILES = sorted(Path(package.__path__[0]).glob("*.py"))
 SURFACES = {version: surface(version) for version in VERSIONS}

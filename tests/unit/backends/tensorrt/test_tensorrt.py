@@ -20,10 +20,9 @@ from edge_harmony.backends.base import LoadRequest
 from edge_harmony.backends.tensorrt.backend import TensorRTBackend
 from edge_harmony.backends.tensorrt.bridge import find_tensorrt
 from edge_harmony.backends.tensorrt.builder import build_engine
-from edge_harmony.backends.tensorrt.checking import check_file
 from edge_harmony.backends.tensorrt.cuda.api import CudaError, Device
 from edge_harmony.backends.tensorrt.engine import Engine
-from edge_harmony.backends.tensorrt.engines import CalibrationRequest, make_engine
+from edge_harmony.backends.tensorrt.engines import CalibrationRequest, check_file, make_engine
 from edge_harmony.backends.tensorrt.logger import Log
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile, parse_pools, parse_shapes
 from edge_harmony.backends.tensorrt.plan import cached, check_plan, facts_of, write_plan
@@ -32,7 +31,8 @@ from edge_harmony.backends.tensorrt.timing import TimingOptions, summarize, time
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError, InputError, UsageError
 from edge_harmony.files.manifest import manifest_path, read_manifest
-from tests.unit.backends.fake_nvidia import VERSIONS, FakeCuda, World, fake_tensorrt
+from tests.fakes.cuda import FakeCuda
+from tests.fakes.tensorrt import VERSIONS, World, fake_tensorrt
 
 WEAK = ("8.6", "10.3", "10.13", "10.16")
 STRONG = ("10.3", "10.13", "10.16", "11.4", "rtx-1.7")

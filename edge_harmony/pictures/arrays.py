@@ -1,0 +1,149 @@
+"""Composites and masks as arrays: what is taken, in which types and ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.errors import InputError
+from edge_harmony.pictures.resize import resize
+
+_CRUMB = 1e-5
+Box = tuple[int, int, int, int]
+_GRAY_TOLERANCE = 12
+"""Largest difference between the channels of a mask that is gray but went through JPEG (0..255)."""
+
+
+def checked_pair(
+    composite: NDArray[Any], mask: NDArray[Any], *, in_place: bool = False
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What :func:`~edge_harmony.pipeline.harmonize.predict` and :func:`~edge_harmony.pipeline.apply.apply_grid` take.
+
+    It is made of what :func:`~edge_harmony.pipeline.harmonize.harmonize_pixels` takes.
+
+    Raises:
+        InputError: shapes, types or values do not fit.
+    """
+    check_composite(composite)
+    weight = checked_mask(mask)
+    if weight.shape != composite.shape[:2]:
+        raise InputError(
+            f"mask is {weight.shape[1]}x{weight.shape[0]} but composite is {composite.shape[1]}x{composite.shape[0]}",
+            "resize it or pass --fit-mask",
+        )
+    if in_place and not composite.flags.writeable:
+        raise InputError("composite cannot be written to", "give a copy of it, or leave in_place out")
+    colour = composite[..., :3]
+    if composite.dtype in (np.float16, np.float64):
+        colour = colour.astype(np.float32)
+    return np.ascontiguousarray(colour), weight
+
+
+def like(composite: NDArray[Any], mask: NDArray[Any], changed: NDArray[Any], *, in_place: bool = False) -> NDArray[Any]:
+    """Changed colours with the type and the alpha of the composite they were made from; ``in_place`` as above."""
+    if in_place and np.may_share_memory(changed, composite):
+        return composite
+    if not in_place and changed.shape == composite.shape and changed.dtype == composite.dtype:
+        return changed
+    result = composite if in_place else composite.copy()
+    np.copyto(result[..., :3], changed.astype(composite.dtype, copy=False), where=(mask > 0)[..., None])
+    return result
+
+
+def snap(mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Make weights that are 0 or 1 but for rounding so again, and clip; others change by no more than 1e-5.
+
+    Resized from ones, a mask is 0.9999999 at some sizes, and thousands of such crumbs would make a background. The
+    same as :func:`edge_harmony.models.layers.masks.snap`.
+    """
+    return np.clip(mask * np.float32(1 + 2 * _CRUMB) - np.float32(_CRUMB), 0, 1)
+
+
+def check_composite(composite: NDArray[Any]) -> None:
+    """Refuse arrays that are no picture.
+
+    Raises:
+        InputError: wrong shape, empty, wrong type, or float values outside [0, 1].
+    """
+    if composite.ndim != 3 or composite.shape[2] not in (3, 4) or 0 in composite.shape:
+        raise InputError(f"composite has the shape {composite.shape}", "give (H, W, 3) RGB or (H, W, 4) RGBA")
+    if composite.dtype.kind == "f":
+        check_float_range(composite, "composite")
+    elif composite.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"composite has the type {composite.dtype}", "give uint8, uint16 or float in [0, 1]")
+
+
+def checked_mask(mask: NDArray[Any]) -> NDArray[Any]:
+    """Masks as people have them to ``(H, W)`` uint8, uint16 or float32.
+
+    See :func:`~edge_harmony.pipeline.harmonize.harmonize_pixels`.
+    """
+    if mask.ndim == 3 and mask.shape[2] == 1:
+        mask = mask[..., 0]
+    if mask.ndim != 2:
+        raise InputError(f"mask has the shape {mask.shape}", "give (H, W), white in the foreground")
+    if mask.dtype == np.bool_:
+        return np.ascontiguousarray(mask).view(np.uint8) * np.uint8(255)
+    if mask.dtype.kind == "f":
+        check_float_range(mask, "mask")
+        return np.ascontiguousarray(mask, dtype=np.float32)
+    if mask.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"mask has the type {mask.dtype}", "give uint8, uint16, bool or float in [0, 1]")
+    return np.ascontiguousarray(mask)
+
+
+def fit_mask(mask: NDArray[np.float32], composite: NDArray[Any]) -> NDArray[np.float32]:
+    """Resize a mask to the composite's size; one that has it already is returned as it is."""
+    if mask.shape == composite.shape[:2]:
+        return mask
+    return snap(resize(mask, (composite.shape[1], composite.shape[0])))
+
+
+def full_scale(mask: NDArray[Any]) -> float:
+    """What a mask holds in the foreground: 1 for floats, the largest value of integers."""
+    return 1.0 if mask.dtype.kind == "f" else float(np.iinfo(mask.dtype).max)
+
+
+def foreground_box(mask: NDArray[Any]) -> Box | None:
+    """``(top, bottom, left, right)`` of the pixels with a mask above 0; None if there are none."""
+    if mask.dtype != np.uint8:
+        mask = (mask > 0).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(mask)
+    return (top, top + height, left, left + width) if width and height else None
+
+
+def refuse_coloured(pixels: NDArray[Any], name: str) -> None:
+    """Refuse ``(H, W, 3)`` pixels that cannot be a mask, because their channels differ.
+
+    Raises:
+        InputError: they do.
+    """
+    peak = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
+    spread = int(255 * float((pixels.max(2).astype(np.float32) - pixels.min(2)).max()) / peak)
+    if spread > _GRAY_TOLERANCE:
+        raise InputError(
+            f"{name} is coloured (channels differ by up to {spread} of 255) and cannot be a mask",
+            "save the mask in gray, white in the foreground",
+        )
+
+
+def check_float_range(pixels: NDArray[Any], name: str) -> None:
+    """Refuse float pictures that are not in [0, 1] (NaN included) instead of clipping them in silence."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0.0 and high <= 1.0):
+        raise InputError(
+            f"{name} has float values from {low:g} to {high:g}",
+            "scale float pictures to [0, 1] in a display-referred (sRGB-like) encoding",
+        )
+
+
+def to_eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Any samples (uint8, uint16, or floating point in [0, 1]) as uint8, rounded to the nearest level."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    peak = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    levels: NDArray[np.uint8] = np.rint(pixels.astype(np.float32) * np.float32(255 / peak)).astype(np.uint8)
+    return levels

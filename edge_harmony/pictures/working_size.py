@@ -1,0 +1,37 @@
+"""Composites and masks at the working size of a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.pictures.arrays import full_scale, snap
+from edge_harmony.pictures.resize import resize, resize_to_float
+
+
+def to_working_size(
+    composite: NDArray[Any], mask: NDArray[Any], size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What a network takes: ``(1, 3, H, W)`` and ``(1, 1, H, W)`` float32 in [0, 1], contiguous.
+
+    Args:
+        composite: as :func:`~edge_harmony.pipeline.harmonize.predict` takes it.
+        mask: likewise.
+        size: (height, width) that the network works at.
+    """
+    small = _to_unit(resize(composite, size[::-1]))
+    return np.ascontiguousarray(small.transpose(2, 0, 1)[None]), mask_to_working_size(mask, size)
+
+
+def mask_to_working_size(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
+    """The mask's part of :func:`to_working_size`."""
+    small = resize_to_float(mask, size[::-1]) / np.float32(full_scale(mask))
+    return np.ascontiguousarray(snap(small)[None, None])
+
+
+def _to_unit(image: NDArray[Any]) -> NDArray[np.float32]:
+    if image.dtype == np.float32:
+        return image
+    return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)

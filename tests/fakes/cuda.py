@@ -1,0 +1,127 @@
+"""A CUDA device for machines without one: it queues, runs late, counts what is held, and fails on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge_harmony.backends.tensorrt.cuda.api import CudaError, Device, Pinned
+
+
+@dataclass
+class FakeCuda:
+    """One device. Work is queued per stream and done by synchronize; a captured stream records instead."""
+
+    name = "cuda-python"
+    has_graphs: bool = True
+    model: Device = field(default_factory=lambda: Device(0, "Orin", (8, 7), 8 << 30, 4 << 30, "12.6"))
+    failing: dict[str, int] = field(default_factory=dict)
+    held: dict[int, str] = field(default_factory=dict)
+    memory: dict[int, np.ndarray] = field(default_factory=dict)
+    queues: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
+    recording: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
+    graphs: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
+    clock: float = 0.0
+    launched: int = 0
+    blocking: list[bool] = field(default_factory=list)
+    _next: int = 1
+
+    def _call(self, name: str) -> None:
+        if name in self.failing:
+            self.failing[name] -= 1
+            if self.failing[name] < 0:
+                raise CudaError(name, "cudaErrorMemoryAllocation", "out of memory", "close what else uses the GPU")
+
+    def _handle(self, kind: str) -> int:
+        self._next += 1
+        self.held[self._next] = kind
+        return self._next
+
+    def activate(self) -> None:
+        self._call("activate")
+
+    def device(self) -> Device:
+        return self.model
+
+    def allocate(self, size: int) -> int:
+        self._call("allocate")
+        address = self._handle("memory")
+        self.memory[address] = np.zeros(size, np.uint8)
+        return address
+
+    def free(self, address: int) -> None:
+        del self.held[address], self.memory[address]
+
+    def pin(self, size: int) -> Pinned:
+        self._call("pin")
+        return Pinned(np.zeros(size, np.uint8), self._handle("pinned"))
+
+    def unpin(self, memory: Pinned) -> None:
+        del self.held[memory.address]
+
+    def queue(self, stream: int, work: Callable[[], None]) -> None:
+        self.recording.get(stream, self.queues[stream]).append(work)
+
+    def copy_to_device(self, address: int, memory: Pinned, size: int, stream: int) -> None:
+        self._call("copy_to_device")
+        self.queue(stream, lambda: self.memory[address].__setitem__(slice(size), memory.array[:size]))
+
+    def copy_to_host(self, memory: Pinned, address: int, size: int, stream: int) -> None:
+        self._call("copy_to_host")
+        self.queue(stream, lambda: memory.array.__setitem__(slice(size), self.memory[address][:size]))
+
+    def create_stream(self) -> int:
+        self._call("create_stream")
+        stream = self._handle("stream")
+        self.queues[stream] = []
+        return stream
+
+    def destroy_stream(self, stream: int) -> None:
+        del self.held[stream], self.queues[stream]
+
+    def synchronize(self, stream: int) -> None:
+        self._call("synchronize")
+        for work in self.queues[stream]:
+            self.clock += 1.0
+            work()
+        self.queues[stream] = []
+
+    def create_event(self, *, blocking: bool = False) -> int:
+        self._call("create_event")
+        self.blocking.append(blocking)
+        return self._handle("event")
+
+    def destroy_event(self, event: int) -> None:
+        del self.held[event]
+
+    def record(self, event: int, stream: int) -> None:
+        self._call("record")
+        self.queue(stream, lambda: self.memory.__setitem__(-event, np.array([self.clock])))
+
+    def wait(self, event: int) -> None:
+        for stream in self.queues:
+            self.synchronize(stream)
+        assert -event in self.memory, "waited for an event that was not recorded"
+
+    def elapsed(self, start: int, end: int) -> float:
+        return float(self.memory[-end][0] - self.memory[-start][0])
+
+    def begin_capture(self, stream: int) -> None:
+        self._call("begin_capture")
+        self.recording[stream] = []
+
+    def end_capture(self, stream: int) -> int:
+        graph = self._handle("graph")
+        self.graphs[graph] = self.recording.pop(stream)
+        self._call("end_capture")
+        return graph
+
+    def launch(self, graph: int, stream: int) -> None:
+        self._call("launch")
+        self.launched += 1
+        self.queues[stream] += self.graphs[graph]
+
+    def destroy_graph(self, graph: int) -> None:
+        del self.held[graph], self.graphs[graph]
