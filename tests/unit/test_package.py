@@ -1,6 +1,5 @@
-"""The wheel, the layers of the code, and the documents."""
+"""The wheel and the documents."""
 
-import ast
 import json
 import re
 import subprocess
@@ -19,9 +18,6 @@ from edge_harmony.models.registry import MODELS, bundled_weights, weights_folder
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "edge_harmony"
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")]
-
-LAYERS = ["models", "quantization", "backends", "pipeline", "harmonizer", "benchmark", "cli"]
-"""A module may import from its own layer and from those before it, never from those after it."""
 
 
 @pytest.fixture(scope="module")
@@ -72,20 +68,6 @@ def test_the_base_install_does_not_need_torch(tmp_path):
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 3
     assert all("pip install" in line for line in errors)
-
-
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("edge_harmony."):
-            yield node.module.split(".")[1]
-
-
-def test_imports_run_one_way():
-    for path in PACKAGE.rglob("*.py"):
-        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if part in LAYERS:
-            later = LAYERS[LAYERS.index(part) + 1 :]
-            assert not set(imports(path)) & set(later), path
 
 
 def test_no_module_is_a_drawer_of_odds_and_ends():
