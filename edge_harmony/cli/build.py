@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import typer
 from pydantic import BaseModel, ValidationError
 
-from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT, find_tensorrt
+from edge_harmony.backends.tensorrt.bridge import TensorRT, find_tensorrt
 from edge_harmony.backends.tensorrt.cuda.api import Cuda, Package
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.backends.tensorrt.engine import Engine
@@ -19,6 +18,7 @@ from edge_harmony.backends.tensorrt.options import BuildOptions, Profile, Shape,
 from edge_harmony.backends.tensorrt.plan import check_plan
 from edge_harmony.backends.tensorrt.profiling import diff, read_profile, write_rows
 from edge_harmony.backends.tensorrt.timing import TimingOptions, export_times, summarize, time_engine, warnings_of
+from edge_harmony.cli import build_flags as flags
 from edge_harmony.cli.build_tables import show_difference, show_report
 from edge_harmony.cli.console import JsonOption, err, print_json, share_bar
 from edge_harmony.data.calibration_set import read_calibration_set
@@ -29,191 +29,58 @@ from edge_harmony.files.manifest import manifest_path
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.engines import CalibrationRequest, Made
 
-_BUILD, _SHAPES, _RUN, _FILES = "Building", "Shapes", "Timing", "Files"
-
 
 def build(  # one parameter per flag of trtexec
-    model: Annotated[Path | None, typer.Argument(help="An ONNX file (trtexec's --onnx).")] = None,
-    onnx: Annotated[
-        Path | None, typer.Option("--onnx", rich_help_panel=_FILES, help="The ONNX file, as trtexec takes it.")
-    ] = None,
-    save_engine: Annotated[
-        Path | None,
-        typer.Option("--saveEngine", rich_help_panel=_FILES, help="Where the engine goes; by default into the cache."),
-    ] = None,
-    load_engine: Annotated[
-        Path | None,
-        typer.Option("--loadEngine", rich_help_panel=_FILES, help="Time this engine instead of building one."),
-    ] = None,
-    fp16: Annotated[
-        bool, typer.Option("--fp16", rich_help_panel=_BUILD, help="Allow FP16 (TensorRT 8.6 to 10).")
-    ] = False,
-    int8: Annotated[
-        bool, typer.Option("--int8", rich_help_panel=_BUILD, help="Allow INT8 (TensorRT 8.6 to 10).")
-    ] = False,
-    best: Annotated[
-        bool, typer.Option("--best", rich_help_panel=_BUILD, help="Allow everything (TensorRT 8.6 to 10).")
-    ] = False,
-    strongly_typed: Annotated[
-        bool,
-        typer.Option("--stronglyTyped", rich_help_panel=_BUILD, help="The file's types rule (the default from 10 on)."),
-    ] = False,
-    tf32: Annotated[
-        bool | None,
-        typer.Option(
-            "--tf32/--noTF32",
-            rich_help_panel=_BUILD,
-            help="TF32 in FP32 layers; by default unless the file is typed FP16 or INT8.",
-        ),
-    ] = None,
-    calib: Annotated[
-        Path | None,
-        typer.Option(
-            "--calib",
-            rich_help_panel=_BUILD,
-            help="Calibration cache of implicit INT8: read if it is there, else written.",
-        ),
-    ] = None,
-    calibration_set: Annotated[
-        str,
-        typer.Option("--calibrationSet", rich_help_panel=_BUILD, help="Pictures that implicit INT8 is calibrated on."),
-    ] = "samples-24",
-    calibration_data: Annotated[
-        Path | None,
-        typer.Option("--calibrationData", rich_help_panel=_BUILD, help="Root of a set that is not shipped."),
-    ] = None,
-    calibration_algorithm: Annotated[
-        Literal["entropy", "min-max"], typer.Option("--calibrationAlgorithm", rich_help_panel=_BUILD, help="How.")
-    ] = "entropy",
-    mem_pool_size: Annotated[
-        str | None, typer.Option("--memPoolSize", rich_help_panel=_BUILD, help="workspace:MiB,dlaSRAM:MiB,...")
-    ] = None,
-    timing_cache: Annotated[
-        Path | None,
-        typer.Option("--timingCacheFile", rich_help_panel=_FILES, help="Timings of kernels, from build to build."),
-    ] = None,
-    level: Annotated[
-        int | None,
-        typer.Option(
-            "--builderOptimizationLevel", min=0, max=5, rich_help_panel=_BUILD, help="0 builds fast, 5 runs fast."
-        ),
-    ] = None,
-    avg_timing: Annotated[
-        int | None, typer.Option("--avgTiming", min=1, rich_help_panel=_BUILD, help="Runs per kernel that is timed.")
-    ] = None,
-    use_dla_core: Annotated[
-        int | None, typer.Option("--useDLACore", min=0, rich_help_panel=_BUILD, help="Run on this DLA core.")
-    ] = None,
-    allow_gpu_fallback: Annotated[
-        bool, typer.Option("--allowGPUFallback", rich_help_panel=_BUILD, help="What DLA cannot, the GPU does.")
-    ] = False,
-    version_compatible: Annotated[
-        bool, typer.Option("--versionCompatible", "--vc", rich_help_panel=_BUILD, help="Loads in newer TensorRTs too.")
-    ] = False,
-    exclude_lean_runtime: Annotated[
-        bool, typer.Option("--excludeLeanRuntime", rich_help_panel=_BUILD, help="Without the lean runtime.")
-    ] = False,
-    hardware: Annotated[
-        Literal["none", "ampere+", "sameComputeCapability"],
-        typer.Option("--hardwareCompatibilityLevel", rich_help_panel=_BUILD, help="Which other GPUs it runs on."),
-    ] = "none",
-    strip_weights: Annotated[
-        bool, typer.Option("--stripWeights", rich_help_panel=_BUILD, help="An engine without weights, to be refitted.")
-    ] = False,
-    refit: Annotated[bool, typer.Option("--refit", rich_help_panel=_BUILD, help="Weights can be exchanged.")] = False,
-    sparsity: Annotated[
-        Literal["disable", "enable"], typer.Option("--sparsity", rich_help_panel=_BUILD, help="Use 2:4 sparse weights.")
-    ] = "disable",
-    verbosity: Annotated[
-        Literal["layer_names_only", "detailed", "none"],
-        typer.Option("--profilingVerbosity", rich_help_panel=_BUILD, help="What the engine remembers of its layers."),
-    ] = "layer_names_only",
-    compute_capabilities: Annotated[
-        str | None,
-        typer.Option(
-            "--computeCapabilities",
-            rich_help_panel=_BUILD,
-            help="SM86,SM89,... (TensorRT for RTX): build without such a GPU.",
-        ),
-    ] = None,
-    min_shapes: Annotated[
-        str | None, typer.Option("--minShapes", rich_help_panel=_SHAPES, help="composite:1x3x256x256,mask:1x1x256x256")
-    ] = None,
-    opt_shapes: Annotated[
-        str | None, typer.Option("--optShapes", rich_help_panel=_SHAPES, help="Likewise: what it is fastest at.")
-    ] = None,
-    max_shapes: Annotated[
-        str | None, typer.Option("--maxShapes", rich_help_panel=_SHAPES, help="Likewise: the largest.")
-    ] = None,
-    shapes: Annotated[
-        str | None,
-        typer.Option("--shapes", rich_help_panel=_SHAPES, help="What is timed; without the others also what is built."),
-    ] = None,
-    refit_from: Annotated[
-        Path | None,
-        typer.Option(
-            "--refitFromOnnx", rich_help_panel=_FILES, help="With --loadEngine: weights for an engine without them."
-        ),
-    ] = None,
-    skip_inference: Annotated[bool, typer.Option("--skipInference", rich_help_panel=_RUN, help="Build only.")] = False,
-    use_cuda_graph: Annotated[
-        bool | None,
-        typer.Option(
-            "--useCudaGraph/--noCudaGraph", rich_help_panel=_RUN, help="Launch a captured graph; TensorRT 11's default."
-        ),
-    ] = None,
-    use_spin_wait: Annotated[
-        bool | None,
-        typer.Option(
-            "--useSpinWait/--noSpinWait", rich_help_panel=_RUN, help="Wait without sleeping; TensorRT 11's default."
-        ),
-    ] = None,
-    no_data_transfers: Annotated[
-        bool | None,
-        typer.Option(
-            "--noDataTransfers/--dataTransfers", rich_help_panel=_RUN, help="Leave copies out; TensorRT 11's default."
-        ),
-    ] = None,
-    warm_up: Annotated[float, typer.Option("--warmUp", min=0, rich_help_panel=_RUN, help="Milliseconds.")] = 200,
-    duration: Annotated[float, typer.Option("--duration", min=0, rich_help_panel=_RUN, help="Seconds, at least.")] = 3,
-    iterations: Annotated[
-        int, typer.Option("--iterations", min=1, rich_help_panel=_RUN, help="Queries, at least.")
-    ] = 10,
-    percentile: Annotated[
-        str, typer.Option("--percentile", rich_help_panel=_RUN, help="Percentiles to report.")
-    ] = "90,95,99",
-    dump_profile: Annotated[
-        bool, typer.Option("--dumpProfile", rich_help_panel=_RUN, help="Print the layers' times.")
-    ] = False,
-    times_to: Annotated[
-        Path | None, typer.Option("--exportTimes", rich_help_panel=_FILES, help="Every query, as JSON.")
-    ] = None,
-    profile_to: Annotated[
-        Path | None, typer.Option("--exportProfile", rich_help_panel=_FILES, help="The layers' times, as JSON.")
-    ] = None,
-    layers_to: Annotated[
-        Path | None, typer.Option("--exportLayerInfo", rich_help_panel=_FILES, help="What the inspector says, as JSON.")
-    ] = None,
-    log_file: Annotated[
-        Path | None, typer.Option("--logFile", rich_help_panel=_FILES, help="All that TensorRT says.")
-    ] = None,
-    compared: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(
-            "--diff", rich_help_panel=_FILES, help="Two --exportProfile files side by side; nothing is built."
-        ),
-    ] = None,
-    layer_info: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option("--layerInfo", rich_help_panel=_FILES, help="Their --exportLayerInfo files, for precisions."),
-    ] = None,
-    distribution: Annotated[
-        Distribution | None, typer.Option("--distribution", help="By default TensorRT, else TensorRT for RTX.")
-    ] = None,
-    cuda: Annotated[
-        Package | None, typer.Option("--cuda", help="Package for memory and streams; by default what is there.")
-    ] = None,
-    device: Annotated[int, typer.Option("--device", min=0, help="Number of the GPU.")] = 0,
+    model: flags.ModelArgument = None,
+    onnx: flags.OnnxOption = None,
+    save_engine: flags.SaveEngineOption = None,
+    load_engine: flags.LoadEngineOption = None,
+    fp16: flags.Fp16Option = False,
+    int8: flags.Int8Option = False,
+    best: flags.BestOption = False,
+    strongly_typed: flags.StronglyTypedOption = False,
+    tf32: flags.Tf32Option = None,
+    calib: flags.CalibOption = None,
+    calibration_set: flags.CalibrationSetOption = "samples-24",
+    calibration_data: flags.CalibrationDataOption = None,
+    calibration_algorithm: flags.CalibrationAlgorithmOption = "entropy",
+    mem_pool_size: flags.MemPoolSizeOption = None,
+    timing_cache: flags.TimingCacheOption = None,
+    level: flags.LevelOption = None,
+    avg_timing: flags.AvgTimingOption = None,
+    use_dla_core: flags.UseDlaCoreOption = None,
+    allow_gpu_fallback: flags.AllowGpuFallbackOption = False,
+    version_compatible: flags.VersionCompatibleOption = False,
+    exclude_lean_runtime: flags.ExcludeLeanRuntimeOption = False,
+    hardware: flags.HardwareOption = "none",
+    strip_weights: flags.StripWeightsOption = False,
+    refit: flags.RefitOption = False,
+    sparsity: flags.SparsityOption = "disable",
+    verbosity: flags.VerbosityOption = "layer_names_only",
+    compute_capabilities: flags.ComputeCapabilitiesOption = None,
+    min_shapes: flags.MinShapesOption = None,
+    opt_shapes: flags.OptShapesOption = None,
+    max_shapes: flags.MaxShapesOption = None,
+    shapes: flags.ShapesOption = None,
+    refit_from: flags.RefitFromOption = None,
+    skip_inference: flags.SkipInferenceOption = False,
+    use_cuda_graph: flags.UseCudaGraphOption = None,
+    use_spin_wait: flags.UseSpinWaitOption = None,
+    no_data_transfers: flags.NoDataTransfersOption = None,
+    warm_up: flags.WarmUpOption = 200,
+    duration: flags.DurationOption = 3,
+    iterations: flags.IterationsOption = 10,
+    percentile: flags.PercentileOption = "90,95,99",
+    dump_profile: flags.DumpProfileOption = False,
+    times_to: flags.TimesToOption = None,
+    profile_to: flags.ProfileToOption = None,
+    layers_to: flags.LayersToOption = None,
+    log_file: flags.LogFileOption = None,
+    compared: flags.ComparedOption = None,
+    layer_info: flags.LayerInfoOption = None,
+    distribution: flags.DistributionOption = None,
+    cuda: flags.CudaOption = None,
+    device: flags.DeviceOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Build a TensorRT engine and time it, as trtexec does."""

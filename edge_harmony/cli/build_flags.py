@@ -1,0 +1,185 @@
+"""The flags of ``edge-harmony build``: trtexec's names, and what --help says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edge_harmony.backends.tensorrt.bridge import Distribution
+from edge_harmony.backends.tensorrt.cuda.api import Package
+
+_BUILD, _SHAPES, _RUN, _FILES = "Building", "Shapes", "Timing", "Files"
+
+ModelArgument = Annotated[Path | None, typer.Argument(help="An ONNX file (trtexec's --onnx).")]
+OnnxOption = Annotated[
+    Path | None, typer.Option("--onnx", rich_help_panel=_FILES, help="The ONNX file, as trtexec takes it.")
+]
+SaveEngineOption = Annotated[
+    Path | None,
+    typer.Option("--saveEngine", rich_help_panel=_FILES, help="Where the engine goes; by default into the cache."),
+]
+LoadEngineOption = Annotated[
+    Path | None,
+    typer.Option("--loadEngine", rich_help_panel=_FILES, help="Time this engine instead of building one."),
+]
+Fp16Option = Annotated[bool, typer.Option("--fp16", rich_help_panel=_BUILD, help="Allow FP16 (TensorRT 8.6 to 10).")]
+Int8Option = Annotated[bool, typer.Option("--int8", rich_help_panel=_BUILD, help="Allow INT8 (TensorRT 8.6 to 10).")]
+BestOption = Annotated[
+    bool, typer.Option("--best", rich_help_panel=_BUILD, help="Allow everything (TensorRT 8.6 to 10).")
+]
+StronglyTypedOption = Annotated[
+    bool,
+    typer.Option("--stronglyTyped", rich_help_panel=_BUILD, help="The file's types rule (the default from 10 on)."),
+]
+Tf32Option = Annotated[
+    bool | None,
+    typer.Option(
+        "--tf32/--noTF32",
+        rich_help_panel=_BUILD,
+        help="TF32 in FP32 layers; by default unless the file is typed FP16 or INT8.",
+    ),
+]
+CalibOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--calib",
+        rich_help_panel=_BUILD,
+        help="Calibration cache of implicit INT8: read if it is there, else written.",
+    ),
+]
+CalibrationSetOption = Annotated[
+    str,
+    typer.Option("--calibrationSet", rich_help_panel=_BUILD, help="Pictures that implicit INT8 is calibrated on."),
+]
+CalibrationDataOption = Annotated[
+    Path | None,
+    typer.Option("--calibrationData", rich_help_panel=_BUILD, help="Root of a set that is not shipped."),
+]
+CalibrationAlgorithmOption = Annotated[
+    Literal["entropy", "min-max"], typer.Option("--calibrationAlgorithm", rich_help_panel=_BUILD, help="How.")
+]
+MemPoolSizeOption = Annotated[
+    str | None, typer.Option("--memPoolSize", rich_help_panel=_BUILD, help="workspace:MiB,dlaSRAM:MiB,...")
+]
+TimingCacheOption = Annotated[
+    Path | None,
+    typer.Option("--timingCacheFile", rich_help_panel=_FILES, help="Timings of kernels, from build to build."),
+]
+LevelOption = Annotated[
+    int | None,
+    typer.Option(
+        "--builderOptimizationLevel", min=0, max=5, rich_help_panel=_BUILD, help="0 builds fast, 5 runs fast."
+    ),
+]
+AvgTimingOption = Annotated[
+    int | None, typer.Option("--avgTiming", min=1, rich_help_panel=_BUILD, help="Runs per kernel that is timed.")
+]
+UseDlaCoreOption = Annotated[
+    int | None, typer.Option("--useDLACore", min=0, rich_help_panel=_BUILD, help="Run on this DLA core.")
+]
+AllowGpuFallbackOption = Annotated[
+    bool, typer.Option("--allowGPUFallback", rich_help_panel=_BUILD, help="What DLA cannot, the GPU does.")
+]
+VersionCompatibleOption = Annotated[
+    bool, typer.Option("--versionCompatible", "--vc", rich_help_panel=_BUILD, help="Loads in newer TensorRTs too.")
+]
+ExcludeLeanRuntimeOption = Annotated[
+    bool, typer.Option("--excludeLeanRuntime", rich_help_panel=_BUILD, help="Without the lean runtime.")
+]
+HardwareOption = Annotated[
+    Literal["none", "ampere+", "sameComputeCapability"],
+    typer.Option("--hardwareCompatibilityLevel", rich_help_panel=_BUILD, help="Which other GPUs it runs on."),
+]
+StripWeightsOption = Annotated[
+    bool, typer.Option("--stripWeights", rich_help_panel=_BUILD, help="An engine without weights, to be refitted.")
+]
+RefitOption = Annotated[bool, typer.Option("--refit", rich_help_panel=_BUILD, help="Weights can be exchanged.")]
+SparsityOption = Annotated[
+    Literal["disable", "enable"], typer.Option("--sparsity", rich_help_panel=_BUILD, help="Use 2:4 sparse weights.")
+]
+VerbosityOption = Annotated[
+    Literal["layer_names_only", "detailed", "none"],
+    typer.Option("--profilingVerbosity", rich_help_panel=_BUILD, help="What the engine remembers of its layers."),
+]
+ComputeCapabilitiesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--computeCapabilities",
+        rich_help_panel=_BUILD,
+        help="SM86,SM89,... (TensorRT for RTX): build without such a GPU.",
+    ),
+]
+MinShapesOption = Annotated[
+    str | None, typer.Option("--minShapes", rich_help_panel=_SHAPES, help="composite:1x3x256x256,mask:1x1x256x256")
+]
+OptShapesOption = Annotated[
+    str | None, typer.Option("--optShapes", rich_help_panel=_SHAPES, help="Likewise: what it is fastest at.")
+]
+MaxShapesOption = Annotated[
+    str | None, typer.Option("--maxShapes", rich_help_panel=_SHAPES, help="Likewise: the largest.")
+]
+ShapesOption = Annotated[
+    str | None,
+    typer.Option("--shapes", rich_help_panel=_SHAPES, help="What is timed; without the others also what is built."),
+]
+RefitFromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--refitFromOnnx", rich_help_panel=_FILES, help="With --loadEngine: weights for an engine without them."
+    ),
+]
+SkipInferenceOption = Annotated[bool, typer.Option("--skipInference", rich_help_panel=_RUN, help="Build only.")]
+UseCudaGraphOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--useCudaGraph/--noCudaGraph", rich_help_panel=_RUN, help="Launch a captured graph; TensorRT 11's default."
+    ),
+]
+UseSpinWaitOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--useSpinWait/--noSpinWait", rich_help_panel=_RUN, help="Wait without sleeping; TensorRT 11's default."
+    ),
+]
+NoDataTransfersOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--noDataTransfers/--dataTransfers", rich_help_panel=_RUN, help="Leave copies out; TensorRT 11's default."
+    ),
+]
+WarmUpOption = Annotated[float, typer.Option("--warmUp", min=0, rich_help_panel=_RUN, help="Milliseconds.")]
+DurationOption = Annotated[float, typer.Option("--duration", min=0, rich_help_panel=_RUN, help="Seconds, at least.")]
+IterationsOption = Annotated[int, typer.Option("--iterations", min=1, rich_help_panel=_RUN, help="Queries, at least.")]
+PercentileOption = Annotated[str, typer.Option("--percentile", rich_help_panel=_RUN, help="Percentiles to report.")]
+DumpProfileOption = Annotated[
+    bool, typer.Option("--dumpProfile", rich_help_panel=_RUN, help="Print the layers' times.")
+]
+TimesToOption = Annotated[
+    Path | None, typer.Option("--exportTimes", rich_help_panel=_FILES, help="Every query, as JSON.")
+]
+ProfileToOption = Annotated[
+    Path | None, typer.Option("--exportProfile", rich_help_panel=_FILES, help="The layers' times, as JSON.")
+]
+LayersToOption = Annotated[
+    Path | None, typer.Option("--exportLayerInfo", rich_help_panel=_FILES, help="What the inspector says, as JSON.")
+]
+LogFileOption = Annotated[
+    Path | None, typer.Option("--logFile", rich_help_panel=_FILES, help="All that TensorRT says.")
+]
+ComparedOption = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option("--diff", rich_help_panel=_FILES, help="Two --exportProfile files side by side; nothing is built."),
+]
+LayerInfoOption = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option("--layerInfo", rich_help_panel=_FILES, help="Their --exportLayerInfo files, for precisions."),
+]
+DistributionOption = Annotated[
+    Distribution | None, typer.Option("--distribution", help="By default TensorRT, else TensorRT for RTX.")
+]
+CudaOption = Annotated[
+    Package | None, typer.Option("--cuda", help="Package for memory and streams; by default what is there.")
+]
+DeviceOption = Annotated[int, typer.Option("--device", min=0, help="Number of the GPU.")]
