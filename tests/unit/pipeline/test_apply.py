@@ -138,12 +138,6 @@ def test_an_empty_mask_changes_nothing():
     assert foreground_box(mask * 0) is None
 
 
-def test_box_is_tight():
-    mask = np.zeros((50, 60), np.float32)
-    mask[10:20, 30:33] = 1e-3
-    assert foreground_box(mask) == (10, 20, 30, 33)
-
-
 @pytest.mark.parametrize("where", [np.s_[:], np.s_[250:260, 700:705], np.s_[:3, :], np.s_[499:, 899:], np.s_[:0]])
 def test_in_place_gives_the_same_and_copies_nothing(where):
     pixels = RNG.integers(0, 256, (500, 900, 3), np.uint8)

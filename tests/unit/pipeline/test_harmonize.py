@@ -7,8 +7,6 @@ import pytest
 
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.manifest import IOSpec
-from edge_harmony.pictures.arrays import checked_mask, fit_mask
-from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 
 RNG = np.random.default_rng(2)
@@ -153,18 +151,6 @@ def test_predictions_that_are_not_finite_are_refused():
         harmonize_pixels(FakeRunner(value=np.nan), picture(8, 8), np.ones((8, 8), bool))
 
 
-def test_masks_in_every_type():
-    soft = RNG.random((6, 5)).astype(np.float32)
-    np.testing.assert_array_equal(checked_mask(soft[..., None]), soft)
-    np.testing.assert_array_equal(checked_mask(soft > 0.5), (soft > 0.5) * np.uint8(255))
-    for dtype in (np.uint8, np.uint16):
-        mask = np.rint(soft * np.iinfo(dtype).max).astype(dtype)
-        assert checked_mask(mask).dtype == dtype
-        small = to_working_size(picture(6, 5), checked_mask(mask), (3, 2))[1]
-        np.testing.assert_allclose(small, to_working_size(picture(6, 5), soft, (3, 2))[1], atol=1 / 255)
-    assert fit_mask(soft, picture(12, 20)).shape == (12, 20)
-
-
 def test_a_painted_picture_does_not_bleed_over_the_masks_edge():
     """Outside the mask a painting network may return anything; upsampling must not pull it in."""
     runner = FakeRunner("rgb")
@@ -195,10 +181,3 @@ def test_in_place(channels, dtype):
     composite.flags.writeable = False
     with pytest.raises(InputError, match="cannot be written"):
         harmonize_pixels(FakeRunner(), composite, mask, in_place=True)
-
-
-def test_a_mask_that_fits_is_left_alone():
-    mask = np.random.default_rng(0).random((20, 30), np.float32)
-    assert fit_mask(mask, np.zeros((20, 30, 3), np.uint8)) is mask
-    ones = fit_mask(np.ones((7, 11), np.float32), np.zeros((300, 401, 3), np.uint8))
-    assert (ones == 1).all()
