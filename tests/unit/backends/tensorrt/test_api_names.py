@@ -13,7 +13,7 @@ from edge_harmony.backends.tensorrt.bridge import VERSIONS as SPANS
 from edge_harmony.backends.tensorrt.bridge import Span
 from tests.fakes.tensorrt import VERSIONS, surface
 
-FILES = sorted(Path(package.__path__[0]).glob("*.py"))
+FILES = sorted(Path(package.__path__[0]).rglob("*.py"))
 SURFACES = {version: surface(version) for version in VERSIONS}
 KNOWN = {kind for names in SURFACES.values() for kind in names}
 
