@@ -1,1 +1,1 @@
-"""The latency/accuracy harness: scenarios, statistics, counters, results, budgets and reports."""
+"""The latency/accuracy harness: scenarios, statistics, results, budgets and reports."""

@@ -1,1 +1,1 @@
-"""Data: published data sets, people's own photographs, and composites synthesized from them."""
+"""Data: published data sets, people's own photographs, and the pinned sets that ranges are calibrated on."""

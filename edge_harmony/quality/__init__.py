@@ -1,1 +1,1 @@
-"""What quality is measured on, and by: pictures without a leak at the rim, and numbers that tell harm."""
+"""Quality: scores as papers take them, parity with PyTorch, pictures with sealed rims, numbers that tell harm."""
