@@ -1,10 +1,14 @@
-# The two commands of the README: make demo, make test. Each sets up .venv from a fresh clone.
+# The two commands of the README: make demo, make test. Each sets up .venv from a fresh clone. `make help` lists all.
 PYTHON ?= python3
-BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+CONSTRAINTS ?= constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 SAMPLE := edge_harmony/samples/pagoda-cold
 
-.PHONY: demo test lint types docs images weights clean
+.PHONY: help demo test format lint types docs surface schema site images weights clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: .venv/base.stamp  ## harmonize a shipped sample with the INT8 network; no torch
 	mkdir -p out
@@ -14,15 +18,29 @@ demo: .venv/base.stamp  ## harmonize a shipped sample with the INT8 network; no 
 test: .venv/dev.stamp  ## the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: .venv/dev.stamp
+format: .venv/dev.stamp  ## write the code as ruff formats it, with what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: .venv/dev.stamp  ## format and rules, checked
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: .venv/dev.stamp
+types: .venv/dev.stamp  ## mypy, strict
 	$(BIN)/mypy
 
-docs: .venv/dev.stamp  ## the tables of the documents, from the cards and the committed results
+docs: .venv/dev.stamp  ## renew what is generated in the documents: tables, the page of the command line
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/command_line.py
+
+surface: .venv/base.stamp  ## renew tests/data/public_surface.txt: the public names and signatures
+	$(BIN)/python docs/surface.py
+
+schema: .venv/base.stamp  ## renew docs/benchmark-result.schema.json
+	$(BIN)/python docs/schema.py
+
+site: .venv/site.stamp  ## the documentation as a site, in build/site; a broken link or an undocumented public name fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict # with --quiet, warnings would not count
 
 images: .venv/base.stamp  ## the pictures of the README
 	mkdir -p out
@@ -43,5 +61,9 @@ weights: .venv/dev.stamp  ## RUN=folder DATA=root [NAME=edge-s] [RECIPE=file]: a
 	$(PIP) --editable '.[dev]'
 	touch $@
 
-clean:
+.venv/site.stamp: .venv/base.stamp
+	$(PIP) --editable '.[site]'
+	touch $@
+
+clean:  ## remove .venv and all that was built
 	rm -rf .venv out build dist

@@ -24,7 +24,7 @@ from provenance import provenance
 
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.files.atomic import write_json
-from edge_harmony.folder.run import FolderReport, harmonize_folder
+from edge_harmony.folder.run import FolderReport, run_folder
 from edge_harmony.folder.work import Work
 from edge_harmony.samples import sample_files
 
@@ -56,7 +56,7 @@ def main() -> None:
 
         def call(name: str, workers: int, engine: str) -> Callable[[], FolderReport]:
             output = str(Path(root) / name)
-            return lambda: harmonize_folder(work, *folders, output, workers=workers, engine=engine)
+            return lambda: run_folder(work, *folders, output, workers=workers, engine=engine)
 
         calls = {
             "one process": call("one", 1, "local"),

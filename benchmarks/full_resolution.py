@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from measuring import interleave, quartiles
 from provenance import provenance
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.layers.color_transform import apply_coarse
 from edge_harmony.models.weights_file import load_model
@@ -113,7 +113,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     set_threads(arguments.threads)
     pixels, mask = sample(arguments)
-    runner = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8", threads=arguments.threads))
+    runner = load_runner("edge-s", backend="onnxruntime", precision="int8", threads=arguments.threads)
     network = load_model("edge-s")
     grid = predict(runner, pixels, mask)
     tensor = torch.from_numpy(grid)[None]

@@ -31,7 +31,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from edge_harmony.backends.base import LoadRequest, Runner, get_backend
+from edge_harmony.backends.base import Runner, load_runner
 from edge_harmony.backends.coreml.convert import convert
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import write_json
@@ -140,7 +140,7 @@ def measure(model: str, folder: Path) -> dict[str, Any]:
 
 def runner(model: str, precision: str, backend: str, path: Path) -> Runner:
     """A file, loaded on one thread."""
-    return get_backend(backend).load(LoadRequest(model, precision, artifact=path, threads=1))
+    return load_runner(model, backend=backend, precision=precision, artifact=path, threads=1)
 
 
 def times(folders: dict[str, Path], rounds: int) -> dict[str, dict[str, float]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_harmony.backends.tensorrt.bridge import find_tensorrt
-from edge_harmony.backends.tensorrt.builder import build_engine
+from edge_harmony.backends.tensorrt.builder import build_plan
 from edge_harmony.backends.tensorrt.logger import Log
 from edge_harmony.backends.tensorrt.options import BuildOptions
 
@@ -54,7 +54,7 @@ def build_kernels(onnx: Path, architecture: str = "SM89") -> list[Kernel]:
         words = Path(folder) / "log"
         log = Log(tensorrt, words)
         try:
-            build_engine(tensorrt, onnx, BuildOptions(architectures=(architecture,), verbosity="detailed"), log=log)
+            build_plan(tensorrt, onnx, BuildOptions(architectures=(architecture,), verbosity="detailed"), log=log)
         finally:
             log.close()
         return read_kernels(words.read_text(encoding="utf-8"))

@@ -21,7 +21,7 @@ from calibrating import calibrated
 from measuring import interleave, quartiles, square_foreground
 from provenance import provenance
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import get_backend, load_runner
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import MODELS, build_model, weights_folder
 from edge_harmony.models.weights_file import read_weights, save_weights
@@ -44,7 +44,7 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
     composite, mask = square_foreground()
     calls: dict[str, Callable[[], object]] = {}
     for model, path in weights.items():
-        runner = get_backend("pytorch").load(LoadRequest(model, "fp32", weights=path, threads=threads))
+        runner = load_runner(model, backend="pytorch", precision="fp32", weights=path, threads=threads)
         calls[f"{model} fp32 pytorch"] = lambda r=runner: r.infer(composite, mask)
         precisions = ("fp32", "fp16", "int8") if read_weights(path).ranges else ("fp32",)
         files = [(precision, precision, path) for precision in precisions]
@@ -53,7 +53,7 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
             files.append(("int8-calibrated", "int8", after))
         for name, (label, precision, file) in product(("onnxruntime", "openvino"), files):
             artifact = get_backend(name).build(file, folder / name / label, model=model, precision=precision)
-            runner = get_backend(name).load(LoadRequest(model, precision, artifact=artifact, threads=threads))
+            runner = load_runner(model, backend=name, precision=precision, artifact=artifact, threads=threads)
             calls[f"{model} {label} {name}"] = lambda r=runner: r.infer(composite, mask)
     return calls
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import LoadRequest, get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import atomic_write, write_json
 from edge_harmony.models.registry import find_model
@@ -90,14 +90,14 @@ def measure(name: str, weights: Path, folder: Path, samples: list[Triplet]) -> d
     sealed = evaluate(shipped, samples, preparation=SEALED)
     result: dict[str, Any] = {"quality": quality(evaluate(shipped, samples), sealed, "onnxruntime", precision)}
     pictures = [(sample.name, *sample.load()[:2]) for sample in samples[:COMPARED]]
-    reference = get_backend("pytorch").load(LoadRequest(name, "fp32", weights=weights))
+    reference = load_runner(name, backend="pytorch", precision="fp32", weights=weights)
     result["float_quality"] = rounded(evaluate(reference, samples)) | {"backend": "pytorch", "precision": "fp32"}
     parity = {
         "images": COMPARED,
         f"{precision}_onnxruntime_against_fp32_pytorch_db": compare(shipped, reference, pictures),
     }
     if integer:
-        fake = get_backend("pytorch").load(LoadRequest(name, "int8", weights=weights))
+        fake = load_runner(name, backend="pytorch", precision="int8", weights=weights)
         parity["int8_onnxruntime_against_int8_pytorch_db"] = compare(shipped, fake, pictures)
     result["parity"] = {k: v if isinstance(v, int) else round(v["psnr"], 2) for k, v in parity.items()}
     return result

@@ -27,11 +27,11 @@ EFFORT = Effort(warm_up=3, least_count=150, least_seconds=1, most_seconds=3, tig
 TOLERANCE = 0.05
 SLOWER = """
 import time
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 
 def load(checkpoint):
-    runner = get_backend("onnxruntime").load(LoadRequest("edge-n", "int8", threads=1))
+    runner = load_runner("edge-n", backend="onnxruntime", precision="int8", threads=1)
     def run(composite, mask):
         began = time.perf_counter()
         result = harmonize_pixels(runner, composite, mask)

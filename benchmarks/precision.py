@@ -21,7 +21,7 @@ import torch
 from calibrating import calibrated
 from provenance import provenance
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import LoadRequest, get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import find_model
@@ -39,7 +39,7 @@ def score(model: str, weights: Path, precision: str, name: str, samples: list[Tr
     artifact = backend.build(weights, folder / name, model=model, precision=precision)
     runner = backend.load(LoadRequest(model, precision, artifact=artifact, threads=1))
     same = "int8" if precision == "int8" else "fp32"
-    reference = get_backend("pytorch").load(LoadRequest(model, same, weights=weights))
+    reference = load_runner(model, backend="pytorch", precision=same, weights=weights)
     parity = compare(runner, reference, [(sample.name, *sample.load()[:2]) for sample in samples[:COMPARED]])
     quality = evaluate(runner, samples)
     return {

@@ -26,7 +26,7 @@ import psutil
 from measuring import quartiles
 from provenance import provenance
 
-from edge_harmony.backends.base import LoadRequest, Runner, get_backend
+from edge_harmony.backends.base import Runner, load_runner
 from edge_harmony.files.atomic import write_json
 from edge_harmony.pictures.arrays import foreground_box
 from edge_harmony.pictures.parallel_rows import set_threads
@@ -106,11 +106,11 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(arguments.threads)
     set_threads(arguments.threads)
-    runner = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8", threads=arguments.threads))
+    runner = load_runner("edge-s", backend="onnxruntime", precision="int8", threads=arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         given = (arguments.foreground, arguments.background, arguments.mask)
         front, back, mask = given if all(given) else make_sample(Path(folder))
-        job = VideoJob(str(front), str(mask), Path(folder) / "out.mp4", str(back))
+        job = VideoJob(str(front), str(mask), Path(folder) / "out.mp4", background=str(back))
         result = measure(runner, job, arguments.rounds)
     result = {**provenance("onnxruntime", "numpy", "numba", "av"), "threads": arguments.threads, **result}
     write_json(arguments.output, result)

@@ -23,7 +23,7 @@ import torch
 from measuring import interleave, quartiles
 from provenance import provenance
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import bundled_weights
@@ -51,7 +51,7 @@ def caller(kind: str, whole: Path) -> Callable[[np.ndarray, np.ndarray], np.ndar
         session = ort.InferenceSession(str(whole), options, providers=["CPUExecutionProvider"])
         strength = np.array(1, np.float32)
         return lambda p, m: session.run(None, {"picture": p, "mask": m, "strength": strength})[0]
-    runner = get_backend("onnxruntime").load(LoadRequest(MODEL, PRECISION, threads=1))
+    runner = load_runner(MODEL, backend="onnxruntime", precision=PRECISION, threads=1)
     return lambda p, m: harmonize_pixels(runner, p, m)
 
 

@@ -1,52 +1,119 @@
 """edge-harmony: image harmonization on edge devices.
 
-The public API; everything is imported when first used, so that ``import edge_harmony`` stays cheap and needs no torch.
+The names listed here are the public API; ``docs/stability.md`` says what is promised about them. Each is imported when
+it is first used, so that ``import edge_harmony`` stays cheap and needs no torch.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_harmony.backends.base import Runner, load_runner
+    from edge_harmony.backends.tensorrt.engines import EngineFile, build_engine
+    from edge_harmony.backends.tensorrt.options import BuildOptions
     from edge_harmony.benchmark.run import run_suite
     from edge_harmony.benchmark.suite import read_suite
-    from edge_harmony.errors import EdgeHarmonyError
+    from edge_harmony.data.iharmony4 import read_split
+    from edge_harmony.errors import (
+        AccuracyError,
+        ArtifactError,
+        CapabilityError,
+        CostError,
+        EdgeHarmonyError,
+        ExitCode,
+        InputError,
+        TrainingError,
+        UsageError,
+    )
     from edge_harmony.export.onnx import export_onnx
+    from edge_harmony.folder.run import FolderReport, harmonize_folder
     from edge_harmony.harmonizer import Harmonizer
     from edge_harmony.models.weights_file import load_model
+    from edge_harmony.pipeline.stream import StreamOptions
     from edge_harmony.quality.evaluation import evaluate
     from edge_harmony.quality.parity import compare
+    from edge_harmony.samples import sample_pictures
+    from edge_harmony.video.job import VideoJob, VideoReport, harmonize_video
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
-    "EdgeHarmonyError": "edge_harmony.errors",
-    "Harmonizer": "edge_harmony.harmonizer",
-    "compare": "edge_harmony.quality.parity",
-    "evaluate": "edge_harmony.quality.evaluation",
-    "export_onnx": "edge_harmony.export.onnx",
-    "load_model": "edge_harmony.models.weights_file",
-    "read_suite": "edge_harmony.benchmark.suite",
-    "run_suite": "edge_harmony.benchmark.run",
+    "AccuracyError": "errors",
+    "ArtifactError": "errors",
+    "BuildOptions": "backends.tensorrt.options",
+    "CapabilityError": "errors",
+    "CostError": "errors",
+    "EdgeHarmonyError": "errors",
+    "EngineFile": "backends.tensorrt.engines",
+    "ExitCode": "errors",
+    "FolderReport": "folder.run",
+    "Harmonizer": "harmonizer",
+    "InputError": "errors",
+    "Runner": "backends.base",
+    "StreamOptions": "pipeline.stream",
+    "TrainingError": "errors",
+    "UsageError": "errors",
+    "VideoJob": "video.job",
+    "VideoReport": "video.job",
+    "build_engine": "backends.tensorrt.engines",
+    "compare": "quality.parity",
+    "evaluate": "quality.evaluation",
+    "export_onnx": "export.onnx",
+    "harmonize_folder": "folder.run",
+    "harmonize_video": "video.job",
+    "load_model": "models.weights_file",
+    "load_runner": "backends.base",
+    "read_split": "data.iharmony4",
+    "read_suite": "benchmark.suite",
+    "run_suite": "benchmark.run",
+    "sample_pictures": "samples",
 }
+"""Public names, and the module of this package that each lives in."""
 
 __all__ = [
+    "AccuracyError",
+    "ArtifactError",
+    "BuildOptions",
+    "CapabilityError",
+    "CostError",
     "EdgeHarmonyError",
+    "EngineFile",
+    "ExitCode",
+    "FolderReport",
     "Harmonizer",
+    "InputError",
+    "Runner",
+    "StreamOptions",
+    "TrainingError",
+    "UsageError",
+    "VideoJob",
+    "VideoReport",
     "__version__",
+    "build_engine",
     "compare",
     "evaluate",
     "export_onnx",
+    "harmonize_folder",
+    "harmonize_video",
     "load_model",
+    "load_runner",
+    "read_split",
     "read_suite",
     "run_suite",
+    "sample_pictures",
 ]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -13,7 +13,17 @@ _NAMED_IN_ERROR = 5
 
 
 class ExitCode(IntEnum):
-    """Exit statuses of ``edge-harmony``; scripts depend on these numbers."""
+    """Exit statuses of ``edge-harmony``; scripts depend on these numbers.
+
+    Attributes:
+        OK: it is done.
+        FAILURE: what was given cannot be used, or something broke.
+        USAGE: the call is wrong.
+        CAPABILITY: this machine or installation lacks something.
+        ACCURACY: accuracy is out of budget.
+        COST: latency, memory or energy is out of budget.
+        INCONCLUSIVE: the measurements are too noisy to tell.
+    """
 
     OK = 0
     FAILURE = 1

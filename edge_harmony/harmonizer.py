@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edge_harmony.backends.base import LoadRequest, Runner, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, Runner, load_runner
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.arrays import fit_mask
 from edge_harmony.pictures.images import (
@@ -25,9 +25,6 @@ from edge_harmony.pictures.preview import before_after
 from edge_harmony.pictures.resize import resize
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.pipeline.stream import StreamOptions, in_step, stream
-
-DEFAULT_BACKEND = "onnxruntime"
-DEFAULT_PRECISION = "int8"
 
 
 class Harmonizer:
@@ -55,31 +52,23 @@ class Harmonizer:
         threads: int = 0,
         device: str = "auto",
     ) -> Harmonizer:
-        """Load a network.
-
-        Args:
-            model: name in the registry.
-            backend: what runs it: ``onnxruntime`` or ``pytorch``.
-            precision: ``int8`` or ``fp32``.
-            artifact: an exported file instead of the shipped one.
-            weights: weights instead of the shipped ones (``pytorch`` only).
-            threads: CPU threads; 0 leaves the choice to the backend.
-            device: ``auto``, ``cpu``, or a CUDA device where the backend has one.
+        """Load a network, with the arguments of :func:`edge_harmony.load_runner`.
 
         Raises:
             UsageError: an unknown name, or nothing is shipped for this combination.
             CapabilityError: this machine cannot do it.
             ArtifactError: a file is damaged.
         """
-        request = LoadRequest(
-            model=model,
+        runner = load_runner(
+            model,
+            backend=backend,
             precision=precision,
-            artifact=None if artifact is None else Path(artifact),
-            weights=None if weights is None else Path(weights),
+            artifact=artifact,
+            weights=weights,
             threads=threads,
             device=device,
         )
-        return cls(get_backend(backend).load(request.resolved()))
+        return cls(runner)
 
     def harmonize(
         self, composite: NDArray[Any], mask: NDArray[Any], *, strength: float = 1.0, in_place: bool = False

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.manifest import IOSpec, Manifest, read_manifest
 
@@ -27,7 +28,7 @@ def read_network_manifest(path: Path) -> Manifest:
     return manifest
 
 
-class ArtifactRunner:
+class ArtifactRunner(Runner):
     """Base of a runner of a file with a manifest.
 
     Args:

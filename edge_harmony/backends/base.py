@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,8 +16,13 @@ from numpy.typing import NDArray
 
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.files.manifest import IOSpec, read_manifest
+from edge_harmony.models.registry import DEFAULT_MODEL
 
 ENTRY_POINTS = "edge_harmony.backends"
+DEFAULT_BACKEND = "onnxruntime"
+DEFAULT_PRECISION = "int8"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class LoadRequest:
 
 
 class Runner(Protocol):
-    """A loaded network."""
+    """A loaded network; a ``with`` statement closes it."""
 
     @property
     def io_spec(self) -> IOSpec:
@@ -124,6 +131,14 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Free what the runner holds; it cannot be used afterwards. Closing twice is harmless."""
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def submit(
@@ -193,5 +208,46 @@ def get_backend(name: str) -> Backend:
         raise CapabilityError(
             f"the backend {name} cannot be imported ({error})", f"pip install 'edge-harmony[{name}]'"
         ) from None
+    log.info("backend %s: %s", name, points[name].value)
     backend: Backend = factory()
     return backend
+
+
+def load_runner(
+    model: str = DEFAULT_MODEL,
+    *,
+    backend: str = DEFAULT_BACKEND,
+    precision: str = DEFAULT_PRECISION,
+    artifact: Path | str | None = None,
+    weights: Path | str | None = None,
+    threads: int = 0,
+    device: str = "auto",
+) -> Runner:
+    """Load a network into a backend.
+
+    >>> with load_runner("edge-s", backend="openvino") as runner:
+    ...     scores = evaluate(runner, read_split("iHarmony4", "test"))
+
+    Args:
+        model: name in the registry.
+        backend: what runs it, such as ``onnxruntime`` or ``pytorch``; ``edge-harmony doctor`` lists them.
+        precision: ``int8``, ``fp16`` or ``fp32``.
+        artifact: an exported file instead of the shipped one; its manifest names model and precision.
+        weights: weights instead of the shipped ones, where a backend builds from weights.
+        threads: CPU threads; 0 leaves the choice to the backend.
+        device: ``auto``, ``cpu``, or a CUDA device where the backend has one.
+
+    Raises:
+        UsageError: an unknown name, or nothing is shipped for this combination.
+        CapabilityError: this machine cannot do it.
+        ArtifactError: a file is damaged.
+    """
+    request = LoadRequest(
+        model=model,
+        precision=precision,
+        artifact=None if artifact is None else Path(artifact),
+        weights=None if weights is None else Path(weights),
+        threads=threads,
+        device=device,
+    )
+    return get_backend(backend).load(request.resolved())

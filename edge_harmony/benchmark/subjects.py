@@ -45,7 +45,7 @@ def timing_pictures(height: int, width: int) -> list[Pair]:
     return pairs
 
 
-class TimedRunner:
+class TimedRunner(Runner):
     """A runner that remembers when its last call began and ended, and what of it was copies.
 
     Backends that move data to a device may have ``infer_parts``, which returns the output and the milliseconds of

@@ -120,7 +120,10 @@ class Suite(BaseModel):
 
 
 def read_suite(name: str) -> Suite:
-    """Read a suite by name or path; relative paths in it are those of its folder.
+    """Read a suite of measurements.
+
+    Args:
+        name: of a shipped suite, or the path of a TOML file; relative paths in it are those of its folder.
 
     Raises:
         UsageError: there is none of this name.

@@ -16,7 +16,7 @@ from edge_harmony.benchmark.report.text import as_csv, complaints, markdown, ter
 from edge_harmony.benchmark.result import Result, is_of_suite, read_result, write_result
 from edge_harmony.benchmark.run import run_suite
 from edge_harmony.benchmark.suite import Suite, read_suite, suite_of
-from edge_harmony.cli.console import JsonOption, err, number, out, print_json
+from edge_harmony.cli.console import JsonOption, notes, number, out, print_json
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.atomic import atomic_write, make_folder
 from edge_harmony.pictures.images import check_writable
@@ -164,4 +164,4 @@ def _print_comparison(found: Comparison) -> None:
 
 
 def _tell(line: str) -> None:
-    err.print(Text(line), soft_wrap=True)
+    notes.print(Text(line), soft_wrap=True)

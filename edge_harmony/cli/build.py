@@ -20,14 +20,14 @@ from edge_harmony.backends.tensorrt.profiling import diff, read_profile, write_r
 from edge_harmony.backends.tensorrt.timing import TimingOptions, export_times, summarize, time_engine, warnings_of
 from edge_harmony.cli import build_flags as flags
 from edge_harmony.cli.build_tables import show_difference, show_report
-from edge_harmony.cli.console import JsonOption, err, print_json, share_bar
+from edge_harmony.cli.console import JsonOption, notes, print_json, share_bar
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.extras import require_onnx
 from edge_harmony.files.manifest import manifest_path
 
 if TYPE_CHECKING:
-    from edge_harmony.backends.tensorrt.engines import CalibrationRequest, Made
+    from edge_harmony.backends.tensorrt.engines import CalibrationRequest
 
 
 def build(  # one parameter per flag of trtexec
@@ -155,7 +155,7 @@ def build(  # one parameter per flag of trtexec
         else:
             raise UsageError("a finished engine is not built for other GPUs", "leave --computeCapabilities out")
     if why_not or found is None:
-        err.print(f"nothing was timed: {why_not}", soft_wrap=True, markup=False)
+        notes.print(f"nothing was timed: {why_not}", soft_wrap=True, markup=False)
     else:
         wanted = parse_shapes(shapes, "--shapes") if shapes else {}
         report |= _time(
@@ -259,15 +259,15 @@ def _make(
     calibration: CalibrationRequest | None,
     log: Log,
 ) -> tuple[Path, dict[str, Any]]:
-    from edge_harmony.backends.tensorrt.engines import make_engine
+    from edge_harmony.backends.tensorrt.engines import build_engine
 
     with share_bar(f"building {model.name}") as show:
-        made: Made = make_engine(
-            tensorrt,
+        made = build_engine(
             model,
             options,
-            cuda.device() if cuda else None,
             save=save,
+            tensorrt=tensorrt,
+            device=cuda.device() if cuda else None,
             timing_cache=timing_cache,
             calibration=calibration,
             log=log,

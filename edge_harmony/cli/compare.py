@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.cli.console import JsonOption, LimitOption, ThreadsOption, number, out, print_json, progress_bar
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import AccuracyError, ArtifactError
@@ -34,15 +34,17 @@ def compare(
 ) -> None:
     """Compare what an artifact makes with what the reference makes of the same weights."""
     manifest = read_manifest(artifact)
-    theirs = get_backend("pytorch").load(LoadRequest(manifest.model, reference, weights=weights))
+    theirs = load_runner(manifest.model, backend="pytorch", precision=reference, weights=weights)
     if theirs.sha256 != manifest.weights_sha256:
         raise ArtifactError(
             f"{artifact} was not made from these weights", "pass the ones it was made from: --weights FILE"
         )
-    ours = get_backend(backend).load(LoadRequest(manifest.model, manifest.precision, artifact, threads=threads))
+    ours = load_runner(
+        manifest.model, backend=backend, precision=manifest.precision, artifact=artifact, threads=threads
+    )
     samples = list(_from_data(data, limit)) if data else list(sample_pictures())
     with progress_bar("comparing", len(samples)) as advance:
-        result = compare_runners(ours, theirs, samples, advance)
+        result = compare_runners(ours, theirs, samples, advance=advance)
     ours.close()
     theirs.close()
     result |= {"artifact": str(artifact), "sha256": manifest.file_sha256, "reference": f"pytorch {reference}"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import logging
 import math
@@ -28,9 +30,16 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from edge_harmony.errors import UsageError
+
 out = Console()
 err = Console(stderr=True)
+"""Errors and the log."""
+notes = Console(stderr=True)
+"""What is said on the way, and progress; ``--quiet`` silences it."""
 
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what is being done.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Errors only: no warnings, notes and progress bars.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ModelOption = Annotated[str, typer.Option("--model", help="Network; see edge-harmony models.")]
 BackendOption = Annotated[
@@ -67,11 +76,52 @@ def number(value: float | None, digits: int = 2) -> str:
 def log_to_stderr() -> None:
     """Show the package's warnings on stderr, one line each."""
     logger = logging.getLogger("edge_harmony")
-    if not logger.handlers:
+    if not any(isinstance(handler, RichHandler) for handler in logger.handlers):
         handler = RichHandler(console=err, show_time=False, show_path=False, markup=False)
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
+    set_verbosity()
+
+
+def set_verbosity(*, verbose: bool = False, quiet: bool = False) -> None:
+    """Choose what stderr shows besides errors, which always appear.
+
+    Args:
+        verbose: also what the package reports at the levels ``INFO`` and ``DEBUG``.
+        quiet: no warnings, notes and progress bars.
+
+    Raises:
+        UsageError: both are asked for.
+    """
+    if verbose and quiet:
+        raise UsageError("--verbose and --quiet contradict each other", "pass one of them")
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
+    logging.getLogger("edge_harmony").setLevel(level)
+    notes.quiet = quiet
+
+
+def with_verbosity(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options ``--verbose`` and ``--quiet``."""
+
+    @functools.wraps(verb)
+    def wrapped(*, verbose: bool, quiet: bool, **options: Any) -> None:
+        set_verbosity(verbose=verbose, quiet=quiet)
+        verb(**options)
+
+    own = inspect.signature(verb, eval_str=True)
+    shared = inspect.signature(set_verbosity).parameters.values()
+    kinds = {"verbose": VerboseOption, "quiet": QuietOption}
+    added = [parameter.replace(annotation=kinds[parameter.name]) for parameter in shared]
+    named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own.parameters.values()]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in (*named, *added)}
+    wrapped.__signature__ = own.replace(parameters=[*named, *added])  # type: ignore[attr-defined]
+    return wrapped
+
+
+def shows_progress() -> bool:
+    """Whether progress bars are drawn: on a terminal, unless ``--quiet``."""
+    return notes.is_terminal and not notes.quiet
 
 
 @contextmanager
@@ -85,17 +135,17 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
 def _steps_bar(*more: ProgressColumn) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *more)
     times = (TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, *times, console=err, transient=True, disable=not err.is_terminal)
+    return Progress(*columns, *times, console=notes, transient=True, disable=not shows_progress())
 
 
 @contextmanager
 def share_bar(label: str) -> Iterator[Callable[[float, str], None] | None]:
     """A progress bar for work that tells its share and its phase; None where stderr is no terminal."""
-    if not err.is_terminal:
+    if not shows_progress():
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[phase]}"))
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(*columns, console=notes, transient=True) as progress:
         task = progress.add_task(label, total=1.0, phase="")
         yield lambda share, phase: progress.update(task, completed=share, phase=phase)
 
@@ -127,7 +177,7 @@ def stopping(says: str = "stopping; what is done is kept (again: at once)") -> I
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        err.print(says, highlight=False)
+        notes.print(says, highlight=False)
 
     in_charge = threading.current_thread() is threading.main_thread()  # others may not set handlers
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM) if in_charge}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_harmony.cli.console import JsonOption, err, print_json, stopping
+from edge_harmony.cli.console import JsonOption, notes, print_json, stopping
 from edge_harmony.demo.page import serve
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -25,9 +25,9 @@ def demo(
     page = serve(host, port)
     try:
         with stopping("closing") as stop:
-            err.print(f"{page.local_url} until Ctrl-C", highlight=False)
+            notes.print(f"{page.local_url} until Ctrl-C", highlight=False)
             if host not in _LOCAL:
-                err.print("everybody who reaches this machine can use it; it asks for no password", highlight=False)
+                notes.print("everybody who reaches this machine can use it; it asks for no password", highlight=False)
             if json:
                 print_json({"url": page.local_url})
                 sys.stdout.flush()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Column, Table
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, get_backend
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -27,7 +27,6 @@ from edge_harmony.cli.console import (
 )
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.files.atomic import atomic_write
-from edge_harmony.harmonizer import DEFAULT_BACKEND, DEFAULT_PRECISION
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import check_writable, write_picture
 from edge_harmony.pipeline.harmonize import harmonize_pixels

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, Runner, get_backend
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -18,17 +18,16 @@ from edge_harmony.cli.console import (
     ThreadsOption,
     WeightsOption,
     err,
+    notes,
     print_json,
     rate_bar,
     stopping,
 )
 from edge_harmony.errors import ExitCode, UsageError
-from edge_harmony.folder.clips import VideoWork
 from edge_harmony.folder.items import Outcome
 from edge_harmony.folder.run import ENGINES, harmonize_folder
 from edge_harmony.folder.storage import is_address
-from edge_harmony.folder.work import Work
-from edge_harmony.harmonizer import DEFAULT_BACKEND, DEFAULT_PRECISION, Harmonizer
+from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import check_writable
 from edge_harmony.pictures.parallel_rows import set_threads
@@ -123,14 +122,43 @@ def harmonize(
             raise UsageError("--background is for one picture or a video", "give composites")
         if limit:
             raise UsageError("--limit is for one video", "leave it out for a folder")
-        works = [
-            Work(backend, request, fit_mask, quality, strength),
-            VideoWork(backend, request, fit_mask, quality, strength, over_time, codec, of_encoder, sound),
-        ]
-        found = _folder(works, composite, mask, output, workers=workers, engine=engine, resume=resume)
+        found = _folder(
+            composite,
+            mask,
+            output,
+            model=model,
+            backend=backend,
+            precision=precision,
+            artifact=artifact,
+            weights=weights,
+            threads=threads,
+            device=device,
+            strength=strength,
+            fit=fit_mask,
+            quality=quality,
+            stream=over_time,
+            sound=sound,
+            codec=codec,
+            encoder=of_encoder,
+            workers=workers,
+            engine=engine,
+            resume=resume,
+        )
     elif is_moving(composite):
-        job = VideoJob(composite, mask, Path(output), background, over_time, fit_mask, sound, codec, of_encoder, limit)
-        found = _video(backend, request, job)
+        job = VideoJob(
+            composite,
+            mask,
+            Path(output),
+            background=background,
+            stream=over_time,
+            fit=fit_mask,
+            sound=sound,
+            codec=codec,
+            encoder=of_encoder,
+            limit=limit,
+        )
+        with get_backend(backend).load(request) as runner:
+            found = _video(runner, job)
     else:
         for path in (Path(output), preview):
             if path is not None:
@@ -155,7 +183,7 @@ def harmonize(
         raise typer.Exit(ExitCode.FAILURE)
 
 
-def _folder(works: list[Work], composites: str, masks: str, output: str, **options: Any) -> dict[str, Any]:
+def _folder(composites: str, masks: str, output: str, **options: Any) -> dict[str, Any]:
     with stopping() as stop, rate_bar("harmonizing", "files") as (started, advance):
 
         def tell(outcome: Outcome) -> None:
@@ -166,22 +194,18 @@ def _folder(works: list[Work], composites: str, masks: str, output: str, **optio
                 )
             advance()
 
-        report = harmonize_folder(works, composites, masks, output, stop=stop, started=started, advance=tell, **options)
+        report = harmonize_folder(composites, masks, output, stop=stop, started=started, advance=tell, **options)
     if report.stopped:
-        err.print(f"stopped: {report.done + report.skipped} are done; --resume goes on", highlight=False)
+        notes.print(f"stopped: {report.done + report.skipped} are done; --resume goes on", highlight=False)
     failed = [{"file": outcome.item.composite, "error": outcome.error} for outcome in report.failed]
     return {"done": report.done, "skipped": report.skipped, "failed": failed, "stopped": report.stopped}
 
 
-def _video(backend: str, request: LoadRequest, job: VideoJob) -> dict[str, Any]:
-    runner = get_backend(backend).load(request)
-    try:
-        with stopping() as stop, rate_bar("harmonizing", "fps") as (started, advance):
-            report = harmonize_video(runner, job, stop=stop, started=started, advance=advance)
-    finally:
-        runner.close()
+def _video(runner: Runner, job: VideoJob) -> dict[str, Any]:
+    with stopping() as stop, rate_bar("harmonizing", "fps") as (started, advance):
+        report = harmonize_video(runner, job, stop=stop, started=started, advance=advance)
     told = f"{report.frames} frames, {report.fps:.1f} fps" + (f", {report.dropped} dropped" if report.dropped else "")
-    err.print(f"{'stopped' if report.stopped else 'done'}: {told}", highlight=False)
+    notes.print(f"{'stopped' if report.stopped else 'done'}: {told}", highlight=False)
     return {
         "frames": report.frames,
         "fps": round(report.fps, 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from edge_harmony.cli.build import build
 from edge_harmony.cli.calibrate import calibrate
 from edge_harmony.cli.check import check
 from edge_harmony.cli.compare import compare
-from edge_harmony.cli.console import err, log_to_stderr
+from edge_harmony.cli.console import err, log_to_stderr, with_verbosity
 from edge_harmony.cli.demo import demo
 from edge_harmony.cli.doctor import doctor
 from edge_harmony.cli.evaluate import evaluate
@@ -37,21 +38,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(harmonize)
-app.command()(evaluate)
-app.command()(train)
-app.command()(calibrate)
-app.command()(sensitivity)
-app.command()(export)
-app.command()(build)
-app.command()(check)
-app.command()(compare)
-app.command()(benchmark)
-app.command()(selftest)
-app.command("import")(import_checkpoint)
-app.command()(models)
-app.command()(doctor)
-app.command()(demo)
+_VERBS = (
+    harmonize,
+    evaluate,
+    train,
+    calibrate,
+    sensitivity,
+    export,
+    build,
+    check,
+    compare,
+    benchmark,
+    selftest,
+    import_checkpoint,
+    models,
+    doctor,
+    demo,
+)
+for _verb in _VERBS:
+    app.command("import" if _verb is import_checkpoint else None)(with_verbosity(_verb))
 
 
 def _print_version(value: bool) -> None:
@@ -73,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except EdgeHarmonyError as error:
+        logging.getLogger("edge_harmony").debug("where the error was raised", exc_info=True)
         _complain(str(error))
         return int(error.exit_code)
     except _UsageError as error:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge_harmony.backends.targets import read_target
-from edge_harmony.cli.console import JsonOption, ModelOption, PrecisionOption, err, out, print_json
+from edge_harmony.cli.console import JsonOption, ModelOption, PrecisionOption, notes, out, print_json
 from edge_harmony.errors import UsageError
 from edge_harmony.files.atomic import write_json
 from edge_harmony.machine.selftest import run_selftest
@@ -43,7 +43,7 @@ def selftest(
             Path(folder),
             onnx=onnx,
             target=spec,
-            tell=lambda line: err.print(line, soft_wrap=True, markup=False, highlight=False),
+            tell=lambda line: notes.print(line, soft_wrap=True, markup=False, highlight=False),
         )
     path = output or Path(f"selftest-{backend}.json")
     write_json(path, report)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from edge_harmony.cli.console import JsonOption, err, out, print_json
+from edge_harmony.cli.console import JsonOption, notes, out, print_json, shows_progress
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import atomic_write
@@ -63,7 +63,7 @@ def train(
     rooted = parsed.data.with_roots(data or ())
     for source in parsed.data.sources:
         if source.name not in {kept.name for kept in rooted.sources}:
-            err.print(f"source {source.name} is left out: pass --data {source.name}=ROOT to have it", soft_wrap=True)
+            notes.print(f"source {source.name} is left out: pass --data {source.name}=ROOT to have it", soft_wrap=True)
     parsed = parsed.model_copy(update={"data": rooted})
     folder = output or Path("runs") / path.stem
     if not resume and (folder / "checkpoint.safetensors").exists():
@@ -112,8 +112,8 @@ class Bar:
 
     def __init__(self, *, enabled: bool) -> None:
         text = "{task.description} {task.fields[note]}"
-        shown = enabled and err.is_terminal
-        self._progress = Progress(TextColumn("train"), BarColumn(), TextColumn(text), console=err, disable=not shown)
+        shown = enabled and shows_progress()
+        self._progress = Progress(TextColumn("train"), BarColumn(), TextColumn(text), console=notes, disable=not shown)
         self._plain = enabled and not shown
         self._next = 0.0
 
@@ -133,5 +133,5 @@ class Bar:
         )
         self._progress.update(self._task, completed=state.images, total=state.total, description=state.stage, note=note)
         if self._plain and time.monotonic() >= self._next:
-            err.print(f"{state.stage}: {note}", soft_wrap=True)
+            notes.print(f"{state.stage}: {note}", soft_wrap=True)
             self._next = time.monotonic() + 60

@@ -7,9 +7,9 @@ from collections import OrderedDict
 
 import numpy as np
 
-from edge_harmony.backends.base import LoadRequest, backend_names, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, backend_names, get_backend, load_runner
 from edge_harmony.errors import EdgeHarmonyError
-from edge_harmony.harmonizer import DEFAULT_BACKEND, DEFAULT_PRECISION, Harmonizer
+from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL, MODELS
 
 Offer = tuple[str, str, str]
@@ -37,7 +37,7 @@ def _precisions(backend: str) -> tuple[str, ...]:
 
 def _loads(model: str, backend: str, precision: str) -> bool:
     try:
-        get_backend(backend).load(LoadRequest(model, precision).resolved()).close()
+        load_runner(model, backend=backend, precision=precision).close()
     except EdgeHarmonyError:
         return False
     return True

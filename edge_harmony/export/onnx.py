@@ -13,6 +13,7 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
+import edge_harmony
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.half import to_half
 from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, Flavour, describe, exportable
@@ -30,8 +31,8 @@ _LARGEST = 1 << 15
 
 def export_onnx(
     name: str,
-    weights_path: Path,
-    folder: Path,
+    weights: Path | str,
+    folder: Path | str,
     *,
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
     flavour: Flavour = "unsigned",
@@ -45,7 +46,7 @@ def export_onnx(
 
     Args:
         name: of the network in the registry.
-        weights_path: its weights.
+        weights: file of its weights.
         folder: where to; created if need be.
         precision: ``fp16`` keeps masked statistics in 32 bits (:mod:`~edge_harmony.export.half`); ``int8`` needs
             weights with activation ranges.
@@ -64,8 +65,9 @@ def export_onnx(
         ArtifactError: the weights do not fit or hold no ranges.
         CapabilityError: the network cannot be quantized, or the exporter fails on it.
     """
-    weights = read_weights(weights_path)
-    model = exportable(name, weights, precision, keep_float)
+    weights_path = Path(weights)
+    loaded = read_weights(weights_path)
+    model = exportable(name, loaded, precision, keep_float)
     if fuse_io:
         model = WholePipeline(model, size)
         proto = trace_whole(model, opset=opset)
@@ -76,11 +78,11 @@ def export_onnx(
     elif precision == "int8":
         proto = unshare_zero_points(proto)
         proto = to_unsigned(proto) if flavour == "unsigned" else unshare_dequantized(proto)
-    description = describe(name, weights, weights_path, str(model.output), size, precision, flavour, keep_float)
+    description = describe(name, loaded, weights_path, str(model.output), size, precision, flavour, keep_float)
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
-    proto.producer_name, proto.producer_version = "edge-harmony", importlib.metadata.version("edge-harmony")
-    path = make_folder(folder) / artifact_name(name, *size, precision, ".onnx", fuse_io=fuse_io)
+    proto.producer_name, proto.producer_version = "edge-harmony", edge_harmony.__version__
+    path = make_folder(Path(folder)) / artifact_name(name, *size, precision, ".onnx", fuse_io=fuse_io)
     atomic_write(path, proto.SerializeToString(deterministic=True))
     write_manifest(
         path,
@@ -88,7 +90,8 @@ def export_onnx(
             **description,
             backend="onnx",
             file_sha256=sha256_of(path),
-            versions={package: importlib.metadata.version(package) for package in ("edge-harmony", "onnx", "torch")},
+            versions={"edge-harmony": edge_harmony.__version__}
+            | {package: importlib.metadata.version(package) for package in ("onnx", "torch")},
         ),
     )
     return path

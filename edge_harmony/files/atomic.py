@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 
 def sha256_of(path: Path) -> str:
@@ -53,6 +56,7 @@ def new_file(path: Path) -> Iterator[Path]:
         os.fsync(handle)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+        log.info("wrote %s, %d bytes", path, path.stat().st_size)
     except OSError as error:
         raise UsageError(f"cannot write {path} ({error.strerror})", "free space or choose another folder") from None
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_harmony.errors import ArtifactError, UsageError
 from edge_harmony.files.atomic import sha256_of, write_json
+
+log = logging.getLogger(__name__)
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -99,4 +102,5 @@ def read_manifest(artifact: Path) -> Manifest:
             f"(sha256 {found[:12]}..., expected {manifest.file_sha256[:12]}...)",
             rebuild,
         )
+    log.info("%s: %s in %s, sha256 %s", artifact, manifest.model, manifest.precision, found)
     return manifest

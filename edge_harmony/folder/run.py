@@ -7,17 +7,21 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import edge_harmony
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest
 from edge_harmony.errors import UsageError
+from edge_harmony.folder.clips import VideoWork
 from edge_harmony.folder.items import Item, Outcome, find_items
 from edge_harmony.folder.on_ray import run_on_ray
 from edge_harmony.folder.processes import run_in_processes
 from edge_harmony.folder.storage import is_address, join, list_files, make, read, write
 from edge_harmony.folder.work import Work
+from edge_harmony.models.registry import DEFAULT_MODEL
+from edge_harmony.pipeline.stream import StreamOptions
 
 Engine = Callable[[Work, Sequence[Item], int, threading.Event], Iterator[Outcome]]
 ENGINES: dict[str, Engine] = {"local": run_in_processes, "ray": run_on_ray}
@@ -49,6 +53,86 @@ class FolderReport:
 
 
 def harmonize_folder(
+    composites: Path | str,
+    masks: Path | str,
+    output: Path | str,
+    *,
+    model: str = DEFAULT_MODEL,
+    backend: str = DEFAULT_BACKEND,
+    precision: str = DEFAULT_PRECISION,
+    artifact: Path | str | None = None,
+    weights: Path | str | None = None,
+    threads: int = 0,
+    device: str = "auto",
+    strength: float = 1.0,
+    fit: bool = False,
+    quality: int = 95,
+    stream: StreamOptions | None = None,
+    sound: bool = True,
+    codec: str | None = None,
+    encoder: Mapping[str, str] | None = None,
+    workers: int = 0,
+    engine: str = "local",
+    resume: bool = False,
+    stop: threading.Event | None = None,
+    started: Callable[[int | None], None] = lambda count: None,
+    advance: Callable[[Outcome], None] = lambda outcome: None,
+) -> FolderReport:
+    """Harmonize the pictures of a folder, or its videos, or both.
+
+    Every result appears whole under its name, or not at all. A file that fails is reported and the rest goes on. With
+    ``resume`` an interrupted run goes on: results that are newer than picture and mask are left as they are.
+
+    Args:
+        composites: folder of pictures or videos; a path, or an address such as ``s3://bucket/folder``.
+        masks: folder of their masks. The mask of ``dog.jpg`` is ``dog.png``, ``dog_mask.png`` or ``dog-mask.png``.
+        output: folder of the results and of the run's record, ``edge-harmony.json``.
+        model: the network, with ``backend``, ``precision``, ``artifact``, ``weights``, ``threads`` and ``device`` as
+            :func:`edge_harmony.load_runner` takes them.
+        strength: share of the change, 0 to 1.5.
+        fit: resize masks of another size instead of refusing them.
+        quality: of JPEG and WebP, 1 to 100.
+        stream: how videos are harmonized over time; ``strength`` is that of the folder.
+        sound: keep the sound of videos.
+        codec: FFmpeg's name of an encoder; None for the one of the suffix.
+        encoder: its options.
+        workers: how many work at a time; 0 leaves it to the engine.
+        engine: ``local`` (processes) or ``ray``.
+        resume: leave out what is done.
+        stop: set it to end early.
+        started: called with the number of files that are left to do.
+        advance: called with every outcome.
+
+    Returns:
+        How many files were harmonized, how many were done before, and which failed.
+
+    Raises:
+        UsageError: a folder is not there, holds nothing, or cannot be written, another run is writing to it, or what is
+            to be resumed was done with other settings.
+        CapabilityError: something is not installed.
+    """
+    artifact, weights = (None if path is None else Path(path) for path in (artifact, weights))
+    request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
+    over_time = replace(stream or StreamOptions(), in_place=True, strength=strength)
+    works = [
+        Work(backend, request, fit, quality, strength),
+        VideoWork(backend, request, fit, quality, strength, over_time, codec, dict(encoder or {}), sound),
+    ]
+    return run_folder(
+        works,
+        str(composites),
+        str(masks),
+        str(output),
+        workers=workers,
+        engine=engine,
+        resume=resume,
+        stop=stop,
+        started=started,
+        advance=advance,
+    )
+
+
+def run_folder(
     works: Work | Sequence[Work],
     composites: str,
     masks: str,
@@ -61,27 +145,10 @@ def harmonize_folder(
     started: Callable[[int | None], None] = lambda count: None,
     advance: Callable[[Outcome], None] = lambda outcome: None,
 ) -> FolderReport:
-    """Harmonize the pictures of a folder, or its videos, or both.
-
-    Every result appears whole under its name, or not at all. A run that was interrupted, however, goes on with
-    ``resume``: results that are newer than picture and mask are left as they are.
+    """Do the work on a folder, whatever the work is; :func:`harmonize_folder` says the rest.
 
     Args:
-        works: how; one for every kind of files.
-        composites: folder of pictures or videos; a path, or an address such as ``s3://bucket/folder``.
-        masks: likewise, of their masks; see :func:`~edge_harmony.folder.items.find_mask`.
-        output: likewise, of the results, and of :data:`RECORD`.
-        workers: how many work at a time; 0 leaves it to the engine.
-        engine: ``local`` (processes) or ``ray``.
-        resume: leave out what is done.
-        stop: set it to end early.
-        started: called with the number of files that are left to do.
-        advance: called with every outcome.
-
-    Raises:
-        UsageError: a folder is not there, holds nothing, or cannot be written, another run is writing to it, or what is
-            to be resumed was done with other settings.
-        CapabilityError: something is not installed.
+        works: what is done, one for every kind of files.
     """
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine!r}", f"choose from {', '.join(ENGINES)}")

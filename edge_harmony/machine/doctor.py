@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import edge_harmony
 from edge_harmony.backends.base import backend_names, get_backend
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.errors import EdgeHarmonyError
@@ -32,7 +33,7 @@ def examine() -> dict[str, Any]:
     ]
     jetson = find_jetson()
     return {
-        "version": importlib.metadata.version("edge-harmony"),
+        "version": edge_harmony.__version__,
         "machine": {
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_harmony.backends.base import Backend, LoadRequest, Runner, get_backend
+from edge_harmony.backends.base import Backend, LoadRequest, Runner, get_backend, load_runner
 from edge_harmony.backends.targets import Target
 from edge_harmony.errors import AccuracyError, CapabilityError, CostError, EdgeHarmonyError, ExitCode
 from edge_harmony.files.atomic import size_of
@@ -119,9 +119,9 @@ def _build(backend: Backend, source: Path, folder: Path, model: str, options: di
 
 def _reference(source: Path, onnx: Path | None, model: str, precision: str) -> Runner:
     if onnx is not None:
-        return get_backend("onnxruntime").load(LoadRequest(model, precision, artifact=onnx).resolved())
+        return load_runner(model, backend="onnxruntime", precision=precision, artifact=onnx)
     same = "int8" if precision == "int8" else "fp32"
-    return get_backend("pytorch").load(LoadRequest(model, same, weights=source))
+    return load_runner(model, backend="pytorch", precision=same, weights=source)
 
 
 def _parity(runner: Runner, reference: Runner, target: Target | None) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from edge_harmony.pictures.headers import (
     tiff_size,
 )
 
-log = logging.getLogger("edge_harmony")
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 """File name suffixes that are read and written."""

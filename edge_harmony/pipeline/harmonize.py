@@ -21,7 +21,7 @@ from edge_harmony.pictures.arrays import checked_pair, foreground_box, like
 from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.pipeline.apply import apply_grid, check_strength
 
-log = logging.getLogger("edge_harmony")
+log = logging.getLogger(__name__)
 
 _SPREAD_WINDOW = (9, 9)
 

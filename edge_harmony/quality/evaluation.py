@@ -57,11 +57,28 @@ class Row:
 def evaluate(
     runner: Runner,
     samples: Sequence[Sample],
-    advance: Callable[[], None] | None = None,
+    *,
     protocol: Protocol = NATIVE,
     preparation: Preparation = PLAIN,
+    advance: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
-    """Score a network and the unharmonized composite side by side: :func:`score_samples`, then :func:`summarize`."""
+    """Score a network and the unharmonized composite side by side.
+
+    Args:
+        runner: a loaded network.
+        samples: what to score, such as :func:`edge_harmony.read_split` returns.
+        protocol: how pictures are resized and errors taken; by default at native size.
+        preparation: what is done to the samples before; by default nothing.
+        advance: called after each picture, for a progress bar.
+
+    Returns:
+        What ``edge-harmony evaluate --json`` prints of the scores: ``psnr`` (dB), ``mse``, ``fmse``, ``fpsnr`` (dB),
+        ``ssim``, ``fssim`` and ``images``; ``composite`` with the same keys for the input; ``by_foreground_ratio``, a
+        list of the same for shares of the picture; and ``harm``.
+
+    Raises:
+        InputError: files are damaged or of different sizes; one error names them, after all were tried.
+    """
     return summarize(score_samples(partial(harmonize_pixels, runner), samples, advance, protocol, preparation))
 
 

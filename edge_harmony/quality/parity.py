@@ -22,9 +22,16 @@ _IDENTICAL = 99.0
 
 
 def compare(
-    candidate: Runner, reference: Runner, samples: Iterable[Sample], advance: Callable[[], None] | None = None
+    candidate: Runner, reference: Runner, samples: Iterable[Sample], *, advance: Callable[[], None] | None = None
 ) -> dict[str, Any]:
-    """Run both on the same pictures.
+    """Run two networks on the same pictures and measure how far their results differ.
+
+    Args:
+        candidate: the network that is examined.
+        reference: the one it should agree with.
+        samples: name, composite ``(H, W, 3)`` uint8 and mask ``(H, W)`` in [0, 1] of each picture, such as
+            :func:`edge_harmony.sample_pictures` gives; pictures with an empty mask are left out.
+        advance: called after each picture, for a progress bar.
 
     Returns:
         ``images``; ``psnr`` (dB, mean over pictures of the foreground's PSNR between the two results, 99 for

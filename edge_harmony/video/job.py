@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class VideoJob:
     composite: str
     masks: str
     output: Path
+    _: KW_ONLY
     background: str | None = None
     stream: StreamOptions = field(default_factory=lambda: StreamOptions(in_place=True))
     fit: bool = False

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
@@ -29,7 +29,7 @@ SHIPPED = [name for name in MODELS if (weights_folder() / f"{name}.safetensors")
 @pytest.mark.slow
 def test_quality_and_parity_on_the_test_split(test_data):
     samples = read_split(test_data / "lbharmony", "test")
-    integer = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8"))
+    integer = load_runner("edge-s", backend="onnxruntime", precision="int8")
     scores = evaluate(integer, samples)
     assert scores["images"] == 612
     assert scores["composite"]["psnr"] == pytest.approx(28.38, abs=0.005)
@@ -37,7 +37,7 @@ def test_quality_and_parity_on_the_test_split(test_data):
     assert scores["psnr"] >= scores["composite"]["psnr"] + 1.9
     assert scores["fmse"] <= 0.56 * scores["composite"]["fmse"]
     part = samples[::3]
-    reference = evaluate(get_backend("pytorch").load(LoadRequest("edge-s", "fp32")), part)
+    reference = evaluate(load_runner("edge-s", backend="pytorch", precision="fp32"), part)
     assert abs(evaluate(integer, part)["psnr"] - reference["psnr"]) < 0.15
 
 
@@ -45,7 +45,7 @@ def test_quality_and_parity_on_the_test_split(test_data):
 @pytest.mark.parametrize(("name", "gain", "share"), [("edge-n", 1.3, 0.65), ("edge-m", 1.9, 0.58)])
 def test_the_rest_of_the_family_on_a_third_of_it(test_data, name, gain, share):
     samples = read_split(test_data / "lbharmony", "test")[::3]
-    scores = evaluate(get_backend("onnxruntime").load(LoadRequest(name, "int8")), samples)
+    scores = evaluate(load_runner(name, backend="onnxruntime", precision="int8"), samples)
     assert scores["psnr"] >= scores["composite"]["psnr"] + gain
     assert scores["fmse"] <= share * scores["composite"]["fmse"]
 
@@ -62,7 +62,7 @@ def test_weights_in_the_repository_stay_small_and_have_cards():
 
 @pytest.mark.slow
 def test_genuine_composites_score_as_they_do_elsewhere(test_data):
-    runner = get_backend("onnxruntime").load(LoadRequest("edge-s", "int8"))
+    runner = load_runner("edge-s", backend="onnxruntime", precision="int8")
     scores = evaluate(runner, read_split(test_data / "iharmony4_sample", "test"))
     assert scores["composite"]["psnr"] == pytest.approx(21.37, abs=0.005)
     assert scores["psnr"] > scores["composite"]["psnr"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import edge_harmony
 from docs.tables import TABLES, result
 from edge_harmony.cli.main import app
 from edge_harmony.files.atomic import sha256_of
@@ -31,7 +32,10 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_holds_the_package_and_its_data_only(wheel):
     names = wheel.namelist()
-    assert {name.split("/")[0] for name in names} == {"edge_harmony", "edge_harmony-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in names} == {
+        "edge_harmony",
+        f"edge_harmony-{edge_harmony.__version__}.dist-info",
+    }
     for target in (ROOT / "export" / "targets").glob("*.toml"):
         assert f"edge_harmony/shipped/targets/{target.name}" in names
     for kind in ("suites", "budgets"):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import coremltools as ct
 
+import edge_harmony
 from edge_harmony.backends.coreml.program import (
     LOGGERS,
     Inputs,
@@ -113,7 +114,8 @@ def convert(
     path = make_folder(folder) / artifact_name(name, *size, precision, ".mlpackage", fuse_io=fuse_io)
     with new_folder(path) as temporary:
         _save(_described(_package(programs, temporary.parent), name, description | {"engine": package}), temporary)
-    versions = {p: importlib.metadata.version(p) for p in ("edge-harmony", "coremltools", "torch")}
+    versions = {"edge-harmony": edge_harmony.__version__}
+    versions |= {package: importlib.metadata.version(package) for package in ("coremltools", "torch")}
     manifest = Manifest(**description, backend="coreml", file_sha256=sha256_of(path), versions=versions, engine=package)
     write_manifest(path, manifest)
     return path
@@ -156,7 +158,7 @@ def _described(converted: Any, name: str, description: dict[str, Any]) -> Any:
     spec = converted.get_spec()
     metadata = spec.description.metadata
     metadata.author, metadata.license = "edge-harmony", "MIT"
-    metadata.versionString = importlib.metadata.version("edge-harmony")
+    metadata.versionString = edge_harmony.__version__
     metadata.shortDescription = f"Image harmonization with {name}: {find_model(name).summary}"
     metadata.userDefined[METADATA_KEY] = json.dumps(description, sort_keys=True)
     for function in spec.description.functions or (spec.description,):

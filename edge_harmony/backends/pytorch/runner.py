@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edge_harmony.backends.base import Runner
 from edge_harmony.files.manifest import IOSpec
 
 
-class PyTorchRunner:
+class PyTorchRunner(Runner):
     """A network in evaluation mode behind the runner's interface.
 
     Args:

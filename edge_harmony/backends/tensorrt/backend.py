@@ -11,7 +11,7 @@ from edge_harmony.backends.artifact_runner import read_network_manifest
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.onnx_artifacts import plan_export
 from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, TensorRT, find_tensorrt
-from edge_harmony.backends.tensorrt.builder import build_engine
+from edge_harmony.backends.tensorrt.builder import build_plan
 from edge_harmony.backends.tensorrt.cuda.api import Device
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.backends.tensorrt.engine import Engine
@@ -71,7 +71,7 @@ class TensorRTBackend:
                 f"copy it and its .json to the device, and there: {command} --saveEngine={onnx.stem}{SUFFIX}",
             ) from None
         check_file(onnx, tensorrt)
-        built = build_engine(tensorrt, onnx, engine)
+        built = build_plan(tensorrt, onnx, engine)
         facts = facts_of(tensorrt, onnx, engine, device)
         version = "".join(map(str, tensorrt.version[:2]))
         path = make_folder(output) / f"{onnx.stem}-{'-'.join(facts.sm)}-trt{version}{SUFFIX}"

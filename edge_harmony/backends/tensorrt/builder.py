@@ -41,7 +41,7 @@ class Built:
     monitored: bool
 
 
-def build_engine(
+def build_plan(
     tensorrt: TensorRT,
     onnx: Path,
     options: BuildOptions,
@@ -51,7 +51,7 @@ def build_engine(
     log: Log | None = None,
     report: Callable[[float, str], None] | None = None,
 ) -> Built:
-    """Build.
+    """Build the bytes of an engine.
 
     Args:
         tensorrt: which.

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from edge_harmony.backends.tensorrt.builder import Built, build_engine
+from edge_harmony.backends.tensorrt.bridge import find_tensorrt
+from edge_harmony.backends.tensorrt.builder import Built, build_plan
 from edge_harmony.backends.tensorrt.calibrator import Algorithm, Batch, Feeder, make_calibrator
+from edge_harmony.backends.tensorrt.cuda.find import find_cuda
+from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.backends.tensorrt.plan import EngineFacts, cached, facts_of, write_plan
 from edge_harmony.errors import ArtifactError, UsageError, name_some
 from edge_harmony.files.atomic import sha256_of
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
     from edge_harmony.backends.tensorrt.cuda.api import Cuda, Device
     from edge_harmony.backends.tensorrt.logger import Log
-    from edge_harmony.backends.tensorrt.options import BuildOptions
     from edge_harmony.data.calibration_set import CalibrationSet
 
 _INPUTS = {"composite": 3, "mask": 1}
@@ -61,7 +63,7 @@ class CalibrationRequest:
 
 
 @dataclass(frozen=True)
-class Made:
+class EngineFile:
     """An engine's file.
 
     Attributes:
@@ -77,49 +79,61 @@ class Made:
     notes: tuple[str, ...]
 
 
-def make_engine(
-    tensorrt: TensorRT,
-    onnx: Path,
-    options: BuildOptions,
-    device: Device | None,
+def build_engine(
+    onnx: Path | str,
+    options: BuildOptions | None = None,
     *,
-    save: Path | None = None,
+    save: Path | str | None = None,
+    tensorrt: TensorRT | None = None,
+    device: Device | None = None,
     timing_cache: Path | None = None,
     calibration: CalibrationRequest | None = None,
     log: Log | None = None,
     report: Callable[[float, str], None] | None = None,
-) -> Made:
-    """Check an ONNX file and build it, or find it built already.
+) -> EngineFile:
+    """Turn an ONNX file into a TensorRT engine: check it, then build it or take the engine from the cache.
 
     Args:
-        tensorrt: which.
-        onnx: the file.
-        options: how.
-        device: what it is built for; None where ``options.architectures`` names other GPUs than this machine's.
-        save: build and write here; otherwise the engine comes from the cache or goes there.
-        timing_cache: see :func:`~edge_harmony.backends.tensorrt.builder.build_engine`; ``log`` and ``report`` too.
-        calibration: for implicit INT8.
+        onnx: the file, with its manifest beside it.
+        options: how to build; by default the types in the file rule.
+        save: where to write the engine; without it the engine comes from the cache, or goes there.
+        tensorrt: which TensorRT; by default the installed one.
+        device: the GPU to build for; by default the first of this machine. ``options.architectures`` names other GPUs
+            instead.
+        timing_cache: file of kernel timings from earlier builds; read if it is there, written afterwards.
+        calibration: pictures for implicit INT8.
+        log: where TensorRT's messages go.
+        report: called with the share done and the phase, where this version tells.
+
+    Returns:
+        The engine's file and facts.
 
     Raises:
-        UsageError, ArtifactError, CapabilityError: see :func:`check_file` and ``build_engine``.
+        UsageError: the file is not there, or shapes do not fit its inputs.
+        ArtifactError: the file is damaged, TensorRT does not take it, or would compute it wrongly.
+        CapabilityError: TensorRT, a GPU or what the options ask for is missing here.
     """
+    onnx, options = Path(onnx), options or BuildOptions()
+    tensorrt = tensorrt or find_tensorrt()
+    if device is None and not options.architectures:
+        device = find_cuda().device()
     graph, notes = check_file(onnx, tensorrt)
     facts = facts_of(tensorrt, onnx, options, device, calibration.identity if calibration else "")
-    made: list[Built] = []
+    builds: list[Built] = []
 
     def build() -> bytes:
         with contextlib.ExitStack() as held:
             calibrator = held.enter_context(_calibrator(tensorrt, graph, onnx, calibration)) if calibration else None
             arguments: dict[str, Any] = {"timing_cache": timing_cache, "log": log, "report": report}
-            made.append(build_engine(tensorrt, onnx, options, calibrator=calibrator, **arguments))
-        return made[0].plan
+            builds.append(build_plan(tensorrt, onnx, options, calibrator=calibrator, **arguments))
+        return builds[0].plan
 
     if save is not None:
-        write_plan(save, build(), facts, onnx)
-        path = save
+        path = Path(save)
+        write_plan(path, build(), facts, onnx)
     else:
         path = cached(facts, onnx, build)
-    return Made(path, facts, made[0] if made else None, notes)
+    return EngineFile(path, facts, builds[0] if builds else None, notes)
 
 
 def is_quantized(onnx: Path) -> bool:

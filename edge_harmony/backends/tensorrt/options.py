@@ -48,6 +48,28 @@ class BuildOptions(BaseModel):
 
     ``precision`` is what flags allow in weak mode (TensorRT 8.6 to 10): ``typed`` leaves it to the file's types,
     which is all that strong mode knows.
+
+    Attributes:
+        precision: what may be used besides FP32, in weak mode.
+        strongly_typed: the file's types rule; None: where this TensorRT can.
+        tf32: TF32 in FP32 layers; None: unless the file is typed FP16 or INT8.
+        profile: smallest, best and largest shapes of the inputs; None: those of the file.
+        pools: bytes of memory by the pool's name, as ``workspace``.
+        optimization_level: 0 builds fast, 5 runs fast; None: TensorRT's choice.
+        timing_iterations: runs for each kernel that is timed; None: TensorRT's choice.
+        dla_core: run on this DLA core.
+        gpu_fallback: what DLA cannot do, the GPU does.
+        version_compatible: the engine loads in newer TensorRTs too.
+        exclude_lean_runtime: leave the lean runtime out of a version-compatible engine.
+        hardware_compatibility: which other GPUs it runs on.
+        strip_weights: an engine without weights, to be refitted.
+        refit: weights can be exchanged.
+        sparsity: use 2:4 sparse weights.
+        verbosity: what the engine remembers of its layers.
+        architectures: SM names of the GPUs to build for, without such a GPU here (TensorRT for RTX only).
+
+    Raises:
+        pydantic.ValidationError: options contradict each other.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

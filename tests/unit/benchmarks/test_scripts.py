@@ -131,7 +131,7 @@ def test_harm_of_a_shipped_network_and_its_card(mini_root, tmp_path):
     from harm import PREPARATIONS
     from model_card import HARM, Words, markdown, quality
 
-    from edge_harmony.backends.base import LoadRequest, get_backend
+    from edge_harmony.backends.base import load_runner
     from edge_harmony.data.iharmony4 import read_split
     from edge_harmony.quality.evaluation import evaluate
     from edge_harmony.quality.preparation import PLAIN, SEALED
@@ -146,7 +146,7 @@ def test_harm_of_a_shipped_network_and_its_card(mini_root, tmp_path):
     assert output.read_bytes() == written  # nothing was missing
 
     runner, samples = (
-        get_backend("onnxruntime").load(LoadRequest("edge-n", "int8").resolved()),
+        load_runner("edge-n", backend="onnxruntime", precision="int8"),
         read_split(mini_root, "test"),
     )
     plain, sealed = (evaluate(runner, samples, preparation=preparation) for preparation in (PLAIN, SEALED))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+import edge_harmony
 from edge_harmony.cli.main import main
 from edge_harmony.folder.run import FAILED, RECORD
 from edge_harmony.models.registry import MODELS
@@ -375,7 +376,7 @@ def test_models_and_doctor(capsys):
         status, out, _ = run(capsys, verb)
         assert status == 0
         assert "edge-" in out
-    assert run(capsys, "--version")[1].strip() == "0.1.0"
+    assert run(capsys, "--version")[1].strip() == edge_harmony.__version__
 
 
 def test_train_from_the_command_line(capsys, mini_root, tmp_path):

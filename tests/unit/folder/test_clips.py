@@ -10,7 +10,7 @@ import pytest
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.errors import UsageError
 from edge_harmony.folder.clips import VideoWork
-from edge_harmony.folder.run import harmonize_folder
+from edge_harmony.folder.run import run_folder
 from edge_harmony.video.reader import VideoReader
 from tests.unit.folder.making import REAL, make_folders
 from tests.unit.video.making import make_video
@@ -37,7 +37,7 @@ def folders(tmp_path):
 
 def test_videos_and_pictures_of_a_folder(folders):
     counts = []
-    report = harmonize_folder([REAL, VIDEOS], *folders, started=counts.append, workers=1)
+    report = run_folder([REAL, VIDEOS], *folders, started=counts.append, workers=1)
     assert (counts, report.done, report.stopped) == ([6], 4, False)
     assert [Path(outcome.item.composite).name for outcome in report.failed] == ["four.mp4", "three.mkv"]
     assert "no video" in report.failed[0].error
@@ -50,10 +50,10 @@ def test_videos_and_pictures_of_a_folder(folders):
         "two.avi.mp4",
     }
     assert len(list(VideoReader(output / "two.avi.mp4"))) == 4
-    again = harmonize_folder([REAL, VIDEOS], *folders, workers=1, resume=True)
+    again = run_folder([REAL, VIDEOS], *folders, workers=1, resume=True)
     assert (again.done, again.skipped, len(again.failed)) == (0, 4, 2)
     with pytest.raises(UsageError, match="other settings"):
-        harmonize_folder([REAL, replace(VIDEOS, codec="libx265")], *folders, resume=True)
+        run_folder([REAL, replace(VIDEOS, codec="libx265")], *folders, resume=True)
 
 
 def test_strength_reaches_the_frames(folders):
@@ -62,7 +62,7 @@ def test_strength_reaches_the_frames(folders):
         work = replace(VIDEOS, strength=strength, codec="ffv1")
         names = folders[0], folders[1], f"{folders[2]}-{strength}"
         Path(folders[1], "three.mkv").write_bytes(Path(folders[1], "one.mkv").read_bytes())
-        harmonize_folder([work], *names, workers=1)
+        run_folder([work], *names, workers=1)
         pixels[strength] = next(iter(VideoReader(Path(names[2]) / "three.mkv")))[0].astype(int)
     inside = (slice(12, 38), slice(12, 48))
     whole, half = (np.abs(pixels[s] - pixels[0.0])[inside].mean() for s in (1.0, 0.5))
@@ -72,6 +72,6 @@ def test_strength_reaches_the_frames(folders):
 
 
 def test_videos_in_object_stores_are_refused(folders):
-    report = harmonize_folder([VIDEOS], *(f"file://{folder}" for folder in folders), workers=1)
+    report = run_folder([VIDEOS], *(f"file://{folder}" for folder in folders), workers=1)
     assert report.done == 0
     assert all("object store" in outcome.error or "no mask" in outcome.error for outcome in report.failed)

@@ -14,7 +14,7 @@ from edge_harmony.backends.base import LoadRequest
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.folder.items import Item
 from edge_harmony.folder.on_ray import run_on_ray
-from edge_harmony.folder.run import harmonize_folder
+from edge_harmony.folder.run import run_folder
 from edge_harmony.folder.work import Work
 from edge_harmony.harmonizer import Harmonizer
 from tests.unit.folder.making import REAL, Dangerous, make_folders
@@ -53,7 +53,7 @@ def test_strength_reaches_the_actors(tmp_path):
     with Harmonizer.from_pretrained("edge-n") as harmonizer:
         for strength in (0.0, 0.5):
             work = replace(REAL, strength=strength)
-            assert harmonize_folder(work, composites, masks, output, engine="ray", workers=2).done == 2
+            assert run_folder(work, composites, masks, output, engine="ray", workers=2).done == 2
             picture, mask = (cv2.imread(f"{folder}/0001.png") for folder in (composites, masks))
             wanted = harmonizer.harmonize(np.ascontiguousarray(picture[..., ::-1]), mask[..., 0], strength=strength)
             np.testing.assert_array_equal(cv2.imread(f"{output}/0001.png")[..., ::-1], wanted)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import UsageError
-from edge_harmony.folder.run import FAILED, RECORD, harmonize_folder
+from edge_harmony.folder.run import FAILED, RECORD, run_folder
 from edge_harmony.harmonizer import Harmonizer
 from tests.unit.folder.making import REAL, make_folders
 
@@ -26,9 +26,7 @@ def test_results_are_those_of_one_picture_at_a_time(tmp_path):
     (Path(composites) / "0001.png").write_bytes(b"no picture")
     (Path(masks) / "0002.png").unlink()
     counts, outcomes = [], []
-    report = harmonize_folder(
-        REAL, composites, masks, output, started=counts.append, advance=outcomes.append, workers=1
-    )
+    report = run_folder(REAL, composites, masks, output, started=counts.append, advance=outcomes.append, workers=1)
     assert (report.done, report.skipped, report.stopped, counts, len(outcomes)) == (4, 0, False, [6], 6)
     found = failures(output)
     assert set(found) == {"0001.png", "0002.png"}
@@ -51,13 +49,13 @@ def test_results_are_those_of_one_picture_at_a_time(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_strength_reaches_the_workers_and_is_a_setting(tmp_path, workers):
     composites, masks, output = make_folders(tmp_path, 3)
-    assert harmonize_folder(replace(REAL, strength=0.0), composites, masks, output, workers=workers).done == 3
+    assert run_folder(replace(REAL, strength=0.0), composites, masks, output, workers=workers).done == 3
     assert json.loads((Path(output) / RECORD).read_text())["strength"] == 0
     for path in Path(composites).iterdir():
         np.testing.assert_array_equal(cv2.imread(str(path)), cv2.imread(f"{output}/{path.name}"))
     with pytest.raises(UsageError, match="other settings"):
-        harmonize_folder(REAL, composites, masks, output, resume=True)
-    assert harmonize_folder(replace(REAL, strength=0.5), composites, masks, output, workers=workers).done == 3
+        run_folder(REAL, composites, masks, output, resume=True)
+    assert run_folder(replace(REAL, strength=0.5), composites, masks, output, workers=workers).done == 3
     with Harmonizer.from_pretrained("edge-n") as harmonizer:
         picture, mask = (cv2.imread(f"{folder}/0001.png") for folder in (composites, masks))
         wanted = harmonizer.harmonize(np.ascontiguousarray(picture[..., ::-1]), mask[..., 0], strength=0.5)
@@ -74,61 +72,61 @@ def test_going_on_leaves_what_is_done(tmp_path):
         if len(seen) == 3:
             stop.set()
 
-    first = harmonize_folder(REAL, composites, masks, output, workers=1, stop=stop, advance=advance)
+    first = run_folder(REAL, composites, masks, output, workers=1, stop=stop, advance=advance)
     assert (first.done, first.stopped) == (3, True)
     times = {path.name: path.stat().st_mtime_ns for path in Path(output).glob("0*.png")}
     (Path(output) / ".0005.png.abcd1234.part.png").write_bytes(b"half a picture")
-    second = harmonize_folder(REAL, composites, masks, output, workers=1, resume=True)
+    second = run_folder(REAL, composites, masks, output, workers=1, resume=True)
     assert (second.done, second.skipped, second.stopped) == (5, 3, False)
     assert {name: (Path(output) / name).stat().st_mtime_ns for name in times} == times
     assert len(list(Path(output).iterdir())) == 8 + 2
-    assert harmonize_folder(REAL, composites, masks, output, workers=1, resume=True).skipped == 8
+    assert run_folder(REAL, composites, masks, output, workers=1, resume=True).skipped == 8
     later = Path(f"{output}/0004.png").stat().st_mtime + 10
     os.utime(f"{masks}/0004.png", (later, later))
-    assert harmonize_folder(REAL, composites, masks, output, workers=1, resume=True).done == 1
-    assert harmonize_folder(REAL, composites, masks, output, workers=1).done == 8  # all anew
+    assert run_folder(REAL, composites, masks, output, workers=1, resume=True).done == 1
+    assert run_folder(REAL, composites, masks, output, workers=1).done == 8  # all anew
 
 
 def test_results_of_an_interrupted_second_run_are_not_mixed_with_those_of_the_first(tmp_path):
     composites, masks, output = make_folders(tmp_path, 4)
-    harmonize_folder(REAL, composites, masks, output, workers=1)
+    run_folder(REAL, composites, masks, output, workers=1)
     other, stop = replace(REAL, quality=50), threading.Event()
-    harmonize_folder(other, composites, masks, output, workers=1, stop=stop, advance=lambda outcome: stop.set())
-    report = harmonize_folder(other, composites, masks, output, workers=1, resume=True)
+    run_folder(other, composites, masks, output, workers=1, stop=stop, advance=lambda outcome: stop.set())
+    report = run_folder(other, composites, masks, output, workers=1, resume=True)
     assert (report.done, report.skipped) == (3, 1)
 
 
 def test_what_is_refused(tmp_path):
     composites, masks, output = make_folders(tmp_path, 2)
     with pytest.raises(UsageError, match="no engine 'magic'"):
-        harmonize_folder(REAL, composites, masks, output, engine="magic")
+        run_folder(REAL, composites, masks, output, engine="magic")
     for same in (composites, masks):
         with pytest.raises(UsageError, match="input folder"):
-            harmonize_folder(REAL, composites, masks, same + "/../" + Path(same).name)
+            run_folder(REAL, composites, masks, same + "/../" + Path(same).name)
     with pytest.raises(UsageError, match="is no folder"):
-        harmonize_folder(REAL, composites + "x", masks, output)
+        run_folder(REAL, composites + "x", masks, output)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="nothing to harmonize"):
-        harmonize_folder(REAL, str(tmp_path / "empty"), masks, output)
+        run_folder(REAL, str(tmp_path / "empty"), masks, output)
     missing = replace(REAL, request=replace(REAL.request, artifact=tmp_path / "x.onnx"))
     with pytest.raises(UsageError, match="no artifact"):
-        harmonize_folder(missing, composites, masks, output)
+        run_folder(missing, composites, masks, output)
     assert not Path(output).exists()
-    harmonize_folder(REAL, composites, masks, output, workers=1)
+    run_folder(REAL, composites, masks, output, workers=1)
     with pytest.raises(UsageError, match="other settings"):
-        harmonize_folder(replace(REAL, fit=True), composites, masks, output, resume=True)
+        run_folder(replace(REAL, fit=True), composites, masks, output, resume=True)
     (Path(output) / RECORD).write_text("{")
     with pytest.raises(UsageError, match="damaged"):
-        harmonize_folder(REAL, composites, masks, output, resume=True)
+        run_folder(REAL, composites, masks, output, resume=True)
     lock = os.open(output, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     with pytest.raises(UsageError, match="another run"):
-        harmonize_folder(REAL, composites, masks, output)
+        run_folder(REAL, composites, masks, output)
     os.close(lock)
 
 
 def test_addresses(tmp_path):
     composites, masks, output = (f"file://{folder}" for folder in make_folders(tmp_path, 3))
-    assert harmonize_folder(REAL, composites, masks, output, workers=1).done == 3
-    assert harmonize_folder(REAL, composites, masks, output, workers=1, resume=True).skipped == 3
+    assert run_folder(REAL, composites, masks, output, workers=1).done == 3
+    assert run_folder(REAL, composites, masks, output, workers=1, resume=True).skipped == 3
     assert cv2.imread(str(tmp_path / "out" / "0000.png")).shape == (32, 32, 3)

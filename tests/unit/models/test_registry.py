@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.models.edge import EdgeNet, Exchange
@@ -112,7 +112,7 @@ def test_edge_networks_of_other_options_can_be_quantized_and_exported(tmp_path, 
     observe_with(prepared, [(composite, mask)])
     save_weights(tmp_path / "net.safetensors", prepared, name="edge-n", options=options)
     path = export_onnx("edge-n", tmp_path / "net.safetensors", tmp_path, precision="int8", size=(64, 64))
-    runner = get_backend("onnxruntime").load(LoadRequest("edge-n", "int8", artifact=path))
+    runner = load_runner("edge-n", backend="onnxruntime", precision="int8", artifact=path)
     result = runner.infer(composite.numpy(), mask.numpy())
     with torch.no_grad():
         reference = prepared(composite, mask).numpy()

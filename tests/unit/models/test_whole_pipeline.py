@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.cli.main import main
 from edge_harmony.errors import CapabilityError
 from edge_harmony.export.onnx import export_onnx
@@ -46,7 +46,7 @@ def run(path, pixels, mask, strength=1.0):
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_pictures_come_out_as_from_the_pipeline(precision, size, whole, edge_weights):
     pixels, mask = picture(*size)
-    runner = get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights))
+    runner = load_runner("edge-n", backend="pytorch", precision="fp32", weights=edge_weights)
     expected = harmonize_pixels(runner, pixels, mask)
     result = run(whole[precision], pixels, mask)
     assert result.dtype == np.uint8
@@ -59,7 +59,7 @@ def test_pictures_come_out_as_from_the_pipeline(precision, size, whole, edge_wei
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_strength_is_that_of_the_pipeline(precision, strength, whole, edge_weights):
     pixels, mask = picture(300, 401)
-    runner = get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights))
+    runner = load_runner("edge-n", backend="pytorch", precision="fp32", weights=edge_weights)
     result = run(whole[precision], pixels, mask, strength)
     assert np.abs(result.astype(int) - harmonize_pixels(runner, pixels, mask, strength=strength)).max() <= 1
     assert np.abs(result.astype(int) - harmonize_pixels(runner, pixels, mask)).max() > 1
@@ -73,7 +73,7 @@ def test_without_strength_it_is_the_picture(precision, whole):
 
 def test_integers_agree_but_for_roundings_that_tip_over(whole, exported):
     pixels, mask = picture(480, 640)
-    runner = get_backend("onnxruntime").load(LoadRequest("edge-n", "int8", artifact=exported["int8"]))
+    runner = load_runner("edge-n", backend="onnxruntime", precision="int8", artifact=exported["int8"])
     difference = np.abs(run(whole["int8"], pixels, mask).astype(int) - harmonize_pixels(runner, pixels, mask))
     assert (difference > 1).mean() < 0.01
     assert difference.max() < 16  # an untrained network turns a level of an early layer into several
@@ -84,14 +84,14 @@ def test_integers_agree_but_for_roundings_that_tip_over(whole, exported):
 def test_runtimes_agree_on_masks_of_every_kind(size, whole, exported, edge_weights):
     pixels, _ = picture(*size)
     runners = {
-        "pytorch": get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=edge_weights)),
+        "pytorch": load_runner("edge-n", backend="pytorch", precision="fp32", weights=edge_weights),
         **{
-            name: get_backend(name).load(LoadRequest("edge-n", "fp32", artifact=exported["fp32"]))
+            name: load_runner("edge-n", backend=name, precision="fp32", artifact=exported["fp32"])
             for name in ("onnxruntime", "openvino")
         },
     }
     integers = {
-        name: get_backend(name).load(LoadRequest("edge-n", "int8", artifact=exported["int8"]))
+        name: load_runner("edge-n", backend=name, precision="int8", artifact=exported["int8"])
         for name in ("onnxruntime", "openvino")
     }
     for name, mask in masks(*size).items():
@@ -133,7 +133,7 @@ def test_other_grids(transform, stride, strength, tmp_path):
     model = build_model("edge-n", **options)
     torch.nn.init.normal_(model.head.weight, std=0.05)
     save_weights(tmp_path / "edge-n.safetensors", model, name="edge-n", options=options)
-    runner = get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=tmp_path / "edge-n.safetensors"))
+    runner = load_runner("edge-n", backend="pytorch", precision="fp32", weights=tmp_path / "edge-n.safetensors")
     pixels, mask = picture(300, 400)
     pipeline = WholePipeline(exportable("edge-n", read_weights(tmp_path / "edge-n.safetensors"), "fp32"), (256, 256))
     with torch.no_grad():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.models.layers.conv_unit import FloatIsland, fold_norms
@@ -140,7 +140,7 @@ def test_networks_of_papers_are_quantized_with_their_float_islands(tmp_path, nam
     assert 0 < (result - reference).abs().mean() < 0.03
     save_weights(tmp_path / "net.safetensors", model, name=name, options={"width": 4})
     path = export_onnx(name, tmp_path / "net.safetensors", tmp_path, precision="int8", size=(64, 64))
-    runner = get_backend("onnxruntime").load(LoadRequest(name, "int8", artifact=path))
+    runner = load_runner(name, backend="onnxruntime", precision="int8", artifact=path)
     exported = runner.infer(*(x.numpy() for x in inputs))
     assert np.abs(exported - result.numpy()).mean() < 0.02
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.cli.main import main
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.export.onnx import export_onnx
@@ -94,7 +94,7 @@ def test_exports_keep_layers_in_float(edge_weights, tmp_path):
     assert not isinstance(model.head, QuantizedConv2d)
     with torch.no_grad():
         reference = model(torch.from_numpy(composite), torch.from_numpy(mask)).numpy()
-    result = get_backend("onnxruntime").load(LoadRequest("edge-n", "int8", artifact=part)).infer(composite, mask)
+    result = load_runner("edge-n", backend="onnxruntime", precision="int8", artifact=part).infer(composite, mask)
     assert np.abs(result - reference).mean() < 0.02 * np.abs(reference).max()
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, TrainingError, UsageError
 from edge_harmony.files.atomic import sha256_of
@@ -178,7 +178,7 @@ def test_the_average_in_a_checkpoint_is_scored_and_decayed_while_the_run_goes_on
         np.ones((1, 1, 256, 256), np.float32),
     )
     outputs = [
-        get_backend("pytorch").load(LoadRequest("edge-n", "fp32", weights=path)).infer(composite, mask)
+        load_runner("edge-n", backend="pytorch", precision="fp32", weights=path).infer(composite, mask)
         for path in (run.checkpoint, run.weights)  # the finished weights are the average
     ]
     np.testing.assert_array_equal(*outputs)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import load_runner
 from edge_harmony.errors import CapabilityError, InputError, TrainingError, UsageError
 from edge_harmony.files.resources import find_resource, resource_names
 from edge_harmony.files.toml import parse_toml, read_toml
@@ -124,7 +124,7 @@ def test_files_of_a_run(mini_root, tmp_path):
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert [row["stage"] for row in rows] == ["float", "float", "quantized"]
     assert float(rows[0]["composite_psnr"]) == pytest.approx(summary["validation"]["composite_psnr"])
-    runner = get_backend("pytorch").load(LoadRequest("edge-n", "int8", weights=trainer.weights))
+    runner = load_runner("edge-n", backend="pytorch", precision="int8", weights=trainer.weights)
     harm = evaluate(runner, trainer.held_samples, preparation=Preparation(2))["harm"]
     for column, key in (("sealed_gain", "gain"), ("sealed_worse", "worse"), ("no_change", "no_change"), ("score",) * 2):
         assert float(rows[-1][column]) == pytest.approx(harm[key], rel=1e-3, abs=1e-3)

@@ -44,7 +44,7 @@ def videos(tmp_path_factory):
 
 def job(videos, output, composite="composite.mp4", masks="mask.mkv", background=None, **options):
     background = background and str(videos / background)
-    return VideoJob(str(videos / composite), str(videos / masks), output, background, **options)
+    return VideoJob(str(videos / composite), str(videos / masks), output, background=background, **options)
 
 
 @pytest.mark.parametrize("masks", ["mask.mkv", "sequence", "still.png"])

@@ -19,10 +19,10 @@ import edge_harmony.backends.tensorrt.backend as backend_module
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.backends.tensorrt.backend import TensorRTBackend
 from edge_harmony.backends.tensorrt.bridge import find_tensorrt
-from edge_harmony.backends.tensorrt.builder import build_engine
+from edge_harmony.backends.tensorrt.builder import build_plan
 from edge_harmony.backends.tensorrt.cuda.api import CudaError, Device
 from edge_harmony.backends.tensorrt.engine import Engine
-from edge_harmony.backends.tensorrt.engines import CalibrationRequest, check_file, make_engine
+from edge_harmony.backends.tensorrt.engines import CalibrationRequest, build_engine, check_file
 from edge_harmony.backends.tensorrt.logger import Log
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile, parse_pools, parse_shapes
 from edge_harmony.backends.tensorrt.plan import cached, check_plan, facts_of, write_plan
@@ -37,6 +37,10 @@ from tests.fakes.tensorrt import VERSIONS, World, fake_tensorrt
 WEAK = ("8.6", "10.3", "10.13", "10.16")
 STRONG = ("10.3", "10.13", "10.16", "11.4", "rtx-1.7")
 NOISE = np.random.default_rng(3).random((4, 4, 4, 4), dtype=np.float32)
+
+
+def make_engine(tensorrt, onnx_file, options, device, **more):
+    return build_engine(onnx_file, options, tensorrt=tensorrt, device=device, **more)
 
 
 def open_profile():
@@ -55,7 +59,7 @@ def onnx_file(exported):
 
 
 def made(version, world, onnx_file, **options):
-    return build_engine(fake_tensorrt(version, world), onnx_file, BuildOptions(**options))
+    return build_plan(fake_tensorrt(version, world), onnx_file, BuildOptions(**options))
 
 
 def engine_of(version, world, folder, options=None, **arguments):
@@ -81,7 +85,7 @@ def test_an_engine_is_built_by_every_version(version, world, onnx_file):
         refit=True,
         verbosity="detailed",
     )
-    built = build_engine(
+    built = build_plan(
         fake_tensorrt(version, world), onnx_file, options, report=lambda share, name: phases.append((share, name))
     )
     config = world.configs[0]
@@ -190,17 +194,17 @@ def test_shapes_that_do_not_fit_are_refused_before_the_build(world, onnx_file):
 def test_timings_travel_from_build_to_build(world, onnx_file, tmp_path):
     tensorrt, cache = fake_tensorrt("10.3", world), tmp_path / "timings"
     for expected in (b"timings", b"timings.", b"timings.."):
-        build_engine(tensorrt, onnx_file, BuildOptions(), timing_cache=cache)
+        build_plan(tensorrt, onnx_file, BuildOptions(), timing_cache=cache)
         assert cache.read_bytes() == expected
     cache.write_bytes(b"of another version")
-    build_engine(tensorrt, onnx_file, BuildOptions(), timing_cache=cache)
+    build_plan(tensorrt, onnx_file, BuildOptions(), timing_cache=cache)
     assert cache.read_bytes() == b"timings"
 
 
 def test_the_verbose_log_goes_to_a_file(world, onnx_file, tmp_path):
     tensorrt = fake_tensorrt("10.3", world)
     with closing(Log(tensorrt, tmp_path / "log")) as log:
-        build_engine(tensorrt, onnx_file, BuildOptions(), log=log)
+        build_plan(tensorrt, onnx_file, BuildOptions(), log=log)
     assert (tmp_path / "log").read_text() == "[WARNING] a warning\n[VERBOSE] much ado\n"
     with pytest.raises(UsageError, match="cannot write"):
         Log(tensorrt, tmp_path / "none" / "log")
