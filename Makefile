@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 CONSTRAINTS ?= constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 SAMPLE := edge_harmony/samples/pagoda-cold
 
-.PHONY: help demo test format lint types docs surface schema site images weights clean
+.PHONY: help demo test test-quick test-all format lint types docs surface schema site images weights clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,8 +16,14 @@ demo: .venv/base.stamp  ## harmonize a shipped sample with the INT8 network; no 
 	$(BIN)/edge-harmony harmonize $(SAMPLE).jpg $(SAMPLE)_mask.png -o out/demo.png --before-after out/before-after.jpg
 	@echo "before, mask and after: out/before-after.jpg"
 
-test: .venv/dev.stamp  ## the whole suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+test: .venv/dev.stamp  ## every test but the slow ones, in minutes
+	$(PYTEST) --dist worksteal -m "not slow"
+
+test-quick: .venv/dev.stamp  ## those that need no torch, within a minute
+	$(PYTEST) --dist worksteal -m "not slow" --without-torch
+
+test-all: test  ## and the slow ones: browser, Ray, many pictures, long videos, compiled training
+	$(PYTEST) --dist loadfile -m slow
 
 format: .venv/dev.stamp  ## write the code as ruff formats it, with what ruff can mend
 	$(BIN)/ruff check --fix .

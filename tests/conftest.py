@@ -1,16 +1,31 @@
-"""Fixtures: small data from photographs that packages carry, small weights, the development data where it is."""
+"""Fixtures: small data from photographs that packages carry, small weights, the development data where it is.
+
+What takes seconds to make is made once per run and shared by all of its processes, see ``made_once``. torch is imported
+where it is used: ``--without-torch`` leaves out what asks for it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
+import pickle
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import torch
+from filelock import FileLock
 
 from edge_harmony.export.onnx import export_onnx
+from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.manifest import IOSpec, Manifest, write_manifest
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import save_weights
@@ -20,9 +35,81 @@ from edge_harmony.samples import sample_pictures
 DATA = "EDGE_HARMONY_TEST_DATA"
 
 
+class SkipsTorch(MetaPathFinder):
+    """Finder that ends a test, or a module of tests, where it imports torch or asks whether it is there."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname == "torch":
+            pytest.skip("it asks for torch", allow_module_level=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without-torch", action="store_true", help="skip the tests that ask for torch")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"  # of torch too; several workers share the cores
+    if config.getoption("--without-torch"):
+        sys.meta_path.insert(0, SkipsTorch())
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Give a folder of a name, filled by the first of a run's processes that asks for it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # every worker has a folder of its own in the run's
+        root = root.parent
+
+    def folder(name: str, fill: Callable[[Path], object]) -> Path:
+        target, full = root / name, root / f"{name}.full"
+        with FileLock(root / f"{name}.lock"):
+            if not full.exists():
+                shutil.rmtree(target, ignore_errors=True)  # of one that failed halfway
+                target.mkdir()
+                fill(target)
+                full.touch()
+        return target
+
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
+def exporter(made_once) -> Iterator[Callable[..., Any] | None]:
+    """torch's ONNX exporter takes seconds a network: in its place, one that a run asks once for the same to the bit.
+
+    Gives the real one.
+    """
+    if "torch" not in sys.modules:
+        yield None
+        return
+    import onnx
+    import torch
+
+    real = torch.onnx.export
+
+    class Pickler(pickle.Pickler):
+        def reducer_override(self, value: Any) -> Any:
+            if not isinstance(value, torch.Tensor):  # whose own pickles hold addresses
+                return NotImplemented
+            return bytes, (value.detach().contiguous().numpy().tobytes(), str((value.dtype, value.shape)))
+
+    def content(model: Any) -> bytes:
+        stream = io.BytesIO()
+        Pickler(stream).dump(model)
+        return stream.getvalue()
+
+    def export(model: Any, inputs: Any, **options: Any) -> SimpleNamespace:
+        shapes = [(tuple(x.shape), x.dtype) for x in inputs]
+        key = hashlib.sha256(content(model) + repr((shapes, sorted(options.items()))).encode()).hexdigest()
+
+        def fill(folder: Path) -> None:
+            onnx.save(real(model, inputs, **options).model_proto, folder / "traced.onnx")
+
+        return SimpleNamespace(model_proto=onnx.load(made_once(f"traced-{key[:24]}", fill) / "traced.onnx"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, "export", export)
+        yield real
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +131,12 @@ def write_triplet(root: Path, subset: str, name: str, composite, mask, real) -> 
 
 
 @pytest.fixture(scope="session")
-def mini_root(tmp_path_factory) -> Path:
+def mini_root(made_once) -> Path:
     """A root of 24 small samples in two sub-sets with awkward names, cut from the shipped photographs."""
-    root = tmp_path_factory.mktemp("mini")
+    return made_once("mini", write_mini_root)
+
+
+def write_mini_root(root: Path) -> None:
     rng = np.random.default_rng(7)
     pictures = [pixels for _, pixels, _ in sample_pictures()]
     lists: dict[str, list[str]] = {"train": [], "test": []}
@@ -68,31 +158,122 @@ def mini_root(tmp_path_factory) -> Path:
         for subset in ("HCOCO", "Hday2night"):
             own = [line.rsplit("/", 1)[1] for line in lines if line.startswith(subset)]
             (root / subset / f"{subset}_{split}.txt").write_text("\n".join(own) + "\n")
-    return root
 
 
 @pytest.fixture(scope="session")
-def edge_weights(tmp_path_factory) -> Path:
+def edge_weights(made_once) -> Path:
     """Weights of a small, untrained but not trivial edge network with activation ranges."""
-    torch.manual_seed(3)
-    options = {"widths": [8, 8, 16, 16, 24], "hidden": 16}
-    model = build_model("edge-n", **options)
-    torch.nn.init.normal_(model.head.weight, std=0.02)
-    model.train()
-    for _ in range(4):
-        model(torch.rand(4, 3, 64, 64), (torch.rand(4, 1, 64, 64) > 0.5).float())
-    model = prepare_qat(fold_norms(model.eval()))
-    batches = [(torch.rand(2, 3, 256, 256), (torch.rand(2, 1, 256, 256) > 0.5).float()) for _ in range(2)]
-    observe_with(model, batches)
-    path = tmp_path_factory.mktemp("weights") / "edge-n.safetensors"
-    save_weights(path, model, name="edge-n", options=options)
-    return path
+
+    def fill(folder: Path) -> None:
+        import torch
+
+        torch.manual_seed(3)
+        options = {"widths": [8, 8, 16, 16, 24], "hidden": 16}
+        model = build_model("edge-n", **options)
+        torch.nn.init.normal_(model.head.weight, std=0.02)
+        model.train()
+        for _ in range(4):
+            model(torch.rand(4, 3, 64, 64), (torch.rand(4, 1, 64, 64) > 0.5).float())
+        model = prepare_qat(fold_norms(model.eval()))
+        batches = [(torch.rand(2, 3, 256, 256), (torch.rand(2, 1, 256, 256) > 0.5).float()) for _ in range(2)]
+        observe_with(model, batches)
+        save_weights(folder / "edge-n.safetensors", model, name="edge-n", options=options)
+
+    return made_once("weights", fill) / "edge-n.safetensors"
 
 
 @pytest.fixture(scope="session")
-def exported(edge_weights, tmp_path_factory) -> dict[str, Path]:
+def trained(mini_root, made_once) -> Path:
+    """The folder of a finished run of the small recipe of the trainer's tests; nothing writes there."""
+
+    def fill(folder: Path) -> None:
+        from tests.unit.training.test_trainer import WORLD, Trainer, recipe
+
+        Trainer(recipe(mini_root), folder, WORLD).run()
+
+    return made_once("trained", fill)
+
+
+@pytest.fixture(scope="session")
+def exported(edge_weights, made_once) -> dict[str, Path]:
     """ONNX files of these weights: ``fp32``, ``fp16``, ``int8`` (unsigned) and ``signed``."""
-    folder = tmp_path_factory.mktemp("onnx")
-    files = {p: export_onnx("edge-n", edge_weights, folder, precision=p) for p in ("fp32", "fp16", "int8")}
-    files["signed"] = export_onnx("edge-n", edge_weights, folder / "signed", precision="int8", flavour="signed")
-    return files
+
+    def fill(folder: Path) -> None:
+
+        for precision in ("fp32", "fp16", "int8"):
+            export_onnx("edge-n", edge_weights, folder, precision=precision)
+        export_onnx("edge-n", edge_weights, folder / "signed", precision="int8", flavour="signed")
+
+    folder = made_once("onnx", fill)
+    files = {p: folder / f"edge-n-256x256-{p}.onnx" for p in ("fp32", "fp16", "int8")}
+    return files | {"signed": folder / "signed" / "edge-n-256x256-int8.onnx"}
+
+
+@pytest.fixture(scope="session")
+def small_networks(tmp_path_factory) -> dict[str, Path]:
+    """Two convolutions with the inputs of a network of ours, by ONNX operators alone: ``fp32`` and ``signed``.
+
+    For what reads a file and does not run it: the stand-ins for TensorRT.
+    """
+    root = tmp_path_factory.mktemp("small")
+    return {kind: write_small_network(root / kind, quantized=kind == "signed") for kind in ("fp32", "signed")}
+
+
+def write_small_network(folder: Path, *, quantized: bool, size: int = 64) -> Path:
+    """Write the file and its manifest; quantized, it has signed Q/DQ pairs as our exporter writes them."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng, nodes, constants = np.random.default_rng(0), [], {}
+
+    def add(operator: str, *inputs: str, **attributes: object) -> str:
+        name = f"{operator}_{len(nodes)}"
+        nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def constant(name: str, value: np.ndarray) -> str:
+        constants[name] = value
+        return name
+
+    def rounded(value: str) -> str:
+        if not quantized:
+            return value
+        scale = constant("scale", np.float32(0.02)), constant("zero", np.int8(0))
+        return add("DequantizeLinear", add("QuantizeLinear", value, *scale), *scale)
+
+    def convolution(value: str, inputs: int, outputs: int, name: str) -> str:
+        weight = constant(f"{name}.weight", rng.normal(0, 0.1, (outputs, inputs, 3, 3)).astype(np.float32))
+        if quantized:
+            constant(weight, rng.integers(-127, 128, (outputs, inputs, 3, 3), np.int8))
+            scales = constant(f"{name}.scales", np.full(outputs, 0.01, np.float32))
+            zeros = constant(f"{name}.zeros", np.zeros(outputs, np.int8))
+            weight = add("DequantizeLinear", weight, scales, zeros, axis=0)
+        return add("Conv", rounded(value), weight, pads=[1] * 4)
+
+    value = convolution(add("Concat", "composite", "mask", axis=1), 4, 12, "first")
+    nodes.append(helper.make_node("Identity", [convolution(value, 12, 12, "second")], ["transform"], name="last"))
+    planes = {"composite": 3, "mask": 1, "transform": 12}
+    values = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, c, size, size]) for n, c in planes.items()}
+    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    ends = [values["composite"], values["mask"]], [values["transform"]]
+    model = helper.make_model(
+        helper.make_graph(nodes, "small", *ends, initializers),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    onnx.checker.check_model(model, full_check=True)
+    precision = "int8" if quantized else "fp32"
+    folder.mkdir(parents=True)
+    path = folder / f"edge-n-{size}x{size}-{precision}.onnx"
+    onnx.save(model, path)
+    manifest = Manifest(
+        model="edge-n",
+        precision=precision,
+        backend="onnx",
+        flavour="signed" if quantized else None,
+        io=IOSpec(height=size, width=size, output="affine"),
+        file_sha256=sha256_of(path),
+        weights_sha256="0" * 64,
+    )
+    write_manifest(path, manifest)
+    return path

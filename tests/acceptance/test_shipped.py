@@ -1,4 +1,4 @@
-"""What the shipped network reaches on the development data, at native size."""
+"""What the shipped networks reach at native size, on the shipped photographs and on the development data."""
 
 import json
 import subprocess
@@ -16,16 +16,30 @@ from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import MODELS, bundled_weights, weights_folder
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.quality.evaluation import evaluate
+from edge_harmony.samples import sample_files
 from edge_harmony.training.distributed import World
 from edge_harmony.training.recipe import Recipe
 from edge_harmony.training.trainer import Trainer
 
-pytestmark = pytest.mark.data
-
-
 SHIPPED = [name for name in MODELS if (weights_folder() / f"{name}.safetensors").is_file()]
 
 
+@pytest.mark.parametrize(
+    ("name", "gain", "share"), [("edge-n", 2.0, 0.55), ("edge-s", 2.2, 0.55), ("edge-m", 2.6, 0.47)]
+)
+def test_quality_and_parity_on_the_shipped_photographs(mini_root, name, gain, share):
+    samples = read_split(mini_root, "train") + read_split(mini_root, "test")
+    with load_runner(name, backend="onnxruntime", precision="int8") as runner:
+        scores = evaluate(runner, samples)
+    assert scores["images"] == 24
+    assert scores["composite"]["psnr"] == pytest.approx(28.57, abs=0.05)
+    assert scores["psnr"] >= scores["composite"]["psnr"] + gain
+    assert scores["fmse"] <= share * scores["composite"]["fmse"]
+    with load_runner(name, backend="pytorch", precision="fp32") as reference:
+        assert abs(evaluate(reference, samples)["psnr"] - scores["psnr"]) < 0.15
+
+
+@pytest.mark.data
 @pytest.mark.slow
 def test_quality_and_parity_on_the_test_split(test_data):
     samples = read_split(test_data / "lbharmony", "test")
@@ -41,6 +55,7 @@ def test_quality_and_parity_on_the_test_split(test_data):
     assert abs(evaluate(integer, part)["psnr"] - reference["psnr"]) < 0.15
 
 
+@pytest.mark.data
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "gain", "share"), [("edge-n", 1.3, 0.65), ("edge-m", 1.9, 0.58)])
 def test_the_rest_of_the_family_on_a_third_of_it(test_data, name, gain, share):
@@ -60,6 +75,7 @@ def test_weights_in_the_repository_stay_small_and_have_cards():
         assert "PENDING" not in text
 
 
+@pytest.mark.data
 @pytest.mark.slow
 def test_genuine_composites_score_as_they_do_elsewhere(test_data):
     runner = load_runner("edge-s", backend="onnxruntime", precision="int8")
@@ -68,19 +84,31 @@ def test_genuine_composites_score_as_they_do_elsewhere(test_data):
     assert scores["psnr"] > scores["composite"]["psnr"]
 
 
-def test_a_large_picture_keeps_its_size_and_background_within_the_memory_limit(test_data, tmp_path):
-    samples = read_split(test_data / "iharmony4_sample", "test")
-    sample = next(s for s in samples if cv2.imread(str(s.composite)).shape[:2] == (2848, 4272))
+@pytest.fixture(params=["shipped", pytest.param("genuine", marks=pytest.mark.data)])
+def large_pair(request, tmp_path):
+    """Files of a composite of 12 megapixels and of its mask."""
+    if request.param == "genuine":
+        samples = read_split(request.getfixturevalue("test_data") / "iharmony4_sample", "test")
+        sample = next(s for s in samples if cv2.imread(str(s.composite)).shape[:2] == (2848, 4272))
+        return sample.composite, sample.mask
+    paths = tmp_path / "composite.jpg", tmp_path / "mask.png"
+    for path, small in zip(paths, next(iter(sample_files())), strict=True):
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(small)), (4272, 2848), interpolation=cv2.INTER_CUBIC))
+    return paths
+
+
+def test_a_large_picture_keeps_its_size_and_background_within_the_memory_limit(large_pair, tmp_path):
     target = tmp_path / "large.png"
     code = (
         "import re, sys; from edge_harmony.cli.main import main; status = main(sys.argv[1:]); "
         "print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1]); sys.exit(status)"
     )
-    command = [sys.executable, "-c", code, "harmonize", str(sample.composite), str(sample.mask), "-o", str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+    command = [sys.executable, "-c", code, "harmonize", *map(str, large_pair), "-o", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 1.5 * 1024**2  # KiB; getrusage would count this process too, which forked it
-    composite, mask, _ = sample.load()
+    composite, mask = (cv2.imread(str(path)) for path in large_pair)
+    composite, mask = cv2.cvtColor(composite, cv2.COLOR_BGR2RGB), mask[..., 0]
     result = cv2.cvtColor(cv2.imread(str(target)), cv2.COLOR_BGR2RGB)
     assert result.shape == composite.shape
     np.testing.assert_array_equal(result[mask == 0], composite[mask == 0])
@@ -88,8 +116,8 @@ def test_a_large_picture_keeps_its_size_and_background_within_the_memory_limit(t
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_recipes_are_those_that_made_the_weights(test_data, tmp_path, name):
+def test_shipped_recipes_are_those_that_made_the_weights(mini_root, tmp_path, name):
     recipe = read_toml(find_resource("recipes", name), Recipe)
-    data = recipe.data.model_copy(update={"root": test_data / "lbharmony"})
+    data = recipe.data.model_copy(update={"root": mini_root})  # where the pictures lie does not enter
     trainer = Trainer(recipe.model_copy(update={"data": data}), tmp_path, World(0, 1, torch.device("cpu")))
     assert trainer.recipe_sha256 == read_weights(bundled_weights(name)).recipe_sha256

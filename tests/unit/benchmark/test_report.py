@@ -177,6 +177,7 @@ def browser():
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (1100, "dark"), (390, "light"), (390, "dark")])
+@pytest.mark.slow
 def test_the_page_in_a_browser(made, pictures, browser, tmp_path, width, scheme):
     path = tmp_path / "report.html"
     path.write_text(page(made, pictures))

@@ -39,11 +39,11 @@ def run(capsys, *arguments):
     return status, captured.out, captured.err
 
 
-def test_build_time_and_write_everything(world, exported, tmp_path, capsys):
+def test_build_time_and_write_everything(world, small_networks, tmp_path, capsys):
     names = ("times", "profile", "layers")
     times, profile, layers = (tmp_path / f"{name}.json" for name in names)
     engine = tmp_path / "edge-n.plan"
-    arguments = [f"--onnx={exported['signed']}", f"--saveEngine={engine}", *SHORT, f"--exportTimes={times}"]
+    arguments = [f"--onnx={small_networks['signed']}", f"--saveEngine={engine}", *SHORT, f"--exportTimes={times}"]
     arguments += [f"--exportProfile={profile}", f"--exportLayerInfo={layers}", "--percentile=50,99", "--json"]
     status, out, _ = run(capsys, "build", *arguments)
     report = json.loads(out)
@@ -63,60 +63,60 @@ def test_build_time_and_write_everything(world, exported, tmp_path, capsys):
     assert "Layers" in json.loads(layers.read_text())
     manifest = read_manifest(engine)
     assert (manifest.model, manifest.backend, manifest.engine["sm"]) == ("edge-n", "tensorrt", ["sm87"])
-    assert manifest.engine["onnx_sha256"] == sha256_of(exported["signed"])
+    assert manifest.engine["onnx_sha256"] == sha256_of(small_networks["signed"])
     assert world.cuda.held == {}
 
 
-def test_the_summary_says_what_trtexec_says(world, exported, capsys):
-    status, out, _ = run(capsys, "build", exported["signed"], *SHORT, "--dumpProfile")
+def test_the_summary_says_what_trtexec_says(world, small_networks, capsys):
+    status, out, _ = run(capsys, "build", small_networks["signed"], *SHORT, "--dumpProfile")
     assert status == 0
     assert "GPU Compute Time: min = 2 ms, max = 2 ms, mean = 2 ms, median = 2 ms, percentile(90%) = 2 ms" in out
     for word in ("Throughput: ", "Latency: ", "Enqueue Time: ", "H2D Latency: min = 3 ms", "D2H Latency: ", "conv"):
         assert word in out
     assert "CUDA graph off, spin wait off, data transfers on" in out
     assert "built in" in out
-    again = run(capsys, "build", exported["signed"], *SHORT)[1]
+    again = run(capsys, "build", small_networks["signed"], *SHORT)[1]
     assert "from the cache" in again
     assert world.builds == 1
 
 
-def test_defaults_of_11_are_taken_and_recorded(world, exported, capsys):
+def test_defaults_of_11_are_taken_and_recorded(world, small_networks, capsys):
     world.version = "11.4"
-    timing = json.loads(run(capsys, "build", exported["signed"], *SHORT, "--json")[1])["timing_options"]
+    timing = json.loads(run(capsys, "build", small_networks["signed"], *SHORT, "--json")[1])["timing_options"]
     assert (timing["graph"], timing["spin"], timing["transfers"]) == (True, True, False)
     flags = ["--noCudaGraph", "--noSpinWait", "--dataTransfers"]
-    timing = json.loads(run(capsys, "build", exported["signed"], *SHORT, *flags, "--json")[1])["timing_options"]
+    timing = json.loads(run(capsys, "build", small_networks["signed"], *SHORT, *flags, "--json")[1])["timing_options"]
     assert (timing["graph"], timing["spin"], timing["transfers"]) == (False, False, True)
 
 
-def test_finished_engines_are_timed(world, exported, tmp_path, capsys):
+def test_finished_engines_are_timed(world, small_networks, tmp_path, capsys):
     engine = tmp_path / "x.plan"
-    run(capsys, "build", exported["signed"], f"--saveEngine={engine}", "--skipInference")
+    run(capsys, "build", small_networks["signed"], f"--saveEngine={engine}", "--skipInference")
     status, out, _ = run(capsys, "build", f"--loadEngine={engine}", *SHORT, "--json")
     assert (status, json.loads(out)["timing"]["queries"]) == (0, 5)
     engine.write_bytes(b"{")
     assert run(capsys, "build", f"--loadEngine={engine}")[0] == 1
 
 
-def test_dynamic_shapes(world, exported, capsys):
+def test_dynamic_shapes(world, small_networks, capsys):
     world.open_batch = True
     low, high = "composite:1x3x4x4,mask:1x1x4x4", "composite:4x3x4x4,mask:4x1x4x4"
-    arguments = ["build", exported["signed"], f"--minShapes={low}", f"--maxShapes={high}", *SHORT, "--json"]
+    arguments = ["build", small_networks["signed"], f"--minShapes={low}", f"--maxShapes={high}", *SHORT, "--json"]
     report = json.loads(run(capsys, *arguments, "--shapes=composite:3x3x4x4,mask:3x1x4x4")[1])
     assert report["options"]["profile"]["best"]["mask"] == [4, 1, 4, 4]
     ratio = report["timing"]["images_per_second"] / report["timing"]["throughput_qps"]
     assert ratio == pytest.approx(3)
 
 
-def test_implicit_int8_is_calibrated_from_the_command_line(world, exported, tmp_path, capsys):
+def test_implicit_int8_is_calibrated_from_the_command_line(world, small_networks, tmp_path, capsys):
     cache = tmp_path / "ranges"
-    arguments = ["build", exported["fp32"], "--int8", f"--calib={cache}", "--skipInference"]
+    arguments = ["build", small_networks["fp32"], "--int8", f"--calib={cache}", "--skipInference"]
     assert run(capsys, *arguments)[0] == 0
     assert world.batches == 24
     assert cache.read_bytes() == b"ranges"
     assert run(capsys, *arguments, f"--saveEngine={tmp_path / 'x.plan'}")[0] == 0
     assert world.batches == 24
-    run(capsys, "build", exported["signed"], "--int8", "--skipInference")
+    run(capsys, "build", small_networks["signed"], "--int8", "--skipInference")
     assert world.batches == 24  # Q/DQ pairs: nothing to calibrate
 
 
@@ -130,10 +130,10 @@ def test_implicit_int8_is_calibrated_from_the_command_line(world, exported, tmp_
         {"precision": "best", "profile": {side: {"composite": (1, 3, 4, 4), "mask": (1, 1, 4, 4)} for side in SIDES}},
     ],
 )
-def test_options_are_said_as_flags_that_give_them_back(options, world, exported, capsys):
+def test_options_are_said_as_flags_that_give_them_back(options, world, small_networks, capsys):
     world.dla = 2
     given = BuildOptions.model_validate(options)
-    status, out, err = run(capsys, "build", exported["signed"], *given.flags(), "--skipInference", "--json")
+    status, out, err = run(capsys, "build", small_networks["signed"], *given.flags(), "--skipInference", "--json")
     assert status == 0, err
     assert BuildOptions.model_validate(json.loads(out)["options"]) == given
 
@@ -164,10 +164,10 @@ def test_options_are_said_as_flags_that_give_them_back(options, world, exported,
     ],
 )
 def test_refusals_are_one_line_and_build_nothing(
-    arguments, status, said, world, exported, capsys, monkeypatch, tmp_path
+    arguments, status, said, world, small_networks, capsys, monkeypatch, tmp_path
 ):
     monkeypatch.chdir(tmp_path)
-    given = [str(exported["signed"]) if argument == "MODEL" else argument for argument in arguments]
+    given = [str(small_networks["signed"]) if argument == "MODEL" else argument for argument in arguments]
     found, _, err = run(capsys, "build", *given)
     assert found == status
     assert said in err
@@ -187,9 +187,9 @@ def test_refusals_are_one_line_and_build_nothing(
         ("10.3", ["--hardwareCompatibilityLevel=sameComputeCapability"], "it needs TensorRT 10.8 or newer"),
     ],
 )
-def test_flags_of_other_versions_are_refused(version, flags, said, world, exported, capsys):
+def test_flags_of_other_versions_are_refused(version, flags, said, world, small_networks, capsys):
     world.version = version
-    status, _, err = run(capsys, "build", exported["signed"], *flags)
+    status, _, err = run(capsys, "build", small_networks["signed"], *flags)
     assert status == 3
     assert said in err
     assert world.builds == 0
@@ -207,20 +207,24 @@ def test_a_diff_of_two_profiles(tmp_path, capsys):
     assert {round(row["change"], 6) for row in rows} == {0.01, -0.05, 0.02, -0.01}
 
 
-def test_without_a_gpu_only_rtx_can_build_for_another(capsys, exported, tmp_path):
+def test_without_a_gpu_only_rtx_can_build_for_another(capsys, small_networks, tmp_path):
     pytest.importorskip("tensorrt_rtx")
-    status, _, err = run(capsys, "build", exported["signed"], "--distribution", "tensorrt-rtx")
+    status, _, err = run(capsys, "build", small_networks["signed"], "--distribution", "tensorrt-rtx")
     assert status in (0, 3)
     if status == 3:
         assert "to build for another: --computeCapabilities SM89" in err
 
 
-RTX = [("edge-s", "fp32"), ("edge-s", "fp16"), ("edge-s", "int8"), ("edge-m", "fp16"), ("hdnet-lite", "fp32")]
+RTX = [
+    *(("edge-s", precision) for precision in ("fp32", "fp16", "int8")),
+    *(pytest.param(*chosen, marks=pytest.mark.slow) for chosen in (("edge-m", "fp16"), ("hdnet-lite", "fp32"))),
+]
 
 
 @pytest.mark.parametrize(("name", "precision"), RTX)
 def test_rtx_builds_the_networks_for_three_gpus(name, precision, tmp_path, capsys, monkeypatch):
     pytest.importorskip("tensorrt_rtx")
+
     monkeypatch.setenv("EDGE_HARMONY_HOME", str(tmp_path / "home"))
     weights = weights_folder() / f"{name}.safetensors"
     if not weights.is_file():

@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import edge_harmony
@@ -348,6 +347,8 @@ def test_an_artifact_says_itself_what_it_is(capsys, tmp_path, edge_weights, mini
 
 
 def test_import_writes_weights(capsys, tmp_path):
+    import torch
+
     from tests.unit.models.test_hdnet import public_state
 
     torch.save(public_state(), tmp_path / "net.pth")

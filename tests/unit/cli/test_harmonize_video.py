@@ -24,13 +24,18 @@ def folder(tmp_path_factory):
     scene = rng.integers(40, 200, (96, 128 + COUNT, 3), np.uint8)
     frames = [np.ascontiguousarray(scene[:, k : k + 128]) for k in range(COUNT)]
     make_video(root / "v.mp4", frames, codec="libx264", kind="yuv420p", sound=True)
-    make_video(root / "long.mp4", frames * 200, codec="libx264", kind="yuv420p")
     mask = np.zeros((96, 128), np.uint8)
     mask[20:80, 30:100] = 255
     cv2.imwrite(str(root / "m.png"), mask)
     cv2.imwrite(str(root / "wrong.png"), mask[:50])
     (root / "text.mp4").write_text("nothing")
     return root
+
+
+@pytest.fixture(scope="module")
+def long_video(folder, tmp_path_factory):
+    frames = [frame for frame, _ in VideoReader(folder / "v.mp4")]
+    return make_video(tmp_path_factory.mktemp("long") / "long.mp4", frames * 200, codec="libx264", kind="yuv420p")
 
 
 def test_a_video_with_its_sound(capsys, folder, tmp_path):
@@ -106,21 +111,22 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(capsys, folder, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(folder, tmp_path):
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_leaves_nothing(folder, long_video, tmp_path):
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
         "from edge_harmony.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
     call = [
         "harmonize",
-        str(folder / "long.mp4"),
+        str(long_video),
         str(folder / "m.png"),
         "-o",
         str(tmp_path / "o.mp4"),
         "--model",
         "edge-n",
     ]
-    done = subprocess.run([sys.executable, "-c", code, *call], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code, *call], capture_output=True, text=True, timeout=600)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -130,22 +136,21 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(folder, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_video_can_be_played(folder, tmp_path, number):
+@pytest.mark.slow
+def test_an_interrupted_video_can_be_played(folder, long_video, tmp_path, number):
     output = tmp_path / "o.mp4"
-    call = [sys.executable, "-m", "edge_harmony", "harmonize", str(folder / "long.mp4"), str(folder / "m.png")]
+    call = [sys.executable, "-m", "edge_harmony", "harmonize", str(long_video), str(folder / "m.png")]
     process = subprocess.Popen(
         [*call, "-o", str(output), "--model", "edge-n", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
     while not any(path.stat().st_size > 100_000 for path in tmp_path.iterdir()):  # some frames are encoded
         assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     report = json.loads(out)
     assert report["stopped"]

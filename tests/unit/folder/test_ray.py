@@ -34,6 +34,7 @@ def items(*names):
 
 
 @pytest.mark.usefixtures("cluster")
+@pytest.mark.slow
 def test_the_dead_are_replaced_and_their_work_is_done(tmp_path):
     work = Dangerous("onnxruntime", LoadRequest("edge-n", "int8"), notes=str(tmp_path))
     given = items(*(f"{k}.png" for k in range(40)), "deadly.png", "once.png", "wrong.png")
@@ -48,6 +49,7 @@ def test_the_dead_are_replaced_and_their_work_is_done(tmp_path):
 
 
 @pytest.mark.usefixtures("cluster")
+@pytest.mark.slow
 def test_strength_reaches_the_actors(tmp_path):
     composites, masks, output = make_folders(tmp_path, 2)
     with Harmonizer.from_pretrained("edge-n") as harmonizer:
@@ -61,6 +63,7 @@ def test_strength_reaches_the_actors(tmp_path):
 
 
 @pytest.mark.usefixtures("cluster")
+@pytest.mark.slow
 def test_a_stop_and_a_network_that_cannot_be_loaded(tmp_path):
     stop = threading.Event()
     stop.set()

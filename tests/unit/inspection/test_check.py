@@ -5,7 +5,6 @@ import json
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_harmony.backends.onnxruntime.placement import placed_operators
@@ -15,7 +14,6 @@ from edge_harmony.export.onnx import export_onnx
 from edge_harmony.inspection.graph import index, read_graph
 from edge_harmony.inspection.layers import broken_chains, find_runtime, report_layers
 from edge_harmony.inspection.refusals import find_refusals
-from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import save_weights
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
@@ -58,6 +56,10 @@ def test_float_and_half_files_say_so(exported):
 
 
 def test_transposed_convolutions_and_layers_kept_in_float_are_explained(tmp_path, edge_weights):
+    import torch
+
+    from edge_harmony.models.layers.conv_unit import fold_norms
+
     torch.manual_seed(0)
     model = prepare_qat(fold_norms(build_model("hdnet-lite", width=4).eval()))
     mask = (torch.rand(1, 1, 64, 64) > 0.5).float()

@@ -25,9 +25,13 @@ from tests.unit.models.test_masks import SIZES, masks
 
 
 @pytest.fixture(scope="module")
-def whole(edge_weights, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    return {p: export_onnx("edge-n", edge_weights, folder, precision=p, fuse_io=True) for p in ("fp32", "fp16", "int8")}
+def whole(edge_weights, made_once):
+    def fill(folder):
+        for precision in ("fp32", "fp16", "int8"):
+            export_onnx("edge-n", edge_weights, folder, precision=precision, fuse_io=True)
+
+    folder = made_once("whole", fill)
+    return {p: folder / f"edge-n-256x256-{p}-whole.onnx" for p in ("fp32", "fp16", "int8")}
 
 
 def picture(height, width):
@@ -162,6 +166,7 @@ def test_from_the_command_line(edge_weights, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["artifact"].endswith("-whole.onnx")
 
 
+@pytest.mark.slow
 def test_rtx_builds_it_for_all_sizes(edge_weights, tmp_path, capsys):
     pytest.importorskip("tensorrt_rtx")
     arguments = ["--weights", str(edge_weights), "-o", str(tmp_path), "--fuse-io", "--json"]

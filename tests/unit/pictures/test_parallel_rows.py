@@ -31,7 +31,7 @@ def test_every_row_once(count, rows, step):
 
 def test_threads_work_at_the_same_time():
     set_threads(2)
-    meet = threading.Barrier(2, timeout=20)
+    meet = threading.Barrier(2, timeout=600)
     share(lambda first, last: meet.wait(), 2, 1)
 
 

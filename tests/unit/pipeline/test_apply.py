@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +27,8 @@ def inputs(height, width, channels=12, cells=(7, 9), soft=True):
 
 def reference(pixels, mask, grid, peak):
     """In float64, by torch's own bilinear interpolation."""
+    import torch
+
     x = torch.from_numpy(pixels.astype(np.float64) / peak).permute(2, 0, 1)[None]
     kind = {3: "difference", 6: "gain", 12: "affine"}[grid.shape[0]]
     m = torch.from_numpy(mask.astype(np.float64))[None, None]

@@ -121,7 +121,9 @@ def test_networks_without_points_and_unfolded_norms():
         prepare_qat(build_model("edge-n"))
 
 
-@pytest.mark.parametrize("name", ["hdnet-lite", "fmm", "rcl"])
+@pytest.mark.parametrize(
+    "name", ["fmm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hdnet-lite", "rcl"))]
+)
 def test_networks_of_papers_are_quantized_with_their_float_islands(tmp_path, name):
     torch.manual_seed(0)
     model = build_model(name, width=4).eval()

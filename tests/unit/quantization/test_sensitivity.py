@@ -9,6 +9,7 @@ import torch
 
 from edge_harmony.backends.base import load_runner
 from edge_harmony.cli.main import main
+from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.manifest import read_manifest
@@ -112,8 +113,19 @@ def test_float_files_have_nothing_to_keep(edge_weights, tmp_path):
         export_onnx("edge-n", edge_weights, tmp_path, precision="fp32", keep_float=["head"])
 
 
-def test_the_command_line(capsys, tmp_path, edge_weights):
-    call = ["sensitivity", "edge-n", "--set", "samples-24", "--weights", str(edge_weights), "--min-psnr", "90"]
+@pytest.fixture
+def few(tmp_path):
+    """Flags of a set of three of the shipped pictures: every picture is computed once per layer."""
+    shipped = read_calibration_set("samples-24")
+    lines = ['description = "few"', 'source = "the shipped set"', 'licence = "as there"']
+    for file in shipped.files[:3]:
+        lines += ["[[files]]", *(f'{name} = "{value}"' for name, value in file.model_dump(mode="json").items())]
+    (tmp_path / "few.toml").write_text("\n".join(lines))
+    return ["--set", str(tmp_path / "few.toml"), "--data", str(shipped.root(None))]
+
+
+def test_the_command_line(capsys, tmp_path, edge_weights, few):
+    call = ["sensitivity", "edge-n", *few, "--weights", str(edge_weights), "--min-psnr", "90"]
     assert main([*call, "--json", "-o", str(tmp_path / "report.json")]) == 0
     report = json.loads(capsys.readouterr().out)
     assert json.loads((tmp_path / "report.json").read_text()) == report

@@ -61,9 +61,8 @@ def test_what_is_no_time_to_stop_at(text):
         parse_until(text, NOW)
 
 
-def test_a_run_stopped_after_every_step_gives_the_same_weights(mini_root, tmp_path):
-    whole = Trainer(recipe(mini_root), tmp_path / "whole", WORLD)
-    whole.run()
+def test_a_run_stopped_after_every_step_gives_the_same_weights(mini_root, trained, tmp_path):
+    whole = Trainer(recipe(mini_root), trained, WORLD)
     calls, result = 0, None
     while result is None:
         part = Trainer(recipe(mini_root), tmp_path / "parts", WORLD, until=time.time() - 1)
@@ -190,9 +189,8 @@ def test_the_average_in_a_checkpoint_is_scored_and_decayed_while_the_run_goes_on
     assert sha256_of(run.checkpoint) == before
 
 
-def test_the_average_of_a_quantized_checkpoint_has_its_ranges(mini_root, tmp_path):
-    run = Trainer(recipe(mini_root), tmp_path, WORLD)
-    run.run()
+def test_the_average_of_a_quantized_checkpoint_has_its_ranges(mini_root, trained):
+    run = Trainer(recipe(mini_root), trained, WORLD)
     checkpoint, finished = read_weights(run.checkpoint), read_weights(run.weights)
     assert checkpoint.ranges == finished.ranges
     assert equal(checkpoint.tensors, finished.tensors)

@@ -202,7 +202,7 @@ def test_a_camera_with_a_mask(videos, tmp_path, monkeypatch):
     assert len(made) == report.frames
     assert made[-1][24, 30].mean() == pytest.approx(90 + 51, abs=5)
     assert made[-1][2, 2].mean() == pytest.approx(90, abs=5)
-    monkeypatch.setattr(cv2, "VideoCapture", Wide(10_000, 0.001))
+    monkeypatch.setattr(cv2, "VideoCapture", Wide(1_000_000_000, 0.001))
     report = harmonize_video(FakeRunner(), VideoJob("camera:0", str(videos / "mask.mkv"), tmp_path / "m.mp4"))
     assert report.frames == COUNT  # it ends with the masks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from contextlib import closing
 
 import cv2
@@ -16,7 +17,7 @@ from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
 from edge_harmony.export.prepare import exportable
 from edge_harmony.files.atomic import new_folder, sha256_of, size_of
-from edge_harmony.files.manifest import read_manifest
+from edge_harmony.files.manifest import manifest_path, read_manifest
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import read_weights, save_weights
 from edge_harmony.models.whole_pipeline import PlanarPipeline
@@ -31,9 +32,13 @@ from edge_harmony.backends.coreml.program import decomposed, decomposed_pipeline
 
 
 @pytest.fixture(scope="module")
-def packages(edge_weights, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("coreml")
-    return {p: convert("edge-n", edge_weights, folder / p, precision=p) for p in ("fp32", "fp16", "int8")}
+def packages(edge_weights, made_once):
+    def fill(folder):
+        for precision in ("fp32", "fp16", "int8"):
+            convert("edge-n", edge_weights, folder / precision, precision=precision)
+
+    folder = made_once("coreml", fill)
+    return {p: folder / p / f"edge-n-256x256-{p}.mlpackage" for p in ("fp32", "fp16", "int8")}
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +104,7 @@ def test_pictures_and_palettes(edge_weights, tmp_path):
     assert len(np.unique(next(w for w in found.weights.values() if w.size > 2000))) <= 64
 
 
+@pytest.mark.slow
 def test_one_package_for_several_sizes_holds_the_weights_once(packages, edge_weights, tmp_path):
     path = convert("edge-n", edge_weights, tmp_path, precision="int8", more_sizes=[(192, 256)], minimum="iOS18")
     both = read_contents(path), read_contents(path, "h192w256")
@@ -131,6 +137,7 @@ def test_the_whole_pipeline_takes_and_returns_pictures_of_all_sizes(edge_weights
         get_backend("coreml").load(LoadRequest("edge-n", "int8", artifact=path))
 
 
+@pytest.mark.slow
 def test_the_whole_pipeline_for_one_size(edge_weights, tmp_path):
     path = convert("edge-n", edge_weights, tmp_path, fuse_io=True, picture_sizes=[(270, 480)], palette_bits=4)
     found = read_contents(path)
@@ -171,7 +178,9 @@ def test_the_decomposed_program_computes_what_the_network_does(precision, edge_w
     assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["hdnet-lite", "fmm", "rcl"])
+@pytest.mark.parametrize(
+    "name", ["fmm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hdnet-lite", "rcl"))]
+)
 def test_other_networks_convert(name, tmp_path):
     torch.manual_seed(0)
     options = {"width": 4}
@@ -200,10 +209,13 @@ def test_damaged_packages_are_one_clear_error(packages, tmp_path):
     (tmp_path / "x.mlpackage").mkdir()
     with pytest.raises(ArtifactError, match="is no Core ML package"):
         read_contents(tmp_path / "x.mlpackage")
-    (packages["fp32"] / "odd").write_text("x")
+    changed = tmp_path / packages["fp32"].name
+    shutil.copytree(packages["fp32"], changed)
+    shutil.copy(manifest_path(packages["fp32"]), tmp_path)
+    assert read_manifest(changed) == read_manifest(packages["fp32"])
+    (changed / "odd").write_text("x")
     with pytest.raises(ArtifactError, match="not the file its manifest describes"):
-        read_manifest(packages["fp32"])
-    (packages["fp32"] / "odd").unlink()
+        read_manifest(changed)
 
 
 def test_export_for_an_iphone(edge_weights, tmp_path, capsys):
