@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from edge_harmony.models.layers.color_transform import AFFINE_CHANNELS, GAIN_CHANNELS, slice_bilateral, uncentre
 from edge_harmony.models.layers.conv_unit import ConvUnit, Norm, QuantPoint
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
+from edge_harmony.models.layers.global_transform import GlobalTransform
 from edge_harmony.models.layers.inverted_bottleneck import LITE0_WIDTHS, lite0_stages
 from edge_harmony.models.layers.local_dynamics import LocalDynamics
 from edge_harmony.models.layers.mask_dynamics import MaskAwareGlobalDynamics
@@ -70,6 +71,8 @@ class EdgeNet(nn.Module):
             ``edge-harmony import`` takes (``widths`` must then be its own).
         decoder_widths: channels of the decoder at 1/16, 1/8 and so on, where they are not the encoder's; the encoder's
             features then come in through a pointwise convolution.
+        overall: width of a small network that predicts one transform for the whole foreground from statistics of both
+            regions, to which the grid adds; 0 for none.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class EdgeNet(nn.Module):
         colour_statistics: bool = True,
         encoder: Encoder = "plain",
         decoder_widths: tuple[int, ...] = (),
+        overall: int = 0,
     ) -> None:
         super().__init__()
         if len(widths) != 5:
@@ -140,6 +144,9 @@ class EdgeNet(nn.Module):
             "difference": 3,
             "bilateral": AFFINE_CHANNELS * _BILATERAL_BINS,
         }
+        if overall and transform == "bilateral":
+            raise ValueError("overall goes with transforms of one value per cell, not with bilateral")
+        self.overall = GlobalTransform(widths[4], context, overall, channels[transform]) if overall else None
         self.head = nn.Conv2d(below, channels[transform], 3, 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -171,7 +178,10 @@ class EdgeNet(nn.Module):
             x = merge(self.quantize_sum[k](x + skip))
             if k < len(self.match):
                 x = self.quantize_matched[k](_run(self.match[k], x, mask, context, skip))
-        return self._transform(self.head(x), composite, mask, mean_f)
+        raw = self.head(x)
+        if self.overall is not None:
+            raw = raw + self.overall(features[-1], mask, context)
+        return self._transform(raw, composite, mask, mean_f)
 
     def style_features(self, picture: Tensor, mask: Tensor) -> list[Tensor]:
         """The encoder's features of any picture ``(N, 3, H, W)`` in [0, 1] under ``mask``, finest first."""

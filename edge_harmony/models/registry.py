@@ -30,6 +30,7 @@ class ModelEntry:
         flops: floating-point operations for one picture at 256 x 256, a multiply-add counting as two.
         summary: one line for people.
         options: the factory's arguments.
+        unnamed: the arguments of weights that name none, as versions before 0.2 wrote them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ModelEntry:
     flops: int
     summary: str
     options: dict[str, Any] = field(default_factory=dict)
+    unnamed: dict[str, Any] = field(default_factory=dict)
 
     def build(self, **options: Any) -> nn.Module:
         """Build the network with fresh weights; ``options`` override the entry's own.
@@ -74,10 +76,11 @@ _ENTRIES = (
         "edge-s",
         "edge_harmony.models.edge:EdgeNet",
         "affine",
-        811_580,
-        525_579_264,
+        868_088,
+        571_445_248,
         "the default: affine colour transforms at 1/8, INT8",
-        {"widths": (32, 32, 56, 96, 128), "hidden": 128},
+        {"widths": (32, 32, 64, 96, 128), "hidden": 128, "overall": 64},
+        {"widths": (32, 32, 56, 96, 128), "overall": 0},
     ),
     ModelEntry(
         "edge-m",

@@ -117,7 +117,7 @@ def read_weights(path: Path) -> Weights:
             )
         return Weights(
             name=metadata["model"],
-            options=json.loads(metadata["options"]),
+            options=json.loads(metadata["options"]) or dict(find_model(metadata["model"]).unnamed),
             folded=json.loads(metadata["folded"]),
             ranges=ranges,
             tensors=tensors,

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from edge_harmony.errors import ArtifactError, name_some
 from edge_harmony.files.atomic import sha256_of
-from edge_harmony.models.layers.conv_unit import fold_norms
+from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.weights_file import read_weights
 
+Batches = Iterable[tuple[Tensor, Tensor]]
 
-def start_from(path: Path, model: nn.Module) -> list[dict[str, Any]]:
-    """Load weights into a network, in place; where they have folded norms, the network trains on without norms.
+
+def start_from(path: Path, model: nn.Module, batches: Callable[[], Batches]) -> list[dict[str, Any]]:
+    """Load weights into a network, in place; folded norms are put back, see :func:`unfold_norms`.
 
     Activation ranges are left out: quantized stages calibrate their own.
 
     Args:
         path: a weights file or a training checkpoint, of which the averaged weights are taken.
         model: the network, with its norms.
+        batches: gives ``(composite, mask)`` to measure norms with; called only where norms were folded.
 
     Returns:
         the weights' history with this file at its end, see :class:`~edge_harmony.models.weights_file.Weights`.
@@ -30,9 +36,8 @@ def start_from(path: Path, model: nn.Module) -> list[dict[str, Any]]:
         ArtifactError: it is damaged, or its tensors are not those of the network.
     """
     weights = read_weights(path)
-    if weights.folded:
-        fold_norms(model)
-    own, given = model.state_dict(), weights.tensors
+    target = fold_norms(copy.deepcopy(model)) if weights.folded else model
+    own, given = target.state_dict(), weights.tensors
     wrong = [f"{name} is not in the network" for name in given if name not in own]
     wrong += [f"{name} is missing" for name in own if name not in given]
     wrong += [
@@ -45,6 +50,57 @@ def start_from(path: Path, model: nn.Module) -> list[dict[str, Any]]:
             f"the weights {path} do not fit the recipe's network: {name_some(wrong)}",
             f"they are of {weights.name} with the options {weights.options}",
         )
-    model.load_state_dict(given)
+    target.load_state_dict(given)
+    if weights.folded:
+        unfold_norms(target, model, batches())
     taken = {"recipe_sha256": weights.recipe_sha256, "images": weights.images, "sha256": sha256_of(path)}
     return [*weights.history, taken]
+
+
+@torch.no_grad()
+def unfold_norms(folded: nn.Module, model: nn.Module, batches: Batches) -> None:
+    """Give a network with norms the function of one whose norms are folded, so that it trains on as one with norms.
+
+    Each norm gets the mean and variance that its convolution has over the batches, and the gain and offset that undo
+    them: the output is as before, up to rounding.
+
+    Args:
+        folded: the network without norms; it is run in evaluation mode.
+        model: the same network with norms, changed in place.
+        batches: ``(composite, mask)`` as the network takes them.
+    """
+    moments: dict[str, list[tuple[Tensor, Tensor]]] = {}
+
+    def watch(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def keep(_: nn.Module, __: Any, output: Tensor) -> None:
+            values = output.double()
+            moments.setdefault(name, []).append((values.mean((0, 2, 3)), values.square().mean((0, 2, 3))))
+
+        return keep
+
+    bare = dict(folded.named_modules())
+    normed = {
+        name: unit
+        for name, unit in model.named_modules()
+        if isinstance(unit, ConvUnit) and isinstance(unit.norm, nn.BatchNorm2d)
+    }
+    hooks = [bare[f"{name}.conv"].register_forward_hook(watch(name)) for name in normed]
+    folded.eval()
+    for composite, mask in batches:
+        folded(composite, mask)
+    for hook in hooks:
+        hook.remove()
+    state = folded.state_dict()
+    model.load_state_dict({key: value for key, value in state.items() if key in model.state_dict()}, strict=False)
+    for name, unit in normed.items():
+        norm = cast(nn.BatchNorm2d, unit.norm)
+        mean, square = (torch.stack(parts).mean(0) for parts in zip(*moments[name], strict=True))
+        variance = (square - mean.square()).clamp_min(1e-12)
+        values = {
+            "running_mean": mean - state[f"{name}.conv.bias"],
+            "running_var": variance,
+            "weight": torch.sqrt(variance + norm.eps),
+            "bias": mean,
+        }
+        for key, value in values.items():
+            getattr(norm, key).copy_(value)

@@ -102,12 +102,12 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.model = build_model(recipe.model.name, **recipe.model.options)
         self.position = Position()
+        self._stores: dict[int, list[PictureStore]] = {}
         if initial is not None:
-            self.position.past = start_from(initial, self.model)
+            self.position.past = start_from(initial, self.model, self._first_batches)
         self.model.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective = Objective(recipe, self.model, world.device)
         self.average: dict[str, Tensor] = {}
-        self._stores: dict[int, list[PictureStore]] = {}
 
     @property
     def checkpoint(self) -> Path:
@@ -184,6 +184,11 @@ class Trainer:
             observe_with(self.model, [(batch.composite, batch.mask) for batch in batches])
         if stage.scales == "learned":
             learn_scales(self.model)
+
+    def _first_batches(self) -> list[tuple[Tensor, Tensor]]:
+        stage = self.recipe.stages[0]
+        batches = [self._batch(stage, k * stage.batch) for k in range(_CALIBRATION_BATCHES)]
+        return [(batch.composite.cpu(), batch.mask.cpu()) for batch in batches]
 
     def _stores_of(self, stage: StageConfig) -> list[PictureStore]:
         """The store of every source; they share the memory."""

@@ -6,6 +6,8 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge_harmony.backends.base import load_runner
@@ -29,15 +31,27 @@ def test_figures_of_the_registry(name):
     assert counter.get_total_flops() == entry.flops
 
 
-def test_edge_s_has_a_seventh_of_the_work_of_hdnet_lite():
-    assert MODELS["edge-s"].flops * 7 <= MODELS["hdnet-lite"].flops
+def test_edge_s_has_less_than_a_sixth_of_the_work_of_hdnet_lite():
+    assert MODELS["edge-s"].flops * 6.5 <= MODELS["hdnet-lite"].flops
+
+
+def test_weights_that_name_no_options_are_of_the_network_as_it_was(tmp_path):
+    path = tmp_path / "old.safetensors"
+    first = build_model("edge-s", widths=(32, 32, 56, 96, 128), overall=0)
+    save_weights(path, first, name="edge-s", options={"widths": (32, 32, 56, 96, 128), "overall": 0})
+    with safe_open(path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, metadata=metadata | {"options": "{}"})
+    assert read_weights(path).options == {"widths": (32, 32, 56, 96, 128), "overall": 0}
+    loaded = load_model("edge-s", path).state_dict()
+    assert loaded.keys() == first.state_dict().keys()
 
 
 def test_weights_name_all_options_of_their_network(tmp_path):
     """A later registry may hold another network under the name: files must not depend on it."""
     path = tmp_path / "edge-s.safetensors"
     save_weights(path, build_model("edge-s", hidden=64), name="edge-s", options={"hidden": 64})
-    assert read_weights(path).options == {"widths": [32, 32, 56, 96, 128], "hidden": 64}
+    assert read_weights(path).options == {"widths": [32, 32, 64, 96, 128], "hidden": 64, "overall": 64}
     assert restore("edge-s", read_weights(path)).bottleneck[0].reduce.out_features == 64
 
 
