@@ -18,26 +18,13 @@ from edge_harmony.files.atomic import atomic_write, write_json
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.quality.evaluation import evaluate
+from edge_harmony.quality.harm import HARM_LINES, format_harm
 from edge_harmony.quality.parity import compare
 from edge_harmony.quality.preparation import SEALED
 from edge_harmony.training.recipe import Recipe
 
 COMPARED = 100
 CARDS = Path(__file__).parent / "cards"
-HARM = (
-    ("gain, dB", "gain", 1, "{:+.2f} | {:+.2f}"),
-    ("pictures made worse than their composite, %", "worse", 100, "{:.1f} | {:.1f}"),
-    ("... by more than 20 %, %", "much_worse", 100, "{:.1f} | {:.1f}"),
-    ("no-change error: fMSE for real pictures, mean", "no_change", 1, "{:.0f} | {:.0f}"),
-    ("... median", "no_change_median", 1, "{:.0f} | {:.0f}"),
-    ("chroma against the truth", "chroma", 1, "{:.2f} | {:.2f}"),
-    ("... of the most vivid fifth", "vivid_chroma", 1, "{:.2f} | {:.2f}"),
-    ("lightness against the truth", "lightness", 1, "{:.2f} | {:.2f}"),
-    ("newly clipped, % of the foreground", "clipped", 100, "{:.2f} | {:.2f}"),
-    ("hue turned by more than 30 degrees, % of the foreground", "hue_turned", 100, "{:.1f} | {:.1f}"),
-    ("... in the composite", "composite_hue_turned", 100, "{:.1f} | {:.1f}"),
-    ("score, dB (leaving pictures as they are: 0)", "score", 1, "{:+.2f} | {:+.2f}"),
-)
 KEYS = ("psnr", "mse", "fmse", "fpsnr", "ssim", "fssim")
 
 
@@ -62,7 +49,7 @@ def rounded(scores: dict[str, Any]) -> dict[str, Any]:
 
 def rounded_harm(scores: dict[str, Any]) -> dict[str, Any]:
     """The harm of an evaluation, to four places."""
-    return {key: round(value, 4) for key, value in scores["harm"].items()}
+    return {key: None if value is None else round(value, 4) for key, value in scores["harm"].items()}
 
 
 def quality(scores: dict[str, Any], sealed: dict[str, Any], backend: str, precision: str) -> dict[str, Any]:
@@ -117,8 +104,8 @@ def markdown(card: dict[str, Any], stages: str, words: Words) -> str:
         for label, part in rows
     )
     harm = "\n".join(
-        f"| {label} | {digits.format(*(factor * scores[part][key] for part in ('sealed', 'harm')))} |"
-        for label, key, factor, digits in HARM
+        f"| {label} | {format_harm(scores['sealed'], key)} | {format_harm(scores['harm'], key)} |"
+        for label, key, _, _ in HARM_LINES
     )
     agreement = ", ".join(
         f"{value:.1f} dB {key.removesuffix('_db').replace('_', ' ')}"

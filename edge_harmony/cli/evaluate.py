@@ -31,6 +31,7 @@ from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import check_writable, write_picture
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.quality.evaluation import as_csv, score_samples, summarize, worst_sheet
+from edge_harmony.quality.harm import HARM_LINES, format_harm
 from edge_harmony.quality.preparation import Preparation
 from edge_harmony.quality.protocols import NATIVE, PROTOCOLS, find_protocol
 
@@ -108,21 +109,6 @@ def evaluate(
 def harm_table(harm: dict[str, Any]) -> Table:
     """Harm for people, a line each."""
     table = Table("harm", Column("", justify="right"))
-    for label, key, factor, digits in (
-        ("gain, dB", "gain", 1, 2),
-        ("pictures made worse than their composite, %", "worse", 100, 1),
-        ("... by more than 20 %, %", "much_worse", 100, 1),
-        ("no-change error (fMSE for real pictures), mean", "no_change", 1, 1),
-        ("... median", "no_change_median", 1, 1),
-        ("foreground's chroma against the truth", "chroma", 1, 3),
-        ("... of the most vivid fifth", "vivid_chroma", 1, 3),
-        ("foreground's lightness against the truth", "lightness", 1, 3),
-        ("... of the most vivid fifth", "vivid_lightness", 1, 3),
-        ("foreground newly clipped, %", "clipped", 100, 2),
-        ("foreground's hue turned by more than 30 degrees, %", "hue_turned", 100, 2),
-        ("... in the composite", "composite_hue_turned", 100, 2),
-        ("score, dB (leaving pictures as they are: 0)", "score", 1, 2),
-    ):
-        value = harm[key]
-        table.add_row(label, number(None if value is None else factor * value, digits))
+    for label, key, _, _ in HARM_LINES:
+        table.add_row(label, format_harm(harm, key))
     return table

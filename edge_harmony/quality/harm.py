@@ -24,6 +24,23 @@ MUCH = 1.2
 VIVID = 5
 """The vivid ones are the first of so many parts, by the truth's mean foreground chroma."""
 
+HARM_LINES = (
+    ("gain, dB", "gain", 1, "+.2f"),
+    ("pictures made worse than their composite, %", "worse", 100, ".1f"),
+    ("... by more than 20 %, %", "much_worse", 100, ".1f"),
+    ("no-change error: fMSE for real pictures, mean", "no_change", 1, ".0f"),
+    ("... median", "no_change_median", 1, ".0f"),
+    ("foreground's chroma against the truth", "chroma", 1, ".2f"),
+    ("... of the most vivid fifth", "vivid_chroma", 1, ".2f"),
+    ("foreground's lightness against the truth", "lightness", 1, ".2f"),
+    ("... of the most vivid fifth", "vivid_lightness", 1, ".2f"),
+    ("newly clipped, % of the foreground", "clipped", 100, ".2f"),
+    ("hue turned by more than 30 degrees, % of the foreground", "hue_turned", 100, ".1f"),
+    ("... in the composite", "composite_hue_turned", 100, ".1f"),
+    ("score, dB (leaving pictures as they are: 0)", "score", 1, "+.2f"),
+)
+"""Tables of harm for people, on the command line and on cards: label, key, factor, format."""
+
 
 @dataclass(frozen=True)
 class Harm:
@@ -182,3 +199,10 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _difference(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a - b
+
+
+def format_harm(harm: dict[str, Any], key: str) -> str:
+    """A number of :data:`HARM_LINES` as tables show it; a dash where no picture tells."""
+    factor, form = next((factor, form) for _, name, factor, form in HARM_LINES if name == key)
+    value = harm[key]
+    return "-" if value is None else format(factor * value, form)

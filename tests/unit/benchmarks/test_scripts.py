@@ -129,11 +129,12 @@ def test_a_run_of_another_recipe_or_an_unfinished_one_lands_nowhere(landing, min
 
 def test_harm_of_a_shipped_network_and_its_card(mini_root, tmp_path):
     from harm import PREPARATIONS
-    from model_card import HARM, Words, markdown, quality
+    from model_card import Words, markdown, quality
 
     from edge_harmony.backends.base import load_runner
     from edge_harmony.data.iharmony4 import read_split
     from edge_harmony.quality.evaluation import evaluate
+    from edge_harmony.quality.harm import HARM_LINES
     from edge_harmony.quality.preparation import PLAIN, SEALED
 
     output = tmp_path / "harm.json"
@@ -162,5 +163,5 @@ def test_harm_of_a_shipped_network_and_its_card(mini_root, tmp_path):
     }
     lines = markdown(facts, "stages", Words(data="d", trained_on="t", machine="m", notes="n")).splitlines()
     assert f"| gain, dB | {sealed['harm']['gain']:+.2f} | {plain['harm']['gain']:+.2f} |" in lines
-    worse = f"| {HARM[1][0]} | {100 * sealed['harm']['worse']:.1f} | {100 * plain['harm']['worse']:.1f} |"
+    worse = f"| {HARM_LINES[1][0]} | {100 * sealed['harm']['worse']:.1f} | {100 * plain['harm']['worse']:.1f} |"
     assert worse in lines
