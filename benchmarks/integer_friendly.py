@@ -33,10 +33,11 @@ from torch.utils._pytree import tree_map
 
 from edge_harmony.backends.base import Runner, load_runner
 from edge_harmony.backends.coreml.convert import convert
+from edge_harmony.backends.onnxruntime.rules import LAYERS
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import write_json
 from edge_harmony.inspection.graph import read_graph
-from edge_harmony.inspection.layers import find_runtime, report_layers
+from edge_harmony.inspection.layers import report_layers
 from edge_harmony.models.registry import bundled_weights
 from edge_harmony.models.weights_file import read_weights, restore
 from edge_harmony.pictures.metrics import mse, psnr_of
@@ -63,7 +64,7 @@ class RoundedToHalf(TorchDispatchMode):
 
 def onnx_islands(path: Path) -> dict[str, int]:
     """Connected groups of float operators between the layers of a file, and how many operators are in them."""
-    rows = [row for row in report_layers(read_graph(path), find_runtime("onnxruntime")) if "island" in row.name]
+    rows = [row for row in report_layers(read_graph(path), LAYERS) if "island" in row.name]
     return {"islands": len(rows), "operators": sum(int(row.reason.split()[0]) for row in rows)}
 
 

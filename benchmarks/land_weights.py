@@ -21,7 +21,7 @@ import torch
 from model_card import CARDS, Words, write_card
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_harmony.backends.base import get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, ExportRequest, get_backend
 from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model, weights_folder
@@ -81,7 +81,7 @@ def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
     weights = weights_folder() / source.name
     shutil.copyfile(source, weights)
     if read_weights(weights).ranges:
-        get_backend("onnxruntime").build(weights, weights_folder(), model=name, precision="int8")
+        get_backend(DEFAULT_BACKEND).build(ExportRequest(name, DEFAULT_PRECISION), weights, weights_folder())
     write_card(weights, summary, recipe, words, data)
 
 

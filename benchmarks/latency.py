@@ -21,7 +21,7 @@ from calibrating import calibrated
 from measuring import interleave, quartiles, square_foreground
 from provenance import provenance
 
-from edge_harmony.backends.base import get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import MODELS, build_model, weights_folder
 from edge_harmony.models.weights_file import read_weights, save_weights
@@ -52,7 +52,7 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
             after = calibrated(model, path, "samples-24", "mse", folder / f"{model}-calibrated")
             files.append(("int8-calibrated", "int8", after))
         for name, (label, precision, file) in product(("onnxruntime", "openvino"), files):
-            artifact = get_backend(name).build(file, folder / name / label, model=model, precision=precision)
+            artifact = get_backend(name).build(ExportRequest(model, precision), file, folder / name / label)
             runner = load_runner(model, backend=name, precision=precision, artifact=artifact, threads=threads)
             calls[f"{model} {label} {name}"] = lambda r=runner: r.infer(composite, mask)
     return calls

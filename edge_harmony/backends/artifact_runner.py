@@ -48,9 +48,6 @@ class ArtifactRunner(Runner):
         """Hash of the file."""
         return self._manifest.file_sha256
 
-    def synchronize(self) -> None:
-        """Nothing to wait for: CPU runtimes return when they are done."""
-
     def _check_size(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> None:
         spec = self._manifest.io
         expected = (spec.height, spec.width)

@@ -1,26 +1,36 @@
-"""What a backend is: probe this machine, build an artifact, load it into a runner."""
+"""What a backend is: probe this machine, build an artifact, load it into a runner, judge a file before it is built.
+
+``docs/adding-a-backend.md`` shows one from outside this package.
+"""
 
 from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.errors import CapabilityError, UsageError
-from edge_harmony.files.manifest import IOSpec, read_manifest
+from edge_harmony.backends.conformance import shortcoming
+from edge_harmony.errors import CapabilityError, UsageError, first_line
+from edge_harmony.files.manifest import IOSpec, Precision, read_manifest
+from edge_harmony.inspection.findings import Inspection
 from edge_harmony.models.registry import DEFAULT_MODEL
 
 ENTRY_POINTS = "edge_harmony.backends"
 DEFAULT_BACKEND = "onnxruntime"
-DEFAULT_PRECISION = "int8"
+DEFAULT_PRECISION: Precision = "int8"
+REFERENCE_BACKEND = "pytorch"
+"""What the others are compared with, in ``fp32``."""
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +85,10 @@ class LoadRequest:
         model: name in the registry.
         precision: ``fp32``, ``fp16`` or ``int8``.
         artifact: a file to run instead of the shipped one; its manifest is verified.
-        weights: weights to use instead of the shipped ones, where a backend builds from weights.
+        weights: weights to use instead of the shipped ones, where a backend takes weights.
         threads: CPU threads; 0 leaves the choice to the backend.
         device: where a backend has several, e.g. ``cuda:0``.
-        mode: how PyTorch runs it: ``eager``, ``compiled`` (``torch.compile``), or ``cuda-graphs``.
+        mode: one of the backend's :attr:`Backend.modes`; None for the first of them.
     """
 
     model: str
@@ -87,7 +97,7 @@ class LoadRequest:
     weights: Path | None = None
     threads: int = 0
     device: str = "auto"
-    mode: str = "eager"
+    mode: str | None = None
 
     def resolved(self) -> LoadRequest:
         """The same request under the artifact's own model and precision, where there is an artifact.
@@ -102,17 +112,63 @@ class LoadRequest:
         return replace(self, model=manifest.model, precision=manifest.precision)
 
 
-class Runner(Protocol):
-    """A loaded network; a ``with`` statement closes it."""
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to build.
+
+    Attributes:
+        model: name in the registry.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        size: working size (height, width).
+        opset: ONNX operator set, where an ONNX file is written.
+        keep_float: layers of an ``int8`` network that stay float.
+        whole_pipeline: build all that is around the network too, 8-bit pictures in and out.
+        options: an instance of the backend's :attr:`Backend.options`; None for its defaults.
+    """
+
+    model: str
+    precision: str
+    size: tuple[int, int] = (256, 256)
+    opset: int = 18
+    keep_float: tuple[str, ...] = ()
+    whole_pipeline: bool = False
+    options: Any = None
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """What to judge before it is built or run.
+
+    Attributes:
+        file: an ONNX file, or an artifact of the backend.
+        precision: what the target wants; None where no target is named.
+        opset_ceiling: the newest ONNX operator set that the target's runtime reads; None for no limit.
+        options: of the target, an instance of the backend's :attr:`Backend.options`; None where no target is named.
+    """
+
+    file: Path
+    precision: str | None = None
+    opset_ceiling: int | None = None
+    options: Any = None
+
+
+class Runner(ABC):
+    """A loaded network; a ``with`` statement closes it.
+
+    A subclass has ``io_spec`` and ``infer``; the rest has defaults, for runtimes that return when they are done.
+    """
 
     @property
+    @abstractmethod
     def io_spec(self) -> IOSpec:
         """Working size and kind of output."""
 
     @property
     def sha256(self) -> str:
-        """Hash of the file that is run: what is timed is what is scored."""
+        """Hash of the file that is run: what is timed is what is scored. Empty where no file is."""
+        return ""
 
+    @abstractmethod
     def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run one batch.
 
@@ -126,10 +182,31 @@ class Runner(Protocol):
         Several threads may call it at a time.
         """
 
-    def synchronize(self) -> None:
-        """Wait until everything asked for is done."""
+    def submit(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> Callable[[], NDArray[np.float32]]:
+        """Begin a batch; what is returned waits for its result, and is to be called once.
 
-    def close(self) -> None:
+        A device that works by itself returns while it is busy, so that the next batch can be prepared and copied
+        meanwhile. By default the batch is run at once.
+        """
+        output = self.infer(composite, mask)
+        return lambda: output
+
+    def infer_parts(
+        self, composite: NDArray[np.float32], mask: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], dict[str, float]]:
+        """What :meth:`infer` returns, and the milliseconds of ``copy`` (to the device and back) and ``infer``.
+
+        By default nothing is copied.
+        """
+        began = time.perf_counter()
+        output = self.infer(composite, mask)
+        self.synchronize()
+        return output, {"copy": 0.0, "infer": 1e3 * (time.perf_counter() - began)}
+
+    def synchronize(self) -> None:  # noqa: B027  (a default, not a gap)
+        """Wait until everything asked for is done; by default there is nothing to wait for."""
+
+    def close(self) -> None:  # noqa: B027  (a default, not a gap)
         """Free what the runner holds; it cannot be used afterwards. Closing twice is harmless."""
 
     def __enter__(self) -> Runner:
@@ -141,48 +218,87 @@ class Runner(Protocol):
         self.close()
 
 
-def submit(
-    runner: Runner, composite: NDArray[np.float32], mask: NDArray[np.float32]
-) -> Callable[[], NDArray[np.float32]]:
-    """Begin a batch; what is returned waits for its result.
+class NoOptions(BaseModel):
+    """The options of a backend that has none."""
 
-    Runners of devices that work by themselves have a method ``submit``, which returns while the device is busy, so that
-    the next batch can be prepared and copied meanwhile; the others run it now.
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    Args:
-        runner: what runs it.
-        composite: as :meth:`Runner.infer` takes it.
-        mask: likewise.
+
+class Backend(ABC):
+    """A way to run networks: a subclass has ``name``, ``probe`` and ``load``; the rest has defaults.
+
+    It is made without arguments, and importing it must not need the runtime that it drives.
+
+    Attributes:
+        name: that of its entry point.
+        options: what a target's ``[options]`` may say; unknown keys should be errors.
+        packages: distributions whose versions a benchmark's result records.
+        modes: ways to run a network, the usual one first; empty if there is but one.
+        device: where it runs unless told otherwise, ``cpu`` or ``cuda:0``: whose counters tell what it costs.
+        takes_weights: :meth:`load` takes weights as they are, and nothing is built.
+        reads_onnx: its targets name the newest operator set that their runtime reads.
+        elsewhere: where its artifacts run if not on this machine, for people.
     """
-    begin: Callable[..., Callable[[], NDArray[np.float32]]] | None = getattr(runner, "submit", None)
-    if begin is not None:
-        return begin(composite, mask)
-    output = runner.infer(composite, mask)
-    return lambda: output
 
+    name: ClassVar[str]
+    options: ClassVar[type[BaseModel]] = NoOptions
+    packages: ClassVar[tuple[str, ...]] = ()
+    modes: ClassVar[tuple[str, ...]] = ()
+    device: ClassVar[str] = "cpu"
+    takes_weights: ClassVar[bool] = False
+    reads_onnx: ClassVar[bool] = False
+    elsewhere: ClassVar[str] = "on the device"
 
-@runtime_checkable
-class Backend(Protocol):
-    """A way to run networks."""
-
-    name: str
-
+    @abstractmethod
     def probe(self) -> Probe:
         """Say what this machine can do; never raises."""
 
-    def build(self, source: Path, output: Path, **options: Any) -> Path:
-        """Turn ``source`` (weights or ONNX) into this backend's artifact, with its manifest."""
+    def shipped(self, model: str, precision: str) -> Path | None:
+        """The file of this package that :meth:`load` runs without an artifact; None if there is none."""
+        return None
 
-    def plan(self, **options: Any) -> list[Step]:
-        """The steps of :meth:`build` with these options, none of them done."""
+    def steps(self, request: ExportRequest) -> list[Step]:
+        """The steps of :meth:`build`, none of them done; the last one makes the artifact."""
+        return []
 
+    def build(self, request: ExportRequest, source: Path, folder: Path) -> Path:
+        """Turn weights into this backend's artifact, with its manifest.
+
+        Args:
+            request: what to build.
+            source: weights, or an ONNX file of this package.
+            folder: where to; made if need be.
+
+        Returns:
+            The artifact.
+
+        Raises:
+            UsageError: this backend builds nothing.
+            CapabilityError: something that builds it is not installed.
+            ArtifactError: the source is damaged or does not fit.
+        """
+        if self.takes_weights:
+            raise UsageError(f"the {self.name} backend runs weights as they are", "use them with --weights")
+        raise UsageError(f"the {self.name} backend builds nothing", "choose a target of another")
+
+    @abstractmethod
     def load(self, request: LoadRequest) -> Runner:
         """Load a network.
 
         Raises:
+            UsageError: the request names what this backend does not take.
             CapabilityError: the backend, device or precision is not available here.
             ArtifactError: the file is damaged or not the one its manifest describes.
         """
+
+    def inspect(self, request: CheckRequest) -> Inspection:
+        """Judge a file: what is computed in integers, what is refused.
+
+        Raises:
+            UsageError: there is no such file, or this backend has no rules to judge one by.
+            ArtifactError: the file is damaged.
+        """
+        raise UsageError(f"the {self.name} backend has no rules to judge a file by", "check another target")
 
 
 def backend_names() -> list[str]:
@@ -195,22 +311,42 @@ def get_backend(name: str) -> Backend:
 
     Raises:
         UsageError: no installed backend has this name.
-        CapabilityError: it is registered but cannot be imported.
+        CapabilityError: it is registered but cannot be used: two claim the name, its import fails, or it is no
+            complete :class:`Backend`.
     """
-    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if name not in points:
-        close = difflib.get_close_matches(name, points, 1)
-        hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(sorted(points))}"
+    points = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
+    if not points:
+        names = backend_names()
+        close = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(names)}"
         raise UsageError(f"there is no backend {name!r}", hint)
+    if len({point.value for point in points}) > 1:
+        raise CapabilityError(f"two backends are called {name}: {_listed(points)}", "uninstall one of them")
+    point = points[0]
     try:
-        factory = points[name].load()
-    except ImportError as error:
+        found = point.load()
+    except Exception as error:  # whatever a module of someone else's raises while it is imported
         raise CapabilityError(
-            f"the backend {name} cannot be imported ({error})", f"pip install 'edge-harmony[{name}]'"
+            f"the backend {_listed([point])} cannot be imported ({type(error).__name__}: {first_line(error)})",
+            "install what it needs, or uninstall it",
         ) from None
-    log.info("backend %s: %s", name, points[name].value)
-    backend: Backend = factory()
-    return backend
+    problem = shortcoming(found, Backend, name)
+    if not problem:
+        try:
+            backend: Backend = found()
+        except Exception as error:  # likewise
+            problem = f"cannot be made ({type(error).__name__}: {first_line(error)})"
+        else:
+            log.info("backend %s: %s", name, point.value)
+            return backend
+    raise CapabilityError(f"the backend {_listed([point])} {problem}", "see docs/adding-a-backend.md")
+
+
+def _listed(points: Iterable[EntryPoint]) -> str:
+    """``name = module:Class of distribution``, for people."""
+    return " and ".join(
+        f"{point.name} ({point.value}{f' of {point.dist.name}' if point.dist else ''})" for point in points
+    )
 
 
 def load_runner(

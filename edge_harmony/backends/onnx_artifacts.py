@@ -1,29 +1,92 @@
-"""What the runtimes that read ONNX files share: building the unsigned flavour, and finding the file of a request."""
+"""What the runtimes that read ONNX files share: building the unsigned flavour, finding the file of a request."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge_harmony.backends.artifact_runner import read_network_manifest
-from edge_harmony.backends.base import LoadRequest, Step
+from edge_harmony.backends.base import Backend, ExportRequest, LoadRequest, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.extras import require_exporter
 from edge_harmony.files.manifest import Manifest, artifact_name
 from edge_harmony.models.registry import find_model, weights_folder
 
+if TYPE_CHECKING:
+    from edge_harmony.export.prepare import Flavour
+
 PRECISIONS = ("fp32", "fp16", "int8")
-UNSIGNED = ", Q/DQ with unsigned activations"
+_UNSIGNED = ", Q/DQ with unsigned activations"
 
 
-def build_unsigned(source: Path, output: Path, **options: Any) -> Path:
-    """Export weights to the flavour that CPU runtimes are fast on.
+class OnnxBackend(Backend):
+    """Base of a CPU runtime of ONNX files; the shipped networks run on it as they are."""
 
-    Args:
-        source: weights file.
-        output: folder.
-        options: ``model``, ``precision``, ``size``, ``opset``, ``keep_float`` of
-            :func:`edge_harmony.export.onnx.export_onnx`.
+    reads_onnx = True
+
+    def shipped(self, model: str, precision: str) -> Path | None:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        path = weights_folder() / artifact_name(model, 256, 256, precision, ".onnx")
+        return path if path.is_file() else None
+
+    def steps(self, request: ExportRequest) -> list[Step]:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        return [export_step(request, does=_UNSIGNED if request.precision == "int8" else "")]
+
+    def build(self, request: ExportRequest, source: Path, folder: Path) -> Path:
+        """Export weights to the flavour that CPU runtimes are fast on.
+
+        Raises:
+            CapabilityError: the packages that export are not installed.
+            ArtifactError: the weights do not fit.
+        """
+        return export_file(request, source, folder, flavour="unsigned")
+
+    def find(self, request: LoadRequest) -> tuple[Path, Manifest]:
+        """The ONNX file that a request names, or the shipped one, with its verified manifest.
+
+        Raises:
+            CapabilityError: a CPU runtime was asked for another device or precision.
+            UsageError: the request names weights, or nothing is shipped.
+            ArtifactError: the file is damaged or not the one its manifest describes.
+        """
+        if request.device not in ("auto", "cpu"):
+            raise CapabilityError(f"the {self.name} backend does not run on {request.device}", "use --device cpu")
+        if request.weights is not None:
+            raise UsageError(
+                f"the {self.name} backend runs an artifact, not weights", "export them first, then --artifact"
+            )
+        path = request.artifact or self._shipped(request)
+        manifest = read_network_manifest(path)
+        if request.artifact is None and (manifest.model, manifest.precision) != (request.model, request.precision):
+            raise ArtifactError(f"{path} holds {manifest.model} in {manifest.precision}", "reinstall edge-harmony")
+        return path, manifest
+
+    def _shipped(self, request: LoadRequest) -> Path:
+        find_model(request.model)
+        if request.precision not in PRECISIONS:
+            raise CapabilityError(
+                f"the {self.name} backend does not run {request.precision}", f"use one of {', '.join(PRECISIONS)}"
+            )
+        path = self.shipped(request.model, request.precision)
+        if path is None:
+            raise UsageError(
+                f"no {request.precision} ONNX file of {request.model} is shipped",
+                "make one with edge-harmony export and pass it with --artifact",
+            )
+        return path
+
+
+def export_step(request: ExportRequest, *, does: str = "") -> Step:
+    """The step that :func:`export_file` does."""
+    name = artifact_name(request.model, *request.size, request.precision, ".onnx", fuse_io=request.whole_pipeline)
+    return Step(f"write the ONNX file, opset {request.opset}{does}", name).unless(require_exporter)
+
+
+def export_file(
+    request: ExportRequest, source: Path, folder: Path, *, flavour: Flavour, dynamic_batch: bool = True
+) -> Path:
+    """Write the ONNX file of a request: :func:`edge_harmony.export.onnx.export_onnx`.
 
     Raises:
         CapabilityError: the packages that export are not installed.
@@ -31,47 +94,15 @@ def build_unsigned(source: Path, output: Path, **options: Any) -> Path:
     require_exporter()
     from edge_harmony.export.onnx import export_onnx
 
-    return export_onnx(options.pop("model"), source, output, flavour="unsigned", **options)
-
-
-def plan_export(*, does: str = "", **options: Any) -> Step:
-    """The step that :func:`~edge_harmony.export.onnx.export_onnx` does with these options."""
-    height, width = options.get("size", (256, 256))
-    written = f"write the ONNX file, opset {options.get('opset', 18)}{does}"
-    fused = bool(options.get("fuse_io"))
-    name = artifact_name(options["model"], height, width, options["precision"], ".onnx", fuse_io=fused)
-    return Step(written, name).unless(require_exporter)
-
-
-def find_artifact(request: LoadRequest, backend: str) -> tuple[Path, Manifest]:
-    """The ONNX file that a request names, or the shipped one, with its verified manifest.
-
-    Raises:
-        CapabilityError: a CPU runtime was asked for another device or precision.
-        UsageError: the request names weights, or nothing is shipped.
-        ArtifactError: the file is damaged or not the one its manifest describes.
-    """
-    if request.device not in ("auto", "cpu"):
-        raise CapabilityError(f"the {backend} backend does not run on {request.device}", "use --device cpu")
-    if request.weights is not None:
-        raise UsageError(f"the {backend} backend runs an artifact, not weights", "export them first, then --artifact")
-    path = request.artifact or _shipped(request, backend)
-    manifest = read_network_manifest(path)
-    if request.artifact is None and (manifest.model, manifest.precision) != (request.model, request.precision):
-        raise ArtifactError(f"{path} holds {manifest.model} in {manifest.precision}", "reinstall edge-harmony")
-    return path, manifest
-
-
-def _shipped(request: LoadRequest, backend: str) -> Path:
-    find_model(request.model)
-    if request.precision not in PRECISIONS:
-        raise CapabilityError(
-            f"the {backend} backend does not run {request.precision}", f"use one of {', '.join(PRECISIONS)}"
-        )
-    path = weights_folder() / artifact_name(request.model, 256, 256, request.precision, ".onnx")
-    if not path.is_file():
-        raise UsageError(
-            f"no {request.precision} ONNX file of {request.model} is shipped",
-            "make one with edge-harmony export and pass it with --artifact",
-        )
-    return path
+    return export_onnx(
+        request.model,
+        source,
+        folder,
+        precision=request.precision,  # type: ignore[arg-type]  # export_onnx refuses others
+        flavour=flavour,
+        size=request.size,
+        opset=request.opset,
+        dynamic_batch=dynamic_batch,
+        keep_float=request.keep_float,
+        fuse_io=request.whole_pipeline,
+    )

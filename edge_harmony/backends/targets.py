@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from edge_harmony.backends.tensorrt.options import BuildOptions
+from edge_harmony.backends.base import ExportRequest, NoOptions, get_backend
 from edge_harmony.files.manifest import Precision
 from edge_harmony.files.resources import find_resource
-from edge_harmony.files.toml import read_toml
+from edge_harmony.files.toml import problems_of, read_toml
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-_Pixels = tuple[int, int]
 
 
 class Runtime(BaseModel):
@@ -40,25 +50,13 @@ class Latency(BaseModel):
     max_p90_ms: float = Field(gt=0, description="ms, 90th percentile over single pictures, without pre-processing")
 
 
-class PackageOptions(BaseModel):
-    """See :func:`edge_harmony.backends.coreml.convert.convert`."""
-
-    model_config = _STRICT
-
-    minimum: Literal["iOS16", "iOS17", "iOS18"] = "iOS17"
-    inputs: Literal["tensor", "image"] = "tensor"
-    palette_bits: Literal[4, 6, 8] | None = None
-    more_sizes: tuple[_Pixels, ...] = ()
-    picture_sizes: tuple[_Pixels, ...] = ()
-
-
 class Target(BaseModel):
-    """A deployment target; ``engine`` is for those that TensorRT builds, ``package`` for Core ML."""
+    """A deployment target; what ``options`` may say, its backend knows."""
 
     model_config = _STRICT
 
     device: str = Field(description="the hardware, for people")
-    platform: Literal["cpu", "cuda", "apple"]
+    platform: str = Field(description="the kind of hardware: cpu, cuda, apple, or what a plug-in calls its own")
     backend: str
     precision: Precision
     height: int = Field(256, ge=32, multiple_of=32)
@@ -67,33 +65,53 @@ class Target(BaseModel):
     runtime: Runtime
     accuracy: Accuracy
     latency: Latency
-    engine: BuildOptions = BuildOptions()
-    package: PackageOptions = PackageOptions()
+    options: SerializeAsAny[BaseModel] = Field(
+        default_factory=NoOptions,
+        validate_default=True,
+        validation_alias=AliasChoices("options", "engine", "package"),
+        description="of the backend; [engine] and [package] are read as [options]",
+    )
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _of_the_backend(cls, given: Any, found: ValidationInfo) -> Any:
+        if "backend" not in found.data:
+            return NoOptions()  # what is wrong with the backend's name is said there
+        wanted = get_backend(found.data["backend"]).options
+        if isinstance(given, wanted):
+            return given
+        try:
+            return wanted.model_validate(given.model_dump() if isinstance(given, BaseModel) else given)
+        except ValidationError as error:
+            raise ValueError(problems_of(error, "together")) from None
 
     @model_validator(mode="after")
     def _readable(self) -> Target:
-        if self.platform != "apple" and self.runtime.opset is None:
+        if get_backend(self.backend).reads_onnx and self.runtime.opset is None:
             raise ValueError("runtime.opset is missing: the newest operator set that the runtime reads")
         if self.runtime.opset is not None and self.opset > self.runtime.opset:
             raise ValueError(f"opset {self.opset} is newer than what {self.runtime.name} reads ({self.runtime.opset})")
         return self
 
-    def build_options(self) -> dict[str, Any]:
-        """What :meth:`edge_harmony.backends.base.Backend.build` is told besides the network and its weights."""
-        own: dict[str, dict[str, Any]] = {"cuda": {"engine": self.engine}, "apple": self.package.model_dump()}
-        return {
-            "precision": self.precision,
-            "size": (self.height, self.width),
-            "opset": self.opset,
-            **own.get(self.platform, {}),
-        }
+    def request(self, model: str, *, keep_float: Collection[str] = (), whole_pipeline: bool = False) -> ExportRequest:
+        """What the backend is to build of a network."""
+        return ExportRequest(
+            model,
+            self.precision,
+            size=(self.height, self.width),
+            opset=self.opset,
+            keep_float=tuple(keep_float),
+            whole_pipeline=whole_pipeline,
+            options=self.options,
+        )
 
 
 def read_target(name: str) -> Target:
     """Read a target by name or path.
 
     Raises:
-        UsageError: there is none of this name.
-        InputError: the file does not fit the schema.
+        UsageError: there is none of this name, or no backend of the name it gives.
+        CapabilityError: its backend is a plug-in that cannot be used.
+        InputError: the file does not fit the schema, or its options do not fit the backend's.
     """
     return read_toml(find_resource("targets", name), Target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import cv2
 
+from edge_harmony.backends.base import backend_names, get_backend
 from edge_harmony.benchmark.result import Environment
+from edge_harmony.errors import CapabilityError
 from edge_harmony.machine.counters import ROOT, cpu_megahertz
 from edge_harmony.machine.doctor import examine
 
-_PACKAGES = ("edge-harmony", "numpy", "onnxruntime", "openvino", "torch", "tensorrt", "coremltools")
+_PACKAGES = ("edge-harmony", "numpy")
+"""Besides those that the backends name."""
 
 
 def environment(root: Path = ROOT) -> Environment:
@@ -36,7 +40,7 @@ def environment(root: Path = ROOT) -> Environment:
         clock=cpu_megahertz(root),
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         versions={"python": machine["python"], "opencv": cv2.__version__}
-        | {name: found for name in _PACKAGES if (found := _version(name))},
+        | {name: found for name in (*_PACKAGES, *_of_backends()) if (found := _version(name))},
     )
 
 
@@ -57,6 +61,15 @@ def governor(root: Path = ROOT) -> str | None:
         return path.read_text().strip()
     except OSError:
         return None
+
+
+def _of_backends() -> list[str]:
+    """Packages whose versions decide what the installed backends do."""
+    packages: list[str] = []
+    for name in backend_names():
+        with contextlib.suppress(CapabilityError):  # a plug-in that cannot be used runs nothing
+            packages += get_backend(name).packages
+    return packages
 
 
 def _version(package: str) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.backends.base import LoadRequest
+from edge_harmony.backends.base import REFERENCE_BACKEND, LoadRequest, get_backend
 from edge_harmony.benchmark.suite import Entry, Suite
 
 
@@ -32,14 +32,14 @@ class Job(BaseModel):
     @property
     def is_reference(self) -> bool:
         """Whether others are compared with it."""
-        return self.entry.backend == "pytorch" and self.entry.precision == "fp32" and self.entry.mode == "eager"
+        return self.entry.backend == REFERENCE_BACKEND and self.entry.precision == "fp32" and self.entry.mode is None
 
     @property
     def device(self) -> str:
         """Whose counters tell what it costs: ``cpu`` or ``cuda...``."""
         if self.entry.device != "auto":
             return self.entry.device
-        return "cuda:0" if self.entry.backend in ("tensorrt", "tensorrt-rtx") and not self.entry.peer else "cpu"
+        return "cpu" if self.entry.peer else get_backend(self.entry.backend).device
 
     def request(self) -> LoadRequest:
         """What the backend loads."""
@@ -48,7 +48,7 @@ class Job(BaseModel):
             entry.model or "",
             entry.precision,
             artifact=self.artifact,
-            weights=self.weights if entry.backend == "pytorch" else None,
+            weights=self.weights if get_backend(entry.backend).takes_weights else None,
             threads=self.suite.threads,
             device=entry.device,
             mode=entry.mode,

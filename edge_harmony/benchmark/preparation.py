@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_harmony.backends.base import get_backend
+from edge_harmony.backends.base import ExportRequest, get_backend
 from edge_harmony.benchmark.job import Job
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Contender
 from edge_harmony.benchmark.suite import Entry, Suite
 from edge_harmony.errors import CapabilityError
 from edge_harmony.extras import require_torch
-from edge_harmony.files.manifest import artifact_name
 from edge_harmony.models.registry import bundled_weights, find_model, weights_folder
-
-_SHIPPED = ("onnxruntime", "openvino")
-"""Backends that run the shipped ONNX files as they are."""
 
 
 def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
@@ -42,11 +38,10 @@ def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
     if not probe.available:
         raise CapabilityError(f"{entry.backend} does not run here: {probe.detail}", probe.fix)
     weights, untrained = _weights(model, entry.weights, folder)
-    shipped = weights_folder() / artifact_name(model, 256, 256, entry.precision, ".onnx")
-    if entry.backend == "pytorch" or (entry.backend in _SHIPPED and not entry.weights and shipped.is_file()):
+    if backend.takes_weights or (not entry.weights and backend.shipped(model, entry.precision)):
         return Job(entry=entry, suite=suite, weights=weights, untrained=untrained)
     place = folder / entry.backend / (entry.weights.stem if entry.weights else "")
-    artifact = backend.build(weights, place, model=model, precision=entry.precision)
+    artifact = backend.build(ExportRequest(model, entry.precision), weights, place)
     return Job(entry=entry, suite=suite, artifact=artifact, weights=weights, untrained=untrained)
 
 
@@ -55,14 +50,14 @@ def describe(job: Job, sha256: str | None) -> Contender:
     entry = job.entry
     if entry.peer:
         return Contender(name=entry.name, kind="peer", untrained=job.untrained)
-    request = job.request()
+    request, modes = job.request(), get_backend(entry.backend).modes
     return Contender(
         name=entry.name,
         kind=entry.what,
         model=request.model,
         backend=entry.backend,
         precision=request.precision,
-        mode=entry.mode if entry.backend == "pytorch" else None,
+        mode=(entry.mode or modes[0]) if modes else None,
         artifact=job.artifact.name if job.artifact else None,
         sha256=sha256,
         untrained=job.untrained,

@@ -30,7 +30,7 @@ class Contender(BaseModel):
     model: str | None = None
     backend: str | None = None
     precision: str | None = None
-    mode: str | None = Field(None, description="of PyTorch: eager, compiled or cuda-graphs")
+    mode: str | None = Field(None, description="of backends that have several")
     artifact: str | None = Field(None, description="name of the file that runs")
     sha256: str | None = Field(None, description="of the file that runs")
     untrained: bool = Field(False, description="random weights: its time means something, its pictures nothing")

@@ -48,13 +48,12 @@ def timing_pictures(height: int, width: int) -> list[Pair]:
 class TimedRunner(Runner):
     """A runner that remembers when its last call began and ended, and what of it was copies.
 
-    Backends that move data to a device may have ``infer_parts``, which returns the output and the milliseconds of
-    ``copy`` and ``infer``; waiting between them costs a little, so it is used only where ``parts`` asks for it.
+    Waiting between copies and the network costs a little, so it is done only where ``parts`` asks for it.
     """
 
     def __init__(self, runner: Runner, *, parts: bool = False) -> None:
         self._runner = runner
-        self._parts = getattr(runner, "infer_parts", None) if parts else None
+        self._parts = parts
         self.began = self.ended = 0
         self.copied = 0.0
 
@@ -71,12 +70,12 @@ class TimedRunner(Runner):
     def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`edge_harmony.backends.base.Runner`."""
         self.began = time.perf_counter_ns()
-        if self._parts is None:
+        if self._parts:
+            output, parts = self._runner.infer_parts(composite, mask)
+            self.copied = parts["copy"]
+        else:
             output = self._runner.infer(composite, mask)
             self._runner.synchronize()
-        else:
-            output, parts = self._parts(composite, mask)
-            self.copied = parts["copy"]
         self.ended = time.perf_counter_ns()
         return output
 

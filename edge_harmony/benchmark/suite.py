@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, get_backend
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Kind, Scenario
 from edge_harmony.files.manifest import Precision
@@ -14,7 +15,6 @@ from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-Mode = Literal["eager", "compiled", "cuda-graphs"]
 
 
 class Effort(BaseModel):
@@ -42,9 +42,9 @@ class Entry(BaseModel):
         "pipeline", description="pictures in and out, or tensors of the working size"
     )
     model: str | None = None
-    backend: str = "onnxruntime"
-    precision: Precision = "int8"
-    mode: Mode = Field("eager", description="of PyTorch")
+    backend: str = DEFAULT_BACKEND
+    precision: Precision = DEFAULT_PRECISION
+    mode: str | None = Field(None, description="of backends that have several; null for the usual one")
     device: str = "auto"
     artifact: Path | None = Field(None, description="file instead of the shipped or built one")
     weights: Path | None = Field(None, description="weights instead of the shipped ones")
@@ -52,12 +52,21 @@ class Entry(BaseModel):
     checkout: Path | None = Field(None, description="of a peer that lives elsewhere: its folder or file")
     checkpoint: Path | None = Field(None, description="of a peer that has weights")
 
+    @field_validator("mode")
+    @classmethod
+    def _of_the_backend(cls, mode: str | None, found: ValidationInfo) -> str | None:
+        if mode is None or "backend" not in found.data:
+            return None
+        name = found.data["backend"]
+        modes = get_backend(name).modes
+        if mode not in modes:
+            raise ValueError(f"the backend {name} has no mode {mode!r}: {', '.join(modes) or 'it has none'}")
+        return None if mode == modes[0] else mode
+
     @model_validator(mode="after")
     def _one_of_both(self) -> Entry:
         if (self.model is None and self.artifact is None) == (self.peer is None):
             raise ValueError("name a model (or an artifact) or a peer, and not both")
-        if self.mode != "eager" and self.backend != "pytorch":
-            raise ValueError(f"mode {self.mode} is one of the backend pytorch")
         if self.peer is not None:
             if self.peer not in PEERS:
                 raise ValueError(f"there is no peer {self.peer!r}: choose from {', '.join(PEERS)}")
@@ -73,7 +82,7 @@ class Entry(BaseModel):
         if self.peer:
             return self.peer
         parts = [self.model or str(self.artifact), self.precision if self.model else "", self.backend]
-        parts += [self.mode if self.mode != "eager" else "", self.kind if self.kind != "pipeline" else ""]
+        parts += [self.mode or "", self.kind if self.kind != "pipeline" else ""]
         return " ".join(part for part in parts if part)
 
     @property

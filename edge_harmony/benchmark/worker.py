@@ -22,7 +22,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from edge_harmony.backends.base import Runner, get_backend, load_runner
+from edge_harmony.backends.base import REFERENCE_BACKEND, Runner, get_backend, load_runner
 from edge_harmony.benchmark.job import Job
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Case, Harm, Parity, Scores, Truth
@@ -145,7 +145,7 @@ class Worker:
         if self._job.is_reference:
             raise UsageError("it is the reference")
         request = self._job.request()
-        reference = load_runner(request.model, backend="pytorch", precision="fp32", weights=self._job.weights)
+        reference = load_runner(request.model, backend=REFERENCE_BACKEND, precision="fp32", weights=self._job.weights)
         if self._job.artifact and read_manifest(self._job.artifact).weights_sha256 != reference.sha256:
             raise UsageError("the weights that the file was made from were not given")
         samples = ((t.name, *t.load()[:2]) for t in triplets) if triplets else sample_pictures()

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from edge_harmony.backends.base import DEFAULT_BACKEND
 from edge_harmony.benchmark.budget import exit_code, read_budget
 from edge_harmony.benchmark.comparison import Comparison, compare_results
 from edge_harmony.benchmark.report.html import page, pages, require_jinja
@@ -35,7 +36,7 @@ def benchmark(
     data: Annotated[Path | None, typer.Option("--data", help="iHarmony4-layout root to score everything on.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=0, help="Score N of its pictures; 0: all.")] = None,
     budget: Annotated[str | None, typer.Option("--budget", help="Limits to hold: name or .toml.")] = None,
-    backend: Annotated[str, typer.Option("--backend", help="What runs exported files.")] = "onnxruntime",
+    backend: Annotated[str, typer.Option("--backend", help="What runs exported files.")] = DEFAULT_BACKEND,
     threads: Annotated[
         int | None, typer.Option("--threads", min=0, help="CPU threads; 0: the backend's choice.")
     ] = None,

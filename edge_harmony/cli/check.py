@@ -3,48 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.table import Table
 
+from edge_harmony.backends.base import CheckRequest, backend_names, get_backend
 from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.console import JsonOption, out, print_json
 from edge_harmony.errors import CapabilityError
 from edge_harmony.extras import require_onnx
+from edge_harmony.inspection.findings import Arithmetic
 
 
 def check(
-    model: Annotated[Path, typer.Argument(help="An ONNX file.")],
-    target: Annotated[str, typer.Option("--target", help="A target, a .toml file, or a runtime by name.")],
+    model: Annotated[Path, typer.Argument(help="An ONNX file, or a Core ML package.")],
+    target: Annotated[str, typer.Option("--target", help="A target, a .toml file, or a backend by name.")],
     placement: Annotated[
         bool, typer.Option("--placement", help="Also load it in ONNX Runtime and count what was really fused.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Go through an ONNX file layer by layer before it is built for a target."""
-    require_onnx("check")
-    from edge_harmony.backends.onnxruntime.placement import placed_operators
-    from edge_harmony.inspection.graph import read_graph
-    from edge_harmony.inspection.layers import RUNTIMES, broken_chains, find_runtime, report_layers
-    from edge_harmony.inspection.refusals import find_refusals
-
-    runtime = target if target in RUNTIMES else read_target(target).backend
-    graph = read_graph(model)
-    layers = report_layers(graph, find_runtime(runtime))
-    findings = find_refusals(graph, runtime)
-    counts = {kind: sum(layer.precision == kind for layer in layers) for kind in ("int8", "fp16", "float")}
+    """Go through a file layer by layer before it is built for a target, or runs there."""
+    if target in backend_names():
+        backend, request = get_backend(target), CheckRequest(model)
+    else:
+        spec = read_target(target)
+        backend = get_backend(spec.backend)
+        request = CheckRequest(model, spec.precision, spec.runtime.opset, spec.options)
+    if backend.reads_onnx:
+        require_onnx("check")
+    found = backend.inspect(request)
+    layers, findings = found.layers, found.findings
     report: dict[str, Any] = {
         "model": str(model),
         "target": target,
-        "runtime": runtime,
-        "opset": graph.opset,
-        "counts": counts,
+        "runtime": backend.name,
+        "opset": found.opset,
+        "counts": {kind: sum(layer.precision == kind for layer in layers) for kind in get_args(Arithmetic)},
         "layers": [vars(layer) for layer in layers],
-        "reformats": broken_chains(graph),
+        "reformats": found.reformats,
         "findings": [vars(finding) for finding in findings],
+        "unknown": found.unknown,
     }
     if placement:
+        require_onnx("check --placement")
+        from edge_harmony.backends.onnxruntime.placement import placed_operators
+
         report["placement"] = placed_operators(model)
     fatal = [finding for finding in findings if finding.fatal]
     if json:
@@ -52,7 +57,7 @@ def check(
     else:
         _show(report)
     if fatal:
-        raise CapabilityError(f"{runtime} will refuse {model} for {len(fatal)} reasons", fatal[0].fix)
+        raise CapabilityError(f"{backend.name} will refuse {model} for {len(fatal)} reasons", fatal[0].fix)
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -68,6 +73,8 @@ def _show(report: dict[str, Any]) -> None:
     for finding in report["findings"]:
         word = "refused" if finding["fatal"] else "note"
         out.print(f"{word}: {finding['node']}: {finding['problem']}; {finding['fix']}", soft_wrap=True, markup=False)
+    for question in report["unknown"]:
+        out.print(f"not in the file: {question}", soft_wrap=True, markup=False)
     if "placement" in report:
         shown = ", ".join(f"{count} {kind}" for kind, count in report["placement"].items())
         out.print(f"ONNX Runtime makes of it: {shown}", soft_wrap=True, markup=False)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.base import DEFAULT_BACKEND, REFERENCE_BACKEND, load_runner
 from edge_harmony.cli.console import JsonOption, LimitOption, ThreadsOption, number, out, print_json, progress_bar
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import AccuracyError, ArtifactError
@@ -27,14 +27,14 @@ def compare(
         str, typer.Option(help="Precision of the reference: fp32, or int8 (fake quantized).")
     ] = "fp32",
     min_psnr: Annotated[float, typer.Option(help="Exit with 4 below this mean PSNR in dB; 0: no limit.")] = 0.0,
-    backend: Annotated[str, typer.Option(help="What runs the artifact.")] = "onnxruntime",
+    backend: Annotated[str, typer.Option(help="What runs the artifact.")] = DEFAULT_BACKEND,
     threads: ThreadsOption = 0,
     limit: LimitOption = 50,
     json: JsonOption = False,
 ) -> None:
     """Compare what an artifact makes with what the reference makes of the same weights."""
     manifest = read_manifest(artifact)
-    theirs = load_runner(manifest.model, backend="pytorch", precision=reference, weights=weights)
+    theirs = load_runner(manifest.model, backend=REFERENCE_BACKEND, precision=reference, weights=weights)
     if theirs.sha256 != manifest.weights_sha256:
         raise ArtifactError(
             f"{artifact} was not made from these weights", "pass the ones it was made from: --weights FILE"
@@ -47,11 +47,15 @@ def compare(
         result = compare_runners(ours, theirs, samples, advance=advance)
     ours.close()
     theirs.close()
-    result |= {"artifact": str(artifact), "sha256": manifest.file_sha256, "reference": f"pytorch {reference}"}
+    result |= {
+        "artifact": str(artifact),
+        "sha256": manifest.file_sha256,
+        "reference": f"{REFERENCE_BACKEND} {reference}",
+    }
     if json:
         print_json(result)
     else:
-        table = Table(title=f"{artifact.name} against pytorch {reference}", show_header=False)
+        table = Table(title=f"{artifact.name} against {REFERENCE_BACKEND} {reference}", show_header=False)
         table.add_row("pictures", str(result["images"]))
         table.add_row("PSNR of the foreground, mean", f"{number(result['psnr'])} dB")
         table.add_row(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from edge_harmony.backends.base import Backend, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, Backend, get_backend
 from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json
 from edge_harmony.extras import require_torch
@@ -37,12 +37,10 @@ def export(
     entry = find_model(model)
     spec = read_target(target)
     backend = get_backend(spec.backend)
-    options: dict[str, Any] = {"model": entry.name, "keep_float": tuple(keep_float or ())} | spec.build_options()
-    if fuse_io:
-        options["fuse_io"] = True
+    request = spec.request(entry.name, keep_float=keep_float or (), whole_pipeline=fuse_io)
     where, command = _afterwards(backend, spec, target, weights, fuse_io=fuse_io)
-    if dry_run:
-        steps = backend.plan(**options)
+    if dry_run and not backend.takes_weights:
+        steps = backend.steps(request)
         if json:
             limits = {"min_psnr": spec.accuracy.min_psnr, "max_p90_ms": spec.latency.max_p90_ms}
             plan = {"model": entry.name, "target": target, "device": spec.device, "runtime": spec.runtime.name}
@@ -54,13 +52,17 @@ def export(
             _say(f"{number}. {step.does}: {output / step.makes}")
             if step.missing:
                 _say(f"   not here: {step.missing}; {step.fix}")
-        _say(f"{len(steps) + 1}. {where}: {command.replace(_ARTIFACT, str(output / steps[-1].makes))}")
+        if steps:
+            command = command.replace(_ARTIFACT, str(output / steps[-1].makes))
+        else:
+            _say(f"the {backend.name} backend does not say how it builds")
+        _say(f"{len(steps) + 1}. {where}: {command}")
         _say(f"budget: at least {spec.accuracy.min_psnr:g} dB, at most {spec.latency.max_p90_ms:g} ms (p90)")
         return
     require_torch()
     from edge_harmony.models.weights_file import resolve_weights
 
-    path = backend.build(resolve_weights(entry.name, weights), output, **options)
+    path = backend.build(request, resolve_weights(entry.name, weights), output)
     if json:
         print_json({"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": size_of(path)})
         return
@@ -71,14 +73,13 @@ def export(
 
 def _afterwards(backend: Backend, spec: Target, target: str, weights: Path | None, *, fuse_io: bool) -> tuple[str, str]:
     """Where to go on with the artifact, and how."""
-    away = "on a Mac" if spec.platform == "apple" else "on the device"
-    where = "here" if backend.probe().available else away
+    where = "here" if backend.probe().available else backend.elsewhere
     if fuse_io:
         return where, f"feed {_ARTIFACT} pictures, see docs/whole-pipeline.md"
     if where != "here" and weights is None:
         return where, f"edge-harmony selftest --target {target}"
     chosen = f" --weights {weights}" if weights else ""
-    chosen += f" --backend {spec.backend}" if spec.backend != "onnxruntime" else ""
+    chosen += f" --backend {spec.backend}" if spec.backend != DEFAULT_BACKEND else ""
     return where, f"edge-harmony compare {_ARTIFACT}{chosen} --min-psnr {spec.accuracy.min_psnr:g}"
 
 

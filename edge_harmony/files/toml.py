@@ -41,6 +41,10 @@ def parse_toml(text: str, model: type[Model], source: str) -> Model:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{source} is not valid TOML ({error})", "mend the line it names") from None
     except ValidationError as error:
-        found = sorted(error.errors(), key=lambda e: e["type"] == "missing")  # a misspelt key explains a missing one
-        problems = "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg']}" for e in found[:5])
-        raise InputError(f"{source} does not fit: {problems}", "see the docs for its keys") from None
+        raise InputError(f"{source} does not fit: {problems_of(error)}", "see the docs for its keys") from None
+
+
+def problems_of(error: ValidationError, whole: str = "file") -> str:
+    """The first few problems of values that do not fit, each with its key or, without one, ``whole``; in one line."""
+    found = sorted(error.errors(), key=lambda e: e["type"] == "missing")  # a misspelt key explains a missing one
+    return "; ".join(f"{'.'.join(str(p) for p in e['loc']) or whole}: {e['msg']}" for e in found[:5])

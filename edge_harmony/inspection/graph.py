@@ -69,6 +69,8 @@ def read_graph(path: Path) -> Graph:
         UsageError: there is no such file.
         ArtifactError: it is damaged or not ONNX.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, no ONNX file", "name a file that ends in .onnx")
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "check the path")
     try:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from onnx import NodeProto, TensorProto
 
-from edge_harmony.errors import UsageError
+from edge_harmony.inspection.findings import Arithmetic, LayerReport
 from edge_harmony.inspection.graph import BOOKKEEPING, CONVERTERS, Graph
-
-Precision = Literal["int8", "fp16", "float"]
 
 _WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _ACTIVATIONS = {"Relu", "LeakyRelu", "Clip", "PRelu", "HardSwish", "Sigmoid", "Tanh"}
@@ -20,7 +17,7 @@ _LAYERS = _WEIGHTED | _STRUCTURAL
 
 
 @dataclass(frozen=True)
-class Runtime:
+class LayerRules:
     """What a runtime computes in integers.
 
     Attributes:
@@ -36,62 +33,7 @@ class Runtime:
     needs_output: bool
 
 
-# docs.nvidia.com/deeplearning/tensorrt, "Working with Quantized Types"
-_TENSORRT = Runtime(
-    "TensorRT",
-    frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Resize", "Concat", "MaxPool", "AveragePool", "Add"}),
-    frozenset({"Relu", "LeakyRelu", "Clip"}),
-    needs_output=False,
-)
-RUNTIMES = {
-    # onnxruntime/core/optimizer/qdq_transformer/selectors_actions: the groups that become QLinear operators
-    "onnxruntime": Runtime(
-        "ONNX Runtime",
-        frozenset({"Conv", "Gemm", "MatMul", "Resize", "Concat", "MaxPool", "AveragePool", "Add", "Mul"}),
-        frozenset({"Relu", "Clip"}),
-        needs_output=True,
-    ),
-    # docs.openvino.ai, "Low Precision Transformations"
-    "openvino": Runtime(
-        "OpenVINO",
-        frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Resize", "Concat", "MaxPool", "AveragePool", "Add"}),
-        frozenset({"Relu", "LeakyRelu", "Clip", "PRelu"}),
-        needs_output=False,
-    ),
-    "tensorrt": _TENSORRT,
-    "tensorrt-rtx": _TENSORRT,
-}
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """One layer.
-
-    Attributes:
-        name: of its node, or ``island N`` for connected float operators between layers.
-        kind: operator, with its activation; of an island its operators.
-        precision: what it computes in.
-        reason: why it is not integer; empty where it is.
-    """
-
-    name: str
-    kind: str
-    precision: Precision
-    reason: str
-
-
-def find_runtime(name: str) -> Runtime:
-    """The rules of a backend.
-
-    Raises:
-        UsageError: there are none of this name.
-    """
-    if name not in RUNTIMES:
-        raise UsageError(f"there are no rules for {name!r}", f"choose from {', '.join(RUNTIMES)}")
-    return RUNTIMES[name]
-
-
-def report_layers(graph: Graph, runtime: Runtime) -> list[LayerReport]:
+def report_layers(graph: Graph, rules: LayerRules) -> list[LayerReport]:
     """All layers in the graph's order, and the float islands between them."""
     rows: list[tuple[int, LayerReport]] = []
     position = {node.name: k for k, node in enumerate(graph.nodes)}
@@ -99,7 +41,7 @@ def report_layers(graph: Graph, runtime: Runtime) -> list[LayerReport]:
     in_island = {node.name for island in islands for node in island}
     for node in graph.nodes:
         if node.op_type in _LAYERS and node.name not in in_island:
-            rows.append((position[node.name], _layer(graph, runtime, node)))
+            rows.append((position[node.name], _layer(graph, rules, node)))
     for number, island in enumerate(islands, 1):
         kinds = sorted({node.op_type for node in island})
         shown = ", ".join(kinds[:6]) + (", ..." if len(kinds) > 6 else "")
@@ -108,10 +50,10 @@ def report_layers(graph: Graph, runtime: Runtime) -> list[LayerReport]:
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
 
 
-def _layer(graph: Graph, runtime: Runtime, node: NodeProto) -> LayerReport:
-    end, kind = _with_activation(graph, node, runtime)
-    reason = _why_not_integer(graph, runtime, node, end)
-    precision: Precision = "int8"
+def _layer(graph: Graph, rules: LayerRules, node: NodeProto) -> LayerReport:
+    end, kind = _with_activation(graph, node, rules)
+    reason = _why_not_integer(graph, rules, node, end)
+    precision: Arithmetic = "int8"
     if reason:
         half = graph.types.get(node.output[0]) == TensorProto.FLOAT16
         precision = "fp16" if half else "float"
@@ -120,12 +62,12 @@ def _layer(graph: Graph, runtime: Runtime, node: NodeProto) -> LayerReport:
     return LayerReport(node.name, kind, precision, reason)
 
 
-def _with_activation(graph: Graph, node: NodeProto, runtime: Runtime) -> tuple[str, str]:
+def _with_activation(graph: Graph, node: NodeProto, rules: LayerRules) -> tuple[str, str]:
     """The tensor after a layer and the activation that joins it, and both operators' names."""
     readers = graph.consumers.get(node.output[0], [])
     if node.op_type in _WEIGHTED | {"Add"} and len(readers) == 1 and readers[0].op_type in _ACTIVATIONS:
         joined = readers[0]
-        if joined.op_type in runtime.fused:
+        if joined.op_type in rules.fused:
             return joined.output[0], f"{node.op_type} + {joined.op_type}"
     return node.output[0], node.op_type
 
@@ -134,14 +76,14 @@ def _touches_quantization(graph: Graph, node: NodeProto) -> bool:
     return any(graph.is_quantized(name) for name in node.input)
 
 
-def _why_not_integer(graph: Graph, runtime: Runtime, node: NodeProto, end: str) -> str:
+def _why_not_integer(graph: Graph, rules: LayerRules, node: NodeProto, end: str) -> str:
     """The first rule that keeps a layer out of integer arithmetic; empty if none does."""
     weighted = node.op_type in _WEIGHTED
     data = [name for name in node.input[: 1 if weighted or node.op_type == "Resize" else None] if name]
     if not any(node.op_type == "QuantizeLinear" for node in graph.nodes):
         return "the file is not quantized"
-    if node.op_type not in runtime.integer:
-        return f"{runtime.name} has no integer kernel for {node.op_type}"
+    if node.op_type not in rules.integer:
+        return f"{rules.name} has no integer kernel for {node.op_type}"
     open_inputs = [name for name in data if not graph.is_quantized(name)]
     if open_inputs:
         source = graph.source(open_inputs[0])
@@ -149,11 +91,11 @@ def _why_not_integer(graph: Graph, runtime: Runtime, node: NodeProto, end: str) 
         return f"its input is not quantized: {open_inputs[0]} {made}"
     if weighted and not (len(node.input) > 1 and graph.is_quantized(node.input[1])):
         return "its weights are not quantized"
-    if runtime.needs_output and not graph.is_requantized(end):
+    if rules.needs_output and not graph.is_requantized(end):
         readers = [reader for reader in graph.consumers.get(end, []) if reader.op_type != "QuantizeLinear"]
         if not readers and end in {output.name for output in graph.model.graph.output}:
             return "its result is the network's output, in float"
-        if readers and readers[0].op_type in _ACTIVATIONS - runtime.fused:
+        if readers and readers[0].op_type in _ACTIVATIONS - rules.fused:
             return f"{readers[0].op_type} after it does not join an integer layer; quantize before and after it"
         return f"its result is read in float by {readers[0].op_type}" if readers else "its result is not quantized"
     return ""

@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from edge_harmony.backends.base import Backend, LoadRequest, Runner, get_backend, load_runner
+from edge_harmony.backends.base import (
+    DEFAULT_BACKEND,
+    REFERENCE_BACKEND,
+    Backend,
+    ExportRequest,
+    LoadRequest,
+    Runner,
+    get_backend,
+    load_runner,
+)
 from edge_harmony.backends.targets import Target
 from edge_harmony.errors import AccuracyError, CapabilityError, CostError, EdgeHarmonyError, ExitCode
 from edge_harmony.files.atomic import size_of
@@ -62,8 +71,8 @@ def run_selftest(
             backend = get_backend(backend_name)
             _step(steps, tell, "probe", lambda: _probe(backend))
             source = onnx or bundled_weights(model)
-            options = target.build_options() if target else {"precision": precision}
-            built = _step(steps, tell, "build", lambda: _build(backend, source, folder, model, options))
+            wanted = target.request(model) if target else ExportRequest(model, precision)
+            built = _step(steps, tell, "build", lambda: _build(backend, wanted, source, folder))
             request = LoadRequest(model, precision, artifact=Path(built["artifact"]))
             runner = _step(steps, tell, "load", lambda: {"runner": backend.load(request)})["runner"]
             held.callback(runner.close)
@@ -112,16 +121,16 @@ def _probe(backend: Backend) -> dict[str, Any]:
     return {"detail": probe.detail}
 
 
-def _build(backend: Backend, source: Path, folder: Path, model: str, options: dict[str, Any]) -> dict[str, Any]:
-    path = backend.build(source, folder, model=model, **options)
+def _build(backend: Backend, request: ExportRequest, source: Path, folder: Path) -> dict[str, Any]:
+    path = backend.build(request, source, folder)
     return {"artifact": str(path), "bytes": size_of(path)}
 
 
 def _reference(source: Path, onnx: Path | None, model: str, precision: str) -> Runner:
     if onnx is not None:
-        return load_runner(model, backend="onnxruntime", precision=precision, artifact=onnx)
+        return load_runner(model, backend=DEFAULT_BACKEND, precision=precision, artifact=onnx)
     same = "int8" if precision == "int8" else "fp32"
-    return load_runner(model, backend="pytorch", precision=same, weights=source)
+    return load_runner(model, backend=REFERENCE_BACKEND, precision=same, weights=source)
 
 
 def _parity(runner: Runner, reference: Runner, target: Target | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.backends.base import Runner, submit
+from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.pictures.arrays import checked_pair, foreground_box, like
 from edge_harmony.pictures.working_size import to_working_size
@@ -79,12 +79,12 @@ def predict_later(
     runner: Runner, planes: NDArray[np.float32], small_mask: NDArray[np.float32]
 ) -> Callable[[], NDArray[np.float32]]:
     """The same from what :func:`~edge_harmony.pictures.working_size.to_working_size` returns, begun: what is returned
-    waits for the grid; see :func:`~edge_harmony.backends.base.submit`.
+    waits for the grid; see :meth:`edge_harmony.backends.base.Runner.submit`.
 
     Raises:
         InputError: (when waited for) the network returns values that are not finite.
     """
-    waited = submit(runner, planes, small_mask)
+    waited = runner.submit(planes, small_mask)
 
     def grid() -> NDArray[np.float32]:
         output = waited()[0]

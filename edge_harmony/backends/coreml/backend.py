@@ -5,25 +5,30 @@ from __future__ import annotations
 import platform
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from edge_harmony.backends.artifact_runner import read_network_manifest
-from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
+from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
+from edge_harmony.backends.coreml.options import PackageOptions
 from edge_harmony.backends.coreml.runner import UNITS, CoreMLRunner
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.export.quiet import quiet
 from edge_harmony.extras import require_torch
 from edge_harmony.files.manifest import artifact_name
+from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")
 Units = Literal["all", "cpu", "cpu-gpu", "cpu-ane"]
 _FIX = "pip install 'edge-harmony[coreml]'"
 
 
-class CoreMLBackend:
+class CoreMLBackend(Backend):
     """Apple devices through Core ML."""
 
     name = "coreml"
+    options = PackageOptions
+    packages = ("coremltools",)
+    elsewhere = "on a Mac"
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
@@ -38,25 +43,37 @@ class CoreMLBackend:
             )
         return Probe(True, f"coremltools {version} on macOS {platform.mac_ver()[0]}", precisions=PRECISIONS)
 
-    def build(self, source: Path, output: Path, **options: Any) -> Path:
-        """Convert weights; see :func:`edge_harmony.backends.coreml.convert.convert` for the options.
+    def steps(self, request: ExportRequest) -> list[Step]:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        options: PackageOptions = request.options or PackageOptions()
+        name = artifact_name(
+            request.model, *request.size, request.precision, ".mlpackage", fuse_io=request.whole_pipeline
+        )
+        return [Step(f"convert to Core ML for {options.minimum}", name).unless(_require_converter)]
+
+    def build(self, request: ExportRequest, source: Path, folder: Path) -> Path:
+        """Convert weights; see :func:`edge_harmony.backends.coreml.convert.convert`.
 
         Raises:
             CapabilityError: torch or coremltools is not installed.
+            ArtifactError: the weights do not fit.
+            UsageError: options that contradict each other.
         """
         _require_converter()
         with quiet("coremltools"):  # it warns of versions, and that predictions need macOS
             from edge_harmony.backends.coreml.convert import convert
 
-        options.pop("opset", None)  # of ONNX files
-        return convert(options.pop("model"), source, output, **options)
-
-    def plan(self, **options: Any) -> list[Step]:
-        """See :class:`edge_harmony.backends.base.Backend`."""
-        height, width = options.get("size", (256, 256))
-        fused = bool(options.get("fuse_io"))
-        name = artifact_name(options["model"], height, width, options["precision"], ".mlpackage", fuse_io=fused)
-        return [Step(f"convert to Core ML for {options.get('minimum', 'iOS17')}", name).unless(_require_converter)]
+        options: PackageOptions = request.options or PackageOptions()
+        return convert(
+            request.model,
+            source,
+            folder,
+            precision=request.precision,  # type: ignore[arg-type]  # convert refuses others
+            size=request.size,
+            keep_float=request.keep_float,
+            fuse_io=request.whole_pipeline,
+            **dict(options),
+        )
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`~edge_harmony.backends.base.Backend`; devices are ``all``, ``cpu``, ``cpu-gpu``, ``cpu-ane``."""
@@ -72,6 +89,21 @@ class CoreMLBackend:
                 "Core ML predictions need macOS", "copy the package to a Mac; here its contents can be read"
             )
         return CoreMLRunner(request.artifact, manifest, units)
+
+    def inspect(self, request: CheckRequest) -> Inspection:
+        """Judge a package by its own contents; see :func:`edge_harmony.backends.coreml.judge.judge_package`."""
+        if not request.file.exists():
+            raise UsageError(f"there is no package {request.file}", "check the path")
+        if request.file.is_file():
+            raise UsageError(
+                f"{request.file} is no Core ML package, and Core ML reads no other files",
+                "export the network for the target, and check the .mlpackage",
+            )
+        _require_coremltools()
+        with quiet("coremltools"):
+            from edge_harmony.backends.coreml.judge import judge_package
+
+        return judge_package(request.file, request.precision, request.options)
 
 
 def _require_converter() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,17 @@ from typing import Any
 import coremltools as ct
 import numpy as np
 from coremltools.converters.mil.frontend.milproto import load as milproto
+from coremltools.converters.mil.mil import types
 from numpy.typing import NDArray
 
 from edge_harmony.errors import ArtifactError, UsageError, first_line
+from edge_harmony.inspection.findings import Arithmetic, LayerReport
 
-_WEIGHTS = "com.apple.CoreML/weights"
+_CONVOLUTIONS = {"conv", "conv_transpose"}
+_CONVERTERS = {"quantize", "dequantize", "cast"}
+_ACTIVATIONS = {"relu", "leaky_relu"}
+_PACKED = {"constexpr_affine_dequantize", "constexpr_blockwise_shift_scale"}
+_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class Contents:
             ``float 1x3x256x256``, or ``float 1, 1 unless given`` for an optional one.
         outputs: name to what it returns, likewise.
         metadata: what the user may read: author, licence, version, description and our own.
+        specification: version of Core ML's format; 8 is that of iOS 17.
+        layers: the convolutions in the program's order, then what else computes in 16 bits and in 32.
     """
 
     functions: tuple[str, ...]
@@ -41,6 +50,8 @@ class Contents:
     inputs: dict[str, str]
     outputs: dict[str, str]
     metadata: dict[str, str]
+    specification: int
+    layers: tuple[LayerReport, ...]
 
 
 def read_contents(package: Path, function: str | None = None) -> Contents:
@@ -64,7 +75,7 @@ def read_contents(package: Path, function: str | None = None) -> Contents:
         raise UsageError(f"{package} has no function {chosen!r}", f"choose from {', '.join(names)}")
     described = several.get(chosen, spec.description)
     operations = [op for op in program.functions[chosen].operations if op.op_type != "const"]
-    convolutions = [op for op in operations if op.op_type in ("conv", "conv_transpose")]
+    convolutions = [op for op in operations if op.op_type in _CONVOLUTIONS]
     metadata = spec.description.metadata
     return Contents(
         functions=names,
@@ -81,7 +92,47 @@ def read_contents(package: Path, function: str | None = None) -> Contents:
             "description": metadata.shortDescription,
             **dict(metadata.userDefined),
         },
+        specification=spec.specificationVersion,
+        layers=(*(_layer(op) for op in convolutions), *_others(operations)),
     )
+
+
+def _layer(convolution: Any) -> LayerReport:
+    """A convolution, with the activation that alone reads it, and why it is not computed in 8 bits."""
+    readers = convolution.outputs[0].child_ops
+    joined = len(readers) == 1 and readers[0].op_type in _ACTIVATIONS
+    kind = f"{convolution.op_type} + {readers[0].op_type}" if joined else convolution.op_type
+    if _is_integer(convolution):
+        return LayerReport(convolution.name, kind, "int8", "")
+    weight, source = convolution.weight.op, convolution.x.op
+    reason = "its weights are not stored in 8 bits"
+    if weight is not None and weight.op_type == "constexpr_lut_to_dense":
+        reason = "its weights come from a palette, and are unpacked before it computes"
+    elif weight is not None and weight.op_type in _PACKED:
+        made = "an input of the package" if source is None else f"from {source.op_type}"
+        reason = f"its input is not dequantized from 8 bits: it is {made}"
+    return LayerReport(convolution.name, kind, _arithmetic(convolution), reason)
+
+
+def _others(operations: Iterable[Any]) -> Iterator[LayerReport]:
+    """What is no convolution and computes in floating point, gathered by its precision."""
+    kinds: dict[Arithmetic, Counter[str]] = {"fp16": Counter(), "float": Counter()}
+    for op in operations:
+        name = types.builtin_to_string(op.outputs[0].dtype)
+        computes = op.op_type not in _CONVOLUTIONS | _CONVERTERS and not op.op_type.startswith("constexpr")
+        if computes and name in ("fp16", "fp32"):
+            kinds[_arithmetic(op)][op.op_type] += 1
+    for precision, counted in kinds.items():
+        if counted:
+            shown = ", ".join(name for name, _ in counted.most_common(_NAMED)) + (
+                ", ..." if len(counted) > _NAMED else ""
+            )
+            reason = "Core ML computes in 8 bits between quantized tensors of a convolution only"
+            yield LayerReport(f"{sum(counted.values())} others", shown, precision, reason)
+
+
+def _arithmetic(operation: Any) -> Arithmetic:
+    return "fp16" if types.builtin_to_string(operation.outputs[0].dtype) == "fp16" else "float"
 
 
 def _weights(convolution: Any) -> NDArray[np.float32]:
@@ -95,7 +146,7 @@ def _weights(convolution: Any) -> NDArray[np.float32]:
 def _is_integer(convolution: Any) -> bool:
     """Whether both sides come from 8 bits: what Core ML can compute in integers."""
     weight, source = convolution.weight.op, convolution.x.op
-    packed = weight is not None and weight.op_type in ("constexpr_affine_dequantize", "constexpr_blockwise_shift_scale")
+    packed = weight is not None and weight.op_type in _PACKED
     return bool(packed and source is not None and source.op_type == "dequantize")
 
 

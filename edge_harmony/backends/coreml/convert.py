@@ -14,14 +14,8 @@ from typing import Any, Literal
 import coremltools as ct
 
 import edge_harmony
-from edge_harmony.backends.coreml.program import (
-    LOGGERS,
-    Inputs,
-    Minimum,
-    network_program,
-    palettized,
-    pipeline_program,
-)
+from edge_harmony.backends.coreml.options import Inputs, Minimum, Size
+from edge_harmony.backends.coreml.program import LOGGERS, network_program, palettized, pipeline_program
 from edge_harmony.errors import UsageError
 from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, describe, exportable
 from edge_harmony.export.quiet import quiet
@@ -31,7 +25,6 @@ from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 
-Size = tuple[int, int]
 _INTEGERS_SINCE, _FUNCTIONS_SINCE = "iOS17", "iOS18"
 _MEANINGS = {
     "composite": "The composite picture, RGB",

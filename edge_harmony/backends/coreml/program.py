@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 import coremltools as ct
 import numpy as np
 import torch
 from torch import nn
 
+from edge_harmony.backends.coreml.options import Inputs, Minimum
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.quiet import quiet
 from edge_harmony.files.manifest import Precision
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 
-Minimum = Literal["iOS16", "iOS17", "iOS18"]
-Inputs = Literal["tensor", "image"]
 LARGEST_PICTURE = (2160, 4096)
 """Height and width up to which a pipeline for all sizes takes pictures."""
 _LEAST_FOR_PALETTES = 512  # elements

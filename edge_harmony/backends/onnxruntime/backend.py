@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
-from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
-from edge_harmony.backends.onnx_artifacts import PRECISIONS, UNSIGNED, build_unsigned, find_artifact, plan_export
+from edge_harmony.backends.base import CheckRequest, LoadRequest, Probe, Runner
+from edge_harmony.backends.onnx_artifacts import PRECISIONS, OnnxBackend
+from edge_harmony.inspection.findings import Inspection
 
 
-class OnnxRuntimeBackend:
+class OnnxRuntimeBackend(OnnxBackend):
     """ONNX files on the CPU; the shipped networks run without torch."""
 
     name = "onnxruntime"
+    packages = ("onnxruntime",)
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
@@ -23,16 +23,15 @@ class OnnxRuntimeBackend:
 
         return Probe(True, f"onnxruntime {onnxruntime.__version__} on cpu", precisions=PRECISIONS)
 
-    def build(self, source: Path, output: Path, **options: Any) -> Path:
-        """See :func:`~edge_harmony.backends.onnx_artifacts.build_unsigned`."""
-        return build_unsigned(source, output, **options)
-
-    def plan(self, **options: Any) -> list[Step]:
-        """See :class:`edge_harmony.backends.base.Backend`."""
-        return [plan_export(does=UNSIGNED if options["precision"] == "int8" else "", **options)]
-
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
         from edge_harmony.backends.onnxruntime.runner import OnnxRuntimeRunner
 
-        return OnnxRuntimeRunner(*find_artifact(request, self.name), request.threads)
+        return OnnxRuntimeRunner(*self.find(request), request.threads)
+
+    def inspect(self, request: CheckRequest) -> Inspection:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        from edge_harmony.backends.onnxruntime.rules import LAYERS, REFUSALS
+        from edge_harmony.inspection.onnx_files import inspect_onnx
+
+        return inspect_onnx(request.file, LAYERS, REFUSALS, request.opset_ceiling)

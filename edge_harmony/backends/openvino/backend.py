@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
-from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
-from edge_harmony.backends.onnx_artifacts import PRECISIONS, UNSIGNED, build_unsigned, find_artifact, plan_export
+from edge_harmony.backends.base import CheckRequest, LoadRequest, Probe, Runner
+from edge_harmony.backends.onnx_artifacts import PRECISIONS, OnnxBackend
 from edge_harmony.errors import CapabilityError
+from edge_harmony.inspection.findings import Inspection
 
 _FIX = "pip install 'edge-harmony[openvino]'"
 
 
-class OpenVinoBackend:
+class OpenVinoBackend(OnnxBackend):
     """ONNX files on the CPU through OpenVINO."""
 
     name = "openvino"
+    packages = ("openvino",)
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
@@ -26,18 +26,17 @@ class OpenVinoBackend:
 
         return Probe(True, f"openvino {openvino.__version__.split('-')[0]} on cpu", precisions=PRECISIONS)
 
-    def build(self, source: Path, output: Path, **options: Any) -> Path:
-        """See :func:`~edge_harmony.backends.onnx_artifacts.build_unsigned`."""
-        return build_unsigned(source, output, **options)
-
-    def plan(self, **options: Any) -> list[Step]:
-        """See :class:`edge_harmony.backends.base.Backend`."""
-        return [plan_export(does=UNSIGNED if options["precision"] == "int8" else "", **options)]
-
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
         if find_spec("openvino") is None:
             raise CapabilityError("the openvino backend needs openvino, which is not installed", _FIX)
         from edge_harmony.backends.openvino.runner import OpenVinoRunner
 
-        return OpenVinoRunner(*find_artifact(request, self.name), request.threads)
+        return OpenVinoRunner(*self.find(request), request.threads)
+
+    def inspect(self, request: CheckRequest) -> Inspection:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        from edge_harmony.backends.openvino.rules import LAYERS, REFUSALS
+        from edge_harmony.inspection.onnx_files import inspect_onnx
+
+        return inspect_onnx(request.file, LAYERS, REFUSALS, request.opset_ceiling)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
-from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
+from edge_harmony.backends.base import Backend, LoadRequest, Probe, Runner
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import sha256_of
 
+MODES = ("eager", "compiled", "cuda-graphs")
+"""As it is; ``torch.compile``; with CUDA graphs besides."""
 
-class PyTorchBackend:
+
+class PyTorchBackend(Backend):
     """Runs the network itself: ``fp32`` is the reference, ``int8`` its fake-quantized twin, ``fp16`` needs CUDA."""
 
     name = "pytorch"
+    packages = ("torch",)
+    modes = MODES
+    takes_weights = True
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
@@ -26,14 +30,6 @@ class PyTorchBackend:
         devices = ["cpu"] + [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
         precisions = ("fp32", "fp16", "int8") if len(devices) > 1 else ("fp32", "int8")
         return Probe(True, f"torch {torch.__version__} on {', '.join(devices)}", precisions=precisions)
-
-    def build(self, source: Path, output: Path, **options: Any) -> Path:
-        """Weights need no building."""
-        raise UsageError("the pytorch backend runs weights as they are", "use them with --weights")
-
-    def plan(self, **options: Any) -> list[Step]:
-        """None: weights need no building."""
-        return []
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
@@ -54,6 +50,7 @@ class PyTorchBackend:
                 raise ArtifactError(f"{path} has no activation ranges for int8", "train a quantized stage, or use fp32")
             load_ranges(prepare_qat(model), weights.ranges)
         device = "cpu" if request.device == "auto" else request.device
+        mode = request.mode or MODES[0]
         on_cuda = device.startswith("cuda")
         if request.precision == "fp16" and on_cuda:
             model = model.half()
@@ -61,10 +58,10 @@ class PyTorchBackend:
             raise CapabilityError(
                 f"the pytorch backend does not run {request.precision} on {device}", "use fp32 or int8"
             )
-        if request.mode == "cuda-graphs" and not on_cuda:
+        if mode == "cuda-graphs" and not on_cuda:
             raise CapabilityError(f"there are no CUDA graphs on {device}", "use --device cuda, or another mode")
         if request.threads:
             torch.set_num_threads(request.threads)
         if on_cuda and not torch.cuda.is_available():
             raise CapabilityError("CUDA is not available here", "use --device cpu, or install a CUDA build of torch")
-        return PyTorchRunner(model, sha256_of(path), device, request.mode)
+        return PyTorchRunner(model, sha256_of(path), device, mode)

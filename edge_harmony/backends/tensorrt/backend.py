@@ -5,32 +5,35 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from edge_harmony.backends.artifact_runner import read_network_manifest
-from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
-from edge_harmony.backends.onnx_artifacts import plan_export
+from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
+from edge_harmony.backends.onnx_artifacts import export_file, export_step
 from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, TensorRT, find_tensorrt
 from edge_harmony.backends.tensorrt.builder import build_plan
 from edge_harmony.backends.tensorrt.cuda.api import Device
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.backends.tensorrt.engine import Engine
-from edge_harmony.backends.tensorrt.engines import check_file
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, facts_of, write_plan
 from edge_harmony.backends.tensorrt.runner import TensorRTRunner
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
-from edge_harmony.extras import require_exporter
 from edge_harmony.files.atomic import make_folder
+from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
-class TensorRTBackend:
+class TensorRTBackend(Backend):
     """NVIDIA GPUs through TensorRT."""
 
     name = "tensorrt"
-    distribution: Distribution = "tensorrt"
+    options = BuildOptions
+    packages: ClassVar[tuple[str, ...]] = ("tensorrt",)
+    device = "cuda:0"
+    reads_onnx = True
+    distribution: ClassVar[Distribution] = "tensorrt"
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
@@ -44,24 +47,22 @@ class TensorRTBackend:
             return Probe(False, f"{tensorrt}; {error.message}", error.hint or "")
         return Probe(True, f"{tensorrt} on {device.name} ({device.sm})", precisions=PRECISIONS)
 
-    def build(self, source: Path, output: Path, **options: Any) -> Path:
+    def build(self, request: ExportRequest, source: Path, folder: Path) -> Path:
         """Export weights to the signed flavour and build an engine of it.
 
-        Args:
-            source: weights, or an ONNX file of this package.
-            output: folder; the ONNX file stays beside the engine.
-            options: ``model``, ``precision``, ``size``, ``opset``, ``keep_float`` of
-                :func:`edge_harmony.export.onnx.export_onnx`; ``engine``, the :class:`BuildOptions`.
+        The ONNX file stays beside the engine.
 
         Raises:
             CapabilityError: TensorRT, a GPU or the packages that export are missing. Without TensorRT or a GPU the
                 ONNX file is there all the same, and the message says how to go on where they are.
             ArtifactError: the ONNX file is damaged, or TensorRT would compute it wrongly.
         """
-        engine: BuildOptions = options.pop("engine", BuildOptions())
-        if options.get("fuse_io") and engine.profile is None:
-            engine = engine.model_copy(update={"profile": _picture_sizes(options.get("size", (256, 256)))})
-        onnx = source if source.suffix == ".onnx" else _export(source, output, engine, options)
+        engine: BuildOptions = request.options or BuildOptions()
+        if request.whole_pipeline and engine.profile is None:
+            engine = engine.model_copy(update={"profile": _picture_sizes(request.size)})
+        onnx = source
+        if source.suffix != ".onnx":
+            onnx = export_file(request, source, folder, flavour="signed", dynamic_batch=engine.profile is not None)
         try:
             tensorrt, device = self._require(engine)
         except CapabilityError as error:
@@ -70,18 +71,20 @@ class TensorRTBackend:
                 f"{onnx} is ready, and no engine can be built here: {error.message}",
                 f"copy it and its .json to the device, and there: {command} --saveEngine={onnx.stem}{SUFFIX}",
             ) from None
+        from edge_harmony.backends.tensorrt.engines import check_file
+
         check_file(onnx, tensorrt)
         built = build_plan(tensorrt, onnx, engine)
         facts = facts_of(tensorrt, onnx, engine, device)
         version = "".join(map(str, tensorrt.version[:2]))
-        path = make_folder(output) / f"{onnx.stem}-{'-'.join(facts.sm)}-trt{version}{SUFFIX}"
+        path = make_folder(folder) / f"{onnx.stem}-{'-'.join(facts.sm)}-trt{version}{SUFFIX}"
         write_plan(path, built.plan, facts, onnx)
         return path
 
-    def plan(self, **options: Any) -> list[Step]:
+    def steps(self, request: ExportRequest) -> list[Step]:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        engine: BuildOptions = options.get("engine", BuildOptions())
-        onnx = plan_export(does=", Q/DQ with signed activations" if options["precision"] == "int8" else "", **options)
+        engine: BuildOptions = request.options or BuildOptions()
+        onnx = export_step(request, does=", Q/DQ with signed activations" if request.precision == "int8" else "")
         sm = "-".join(name.lower() for name in engine.architectures) or "<sm>"
         stem = Path(onnx.makes).stem
         step = Step(f"build the engine with {self.distribution}", f"{stem}-{sm}-trt<version>{SUFFIX}")
@@ -111,6 +114,13 @@ class TensorRTBackend:
         engine = Engine(tensorrt, cuda, request.artifact, facts.options)
         return TensorRTRunner(engine, manifest)
 
+    def inspect(self, request: CheckRequest) -> Inspection:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        from edge_harmony.backends.tensorrt.rules import LAYERS, REFUSALS
+        from edge_harmony.inspection.onnx_files import inspect_onnx
+
+        return inspect_onnx(request.file, LAYERS, REFUSALS, request.opset_ceiling)
+
 
 def _picture_sizes(least: tuple[int, int]) -> Profile:
     """Pictures from the network's working size to 4K, best at 1080p."""
@@ -122,16 +132,9 @@ def _picture_sizes(least: tuple[int, int]) -> Profile:
     )
 
 
-def _export(source: Path, output: Path, engine: BuildOptions, options: dict[str, Any]) -> Path:
-    require_exporter()
-    from edge_harmony.export.onnx import export_onnx
-
-    model = options.pop("model")
-    return export_onnx(model, source, output, flavour="signed", dynamic_batch=engine.profile is not None, **options)
-
-
 class TensorRTRTXBackend(TensorRTBackend):
     """NVIDIA RTX GPUs through TensorRT for RTX; builds on machines without one."""
 
     name = "tensorrt-rtx"
-    distribution: Distribution = "tensorrt-rtx"
+    packages = ("tensorrt-rtx-cu13",)
+    distribution = "tensorrt-rtx"

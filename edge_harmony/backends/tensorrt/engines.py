@@ -16,6 +16,7 @@ from edge_harmony.backends.tensorrt.calibrator import Algorithm, Batch, Feeder, 
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.backends.tensorrt.plan import EngineFacts, cached, facts_of, write_plan
+from edge_harmony.backends.tensorrt.rules import REFUSALS
 from edge_harmony.errors import ArtifactError, UsageError, name_some
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.inspection.graph import Graph, read_graph
@@ -186,7 +187,7 @@ def check_file(onnx: Path, tensorrt: TensorRT) -> tuple[Graph, tuple[str, ...]]:
         ArtifactError: it is damaged, or has findings of the first kind; the message names the nodes.
     """
     graph = read_graph(onnx)
-    findings = find_refusals(graph, "tensorrt")
+    findings = find_refusals(graph, REFUSALS)
     fatal = [finding for finding in findings if finding.fatal]
     if fatal:
         said = name_some([f"{finding.node}: {finding.problem}" for finding in fatal])

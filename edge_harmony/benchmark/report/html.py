@@ -79,7 +79,7 @@ def _report(result: Result, pictures: Path | None) -> dict[str, Any]:
         "rows": [(m, [(c.cell(m), _sort_value(c.value(m)), c) for c in columns]) for m in rows],
         "plots": drawn,
         "stages": [name for name in plots.STAGES if any(name in m.stages_ms for m in rows)],
-        "backends": sorted({m.contender.backend for m in rows if m.contender.backend}),
+        "backends": plots.backends_of(result),
         "precisions": sorted({m.contender.precision for m in rows if m.contender.precision}),
         "peers": any(m.contender.kind == "peer" for m in rows),
         "checks": [(m.contender.name, check, limit_of(check)) for m in rows for check in m.checks],

@@ -14,6 +14,7 @@ from edge_harmony.benchmark.result import Measurement, Result
 
 Scale = Callable[[float], float]
 Box = tuple[float, float, float, float]
+Corners = tuple[tuple[float, float], ...]
 
 STAGES = ("decode", "preprocess", "copy", "infer", "harmonize", "apply", "encode")
 _TEXT = 12
@@ -23,6 +24,28 @@ _ROW = 24
 _LOGS = (1, 2, 5)
 _ALIKE = 0.01
 """dB that make no difference."""
+_CROSS: Corners = (
+    (-2, -6),
+    (2, -6),
+    (2, -2),
+    (6, -2),
+    (6, 2),
+    (2, 2),
+    (2, 6),
+    (-2, 6),
+    (-2, 2),
+    (-6, 2),
+    (-6, -2),
+    (-2, -2),
+)
+_OUTLINES: tuple[Corners, ...] = (
+    ((-5.5, -5.5), (5.5, -5.5), (5.5, 5.5), (-5.5, 5.5)),
+    ((0, -6.5), (6.5, 5.5), (-6.5, 5.5)),
+    ((0, -7.5), (7.5, 0), (0, 7.5), (-7.5, 0)),
+    ((0, 7.5), (6.5, -5.5), (-6.5, -5.5)),
+    ((0, -6.5), (6.5, -1), (3.85, 6.5), (-3.85, 6.5), (-6.5, -1)),
+)
+"""Square, triangle, diamond, inverted triangle, pentagon: corners in pixels. A circle comes before them."""
 
 
 def on_front(result: Result) -> list[Measurement]:
@@ -74,6 +97,7 @@ def pareto(result: Result, width: int) -> str:
     corners = [f"{x(a):.1f},{y(b):.1f}" for a, b in front]
     parts.append(f'<polyline class="front" points="{" ".join(corners)}"/>')
     taken: list[Box] = []
+    backends = backends_of(result)
     floor = height - bottom - 8
     places = [(m, q, x(m.summary.p50.estimate), min(y(q), floor)) for m, q in points]
     for m, q, px, py in places:
@@ -81,7 +105,8 @@ def pareto(result: Result, width: int) -> str:
         parts.append(
             f'<line class="error" x1="{x(span.low):.1f}" x2="{x(span.high):.1f}" y1="{py:.1f}" y2="{py:.1f}"/>'
         )
-        parts.append(_mark(m, px, py, f"{m.contender.name}: {span.estimate:.2f} ms, {q:.2f} dB"))
+        title = f"{m.contender.name}: {span.estimate:.2f} ms, {q:.2f} dB"
+        parts.append(shape(m.contender.backend, backends, _class(m), px, py, title))
         taken.append((px - 6, py - 6, px + 6, py + 6))
     important = {(a, b) for a, b in front}
     for m, q, px, py in sorted(places, key=lambda place: (place[0].summary.p50.estimate, place[1]) not in important):
@@ -165,27 +190,23 @@ def _class(m: Measurement) -> str:
     return m.contender.precision if m.contender.precision in ("fp32", "fp16", "int8") else "peer"
 
 
-def _mark(m: Measurement, x: float, y: float, title: str) -> str:
-    """A shape per backend, a colour per precision."""
-    return shape(m.contender.backend, _class(m), x, y, title)
+def backends_of(result: Result) -> list[str]:
+    """Names of the backends in a result, in the order in which they are given marks."""
+    return sorted({m.contender.backend for m in result.measurements if m.contender.backend})
 
 
-def shape(backend: str | None, kind: str, x: float, y: float, title: str = "") -> str:
-    """The mark of a backend: circle, square, triangle, diamond; a cross for peers."""
+def shape(backend: str | None, backends: Sequence[str], kind: str, x: float, y: float, title: str = "") -> str:
+    """The mark of a backend among those of a result: circle, square, triangle, ...; a cross for peers."""
     r = 5.5
     inner = f"<title>{escape(title)}</title>" if title else ""
-    if backend == "onnxruntime":
-        return f'<circle class="mark {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{r}">{inner}</circle>'
-    outlines = {
-        "openvino": [(-r, -r), (r, -r), (r, r), (-r, r)],
-        "pytorch": [(0, -r - 1), (r + 1, r), (-r - 1, r)],
-        "tensorrt": [(0, -r - 2), (r + 2, 0), (0, r + 2), (-r - 2, 0)],
-        "tensorrt-rtx": [(0, r + 2), (r + 1, -r), (-r - 1, -r)],
-        "coreml": [(0, -r - 1), (r + 1, -1), (r * 0.7, r + 1), (-r * 0.7, r + 1), (-r - 1, -1)],
-    }
-    cross = [(-2, -6), (2, -6), (2, -2), (6, -2), (6, 2), (2, 2), (2, 6), (-2, 6), (-2, 2), (-6, 2), (-6, -2), (-2, -2)]
-    corners = " ".join(f"{x + a:.1f},{y + b:.1f}" for a, b in outlines.get(backend or "", cross))
-    return f'<polygon class="mark {kind}" points="{corners}">{inner}</polygon>'
+    corners = _CROSS
+    if backend:
+        place = backends.index(backend) % (len(_OUTLINES) + 1)
+        if place == 0:
+            return f'<circle class="mark {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{r}">{inner}</circle>'
+        corners = _OUTLINES[place - 1]
+    points = " ".join(f"{x + a:.1f},{y + b:.1f}" for a, b in corners)
+    return f'<polygon class="mark {kind}" points="{points}">{inner}</polygon>'
 
 
 def _label(text: str, x: float, y: float, taken: list[Box], frame: Box) -> str:

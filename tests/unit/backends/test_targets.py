@@ -12,7 +12,7 @@ from docs.tables import ROOT
 from edge_harmony.backends.base import backend_names, get_backend
 from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.main import main
-from edge_harmony.errors import InputError
+from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files import resources
 from edge_harmony.files.toml import read_toml
 
@@ -33,10 +33,11 @@ def test_a_target_says_what_its_backend_takes(name):
     assert name.endswith(f"-{target.precision}")
     assert target.backend in backend_names()
     assert target.platform == PLATFORMS[target.backend]
+    assert type(target.options) is get_backend(target.backend).options
     assert (target.platform == "cpu") == name.startswith(f"cpu-{target.backend}-")
     if target.platform == "apple":
         version = {"iphone": "iOS", "ipad": "iPadOS", "mac": "macOS"}[name.split("-")[0]]
-        number = int(target.package.minimum.removeprefix("iOS"))
+        number = int(target.options.minimum.removeprefix("iOS"))
         assert target.runtime.name == f"Core ML of {version} {number - 3 if version == 'macOS' else number}"
 
 
@@ -62,11 +63,11 @@ def test_what_is_planned_is_what_is_made(name, fused, edge_weights, tmp_path):
         pytest.importorskip("coremltools")
     if target.backend == "tensorrt-rtx":
         pytest.importorskip("tensorrt_rtx")
-    options = {"model": "edge-n", **target.build_options(), **({"fuse_io": True} if fused else {})}
+    request = target.request("edge-n", whole_pipeline=fused)
     backend = get_backend(target.backend)
-    steps = backend.plan(**options)
+    steps = backend.steps(request)
     assert not any(step.missing for step in steps)
-    made = backend.build(edge_weights, tmp_path, **options)
+    made = backend.build(request, edge_weights, tmp_path)
     assert (tmp_path / steps[0].makes).exists()
     assert re.fullmatch(re.escape(steps[-1].makes).replace("<version>", r"\d+"), made.name)
 
@@ -95,3 +96,41 @@ def test_the_ten_lines_of_the_guide_are_a_target(tmp_path):
     (tmp_path / "own.toml").write_text(lines.replace("opset = 20", ""))
     with pytest.raises(InputError, match=r"runtime.opset is missing"):
         read_toml(tmp_path / "own.toml", Target)
+
+
+OPTIONS = {
+    "coreml": ("iphone-int8", 'minimum = "iOS17"', 'minimum = "iOS12"', r"options: .*minimum: Input should be 'iOS16'"),
+    "tensorrt-rtx": ("rtx-int8", "architectures", "architecture", r"options: .*architecture: Extra inputs"),
+    "tensorrt": ("cuda-int8", "", "gpu_fallback = true", r"options: .*--allowGPUFallback goes with --useDLACore"),
+    "onnxruntime": ("cpu-onnxruntime-int8", "", "threads = 3", r"options: .*threads: Extra inputs are not permitted"),
+}
+
+
+@pytest.mark.parametrize("backend", OPTIONS)
+def test_the_backend_says_what_its_options_are(backend, tmp_path):
+    name, old, new, said = OPTIONS[backend]
+    text = resources.find_resource("targets", name).read_text()
+    assert read_target(name).backend == backend
+    (tmp_path / "own.toml").write_text(text.replace(old, new) if old else f"{text}\n[options]\n{new}\n")
+    with pytest.raises(InputError, match=said) as caught:
+        read_target(str(tmp_path / "own.toml"))
+    assert "\n" not in str(caught.value)
+
+
+def test_options_under_their_earlier_names_are_read(tmp_path):
+    for name, earlier in (("rtx-int8", "engine"), ("iphone-sizes-int8", "package")):
+        text = resources.find_resource("targets", name).read_text()
+        (tmp_path / "own.toml").write_text(text.replace("[options]", f"[{earlier}]"))
+        assert read_target(str(tmp_path / "own.toml")) == read_target(name)
+
+
+def test_targets_of_backends_that_are_not_there_or_build_nothing(tmp_path, capsys):
+    text = resources.find_resource("targets", "cpu-openvino-fp32").read_text()
+    (tmp_path / "own.toml").write_text(text.replace('"openvino"', '"open-vino"'))
+    with pytest.raises(UsageError, match=r"no backend 'open-vino'; did you mean openvino\?"):
+        read_target(str(tmp_path / "own.toml"))
+    (tmp_path / "own.toml").write_text(text.replace('"openvino"', '"pytorch"'))
+    call = ["export", "edge-n", "--target", str(tmp_path / "own.toml"), "-o", str(tmp_path / "out")]
+    for more in ([], ["--dry-run"]):
+        assert main([*call, *more]) == 2
+        assert "the pytorch backend runs weights as they are; use them with --weights" in capsys.readouterr().err

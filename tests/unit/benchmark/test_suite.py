@@ -57,7 +57,7 @@ def test_relative_paths_are_those_of_the_suite(tmp_path):
         (SUITE + '[[contenders]]\npeer = "magic"\n', "no peer 'magic'"),
         (SUITE + '[[contenders]]\npeer = "pct-net"\n', "needs a checkout"),
         (SUITE + '[[contenders]]\nmodel = "edge-s"\npeer = "reinhard"\n', "not both"),
-        (SUITE + '[[contenders]]\nmodel = "edge-s"\nmode = "compiled"\n', "one of the backend pytorch"),
+        (SUITE + '[[contenders]]\nmodel = "edge-s"\nmode = "compiled"\n', "backend onnxruntime has no mode 'compiled'"),
         (SUITE + '[[contenders]]\nmodel = "edge-s"\nspeed = 3\n', "speed"),
         ('scenario = "end-to-end"\n' + SUITE + '[[contenders]]\nmodel = "edge-s"\nkind = "network"\n', "kind network"),
     ],
@@ -110,5 +110,7 @@ def test_names_say_what_differs():
         Entry(model="edge-s", backend="pytorch", precision="fp32", mode="compiled").name
         == "edge-s fp32 pytorch compiled"
     )
+    usual = Entry(model="edge-s", backend="pytorch", precision="fp32", mode="eager")
+    assert (usual.name, usual.mode) == ("edge-s fp32 pytorch", None)
     assert Entry(model="edge-s", kind="network").name == "edge-s int8 onnxruntime network"
     assert Entry(artifact=Path("a.onnx"), label="new").name == "new"

@@ -7,20 +7,30 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_harmony.backends.base import backend_names
+from edge_harmony.backends.onnxruntime import rules as onnxruntime
 from edge_harmony.backends.onnxruntime.placement import placed_operators
+from edge_harmony.backends.openvino import rules as openvino
+from edge_harmony.backends.targets import read_target
+from edge_harmony.backends.tensorrt import rules as tensorrt
 from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, UsageError
 from edge_harmony.export.onnx import export_onnx
+from edge_harmony.files.resources import find_resource
 from edge_harmony.inspection.graph import index, read_graph
-from edge_harmony.inspection.layers import broken_chains, find_runtime, report_layers
+from edge_harmony.inspection.layers import broken_chains, report_layers
 from edge_harmony.inspection.refusals import find_refusals
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import save_weights
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 
 
-def layers(path, runtime="onnxruntime"):
-    return report_layers(read_graph(path), find_runtime(runtime))
+def layers(path, rules=onnxruntime):
+    return report_layers(read_graph(path), rules.LAYERS)
+
+
+def refusals(graph, rules, **limits):
+    return find_refusals(graph, rules.REFUSALS, **limits)
 
 
 def test_integer_layers_are_those_that_onnx_runtime_really_fuses(exported):
@@ -40,10 +50,8 @@ def test_integer_layers_are_those_that_onnx_runtime_really_fuses(exported):
 
 
 def test_other_runtimes_need_no_quantized_result(exported):
-    for runtime in ("openvino", "tensorrt"):
-        assert all(
-            row.precision == "int8" for row in layers(exported["signed"], runtime) if row.kind.startswith("Conv")
-        )
+    for rules in (openvino, tensorrt):
+        assert all(row.precision == "int8" for row in layers(exported["signed"], rules) if row.kind.startswith("Conv"))
 
 
 def test_float_and_half_files_say_so(exported):
@@ -138,33 +146,33 @@ def resize():
 
 BYTES = (("x", TensorProto.UINT8, [1, 8, 8, 3]),)
 PLANTED = {
-    "scale of zero": ("onnxruntime", quantize_then_back(np.int8(0), 0.0), "not positive", True),
-    "scale that is not finite": ("tensorrt", quantize_then_back(np.int8(0), np.nan), "not positive", True),
-    "wrong axis": ("onnxruntime", per_channel(1), "axis 1", False),
-    "zero point": ("tensorrt", quantize_then_back(np.int8(3)), "zero point is not 0", True),
-    "unsigned": ("tensorrt", quantize_then_back(np.uint8(0)), "unsigned", True),
-    "integer bias": ("tensorrt", integer_bias(), "32-bit bias", True),
+    "scale of zero": (onnxruntime, quantize_then_back(np.int8(0), 0.0), "not positive", True),
+    "scale that is not finite": (tensorrt, quantize_then_back(np.int8(0), np.nan), "not positive", True),
+    "wrong axis": (onnxruntime, per_channel(1), "axis 1", False),
+    "zero point": (tensorrt, quantize_then_back(np.int8(3)), "zero point is not 0", True),
+    "unsigned": (tensorrt, quantize_then_back(np.uint8(0)), "unsigned", True),
+    "integer bias": (tensorrt, integer_bias(), "32-bit bias", True),
     "QLinear": (
-        "tensorrt",
+        tensorrt,
         planted([helper.make_node("QLinearConv", ["x"] * 8, ["y"])]),
         "QLinearConv",
         True,
     ),
     "NonZero": (
-        "tensorrt",
+        tensorrt,
         planted([helper.make_node("NonZero", ["x"], ["y"])], output=("y", TensorProto.INT64)),
         "NonZero",
         True,
     ),
-    "TopK": ("tensorrt", top_k(4000), "3840", True),
+    "TopK": (tensorrt, top_k(4000), "3840", True),
     "bytes in": (
-        "tensorrt",
+        tensorrt,
         planted([helper.make_node("Transpose", ["x"], ["y"])], (), BYTES, ("y", TensorProto.UINT8)),
         "Transpose reads",
         True,
     ),
     "bytes out": (
-        "tensorrt",
+        tensorrt,
         planted(
             [
                 helper.make_node("Cast", ["x"], ["c"], to=TensorProto.UINT8),
@@ -175,17 +183,17 @@ PLANTED = {
         "Transpose makes",
         True,
     ),
-    "antialias": ("tensorrt", resize(), "antialias", True),
-    "mixed types": ("tensorrt", half_weights(), "different types", True),
+    "antialias": (tensorrt, resize(), "antialias", True),
+    "mixed types": (tensorrt, half_weights(), "different types", True),
     "open shape": (
-        "tensorrt",
+        tensorrt,
         planted([helper.make_node("Relu", ["x"], ["y"])], (), (("x", TensorProto.FLOAT, ["N", 3]),)),
         "shape is open",
         False,
     ),
-    "signed activations": ("onnxruntime", quantize_then_back(np.int8(0)), "slower than float", False),
+    "signed activations": (onnxruntime, quantize_then_back(np.int8(0)), "slower than float", False),
     "signed concatenation": (
-        "openvino",
+        openvino,
         planted(
             [
                 helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
@@ -202,25 +210,25 @@ PLANTED = {
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_problems_are_found(name):
-    runtime, model, problem, fatal = PLANTED[name]
+    rules, model, problem, fatal = PLANTED[name]
     try:
         inferred = onnx.shape_inference.infer_shapes(model)
     except onnx.shape_inference.InferenceError:
         inferred = model
-    found = [f for f in find_refusals(index(model, inferred), runtime) if problem in f.problem]
+    found = [f for f in refusals(index(model, inferred), rules) if problem in f.problem]
     assert found
     assert found[0].fatal == fatal
     assert found[0].fix
 
 
 def test_clean_files_have_no_refusals(exported):
-    assert not [f for f in find_refusals(read_graph(exported["int8"]), "onnxruntime") if f.fatal]
-    assert not [f for f in find_refusals(read_graph(exported["signed"]), "tensorrt") if f.fatal]
-    (finding,) = find_refusals(read_graph(exported["int8"]), "onnxruntime", opset_ceiling=17)
+    assert not [f for f in refusals(read_graph(exported["int8"]), onnxruntime) if f.fatal]
+    assert not [f for f in refusals(read_graph(exported["signed"]), tensorrt) if f.fatal]
+    (finding,) = refusals(read_graph(exported["int8"]), onnxruntime, opset_ceiling=17)
     assert finding.fatal
     assert "opset 18" in finding.problem
-    assert find_refusals(index(top_k(100)), "tensorrt") == []
-    assert find_refusals(index(per_channel(0)), "onnxruntime") == []
+    assert refusals(index(top_k(100)), tensorrt) == []
+    assert refusals(index(per_channel(0)), onnxruntime) == []
 
 
 def test_files_that_cannot_be_read(tmp_path, exported):
@@ -235,8 +243,9 @@ def test_files_that_cannot_be_read(tmp_path, exported):
         read_graph(cut)
     with pytest.raises(ArtifactError, match="does not take"):
         placed_operators(tmp_path / "text.onnx")
-    with pytest.raises(UsageError, match="no rules"):
-        find_runtime("other")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match="is a folder, no ONNX file"):
+        read_graph(tmp_path / "folder")
 
 
 def test_the_command_line(capsys, exported):
@@ -253,3 +262,38 @@ def test_the_command_line(capsys, exported):
     assert main(["check", str(exported["signed"]), "--target", "tensorrt"]) == 0
     assert "note: composite: its shape is open" in capsys.readouterr().out
     assert main(["check", str(exported["int8"]), "--target", "other"]) == 2
+
+
+def test_the_opset_that_a_target_reads_reaches_check(exported, tmp_path, capsys):
+    text = find_resource("targets", "cpu-openvino-int8").read_text()
+    assert read_target("cpu-openvino-int8").runtime.opset == 20
+    newer = onnx.load(exported["int8"])
+    newer.opset_import[0].version = 21
+    onnx.save(newer, tmp_path / "newer.onnx")
+    call = ["check", str(tmp_path / "newer.onnx"), "--json", "--target"]
+    assert main([*call, "cpu-openvino-int8"]) == 3
+    streams = capsys.readouterr()
+    (finding,) = [found for found in json.loads(streams.out)["findings"] if found["fatal"]]
+    assert finding["problem"] == "opset 21 is above 20"
+    assert "export with opset 20" in streams.err
+    (tmp_path / "own.toml").write_text(text.replace("opset = 20", "opset = 21"))
+    for target in (str(tmp_path / "own.toml"), "openvino"):  # one that reads it, and a backend without a target
+        assert main([*call, target]) == 0, target
+        capsys.readouterr()
+
+
+@pytest.mark.parametrize("name", backend_names())
+def test_every_backend_judges_a_file_or_says_why_not(name, exported, capsys):
+    status = main(["check", str(exported["fp32"]), "--target", name])
+    said = capsys.readouterr()
+    if name == "pytorch":
+        assert (status, said.err) == (
+            2,
+            "error: the pytorch backend has no rules to judge a file by; check another target\n",
+        )
+    elif name == "coreml":
+        assert status == 2
+        assert "Core ML reads no other files; export the network for the target" in " ".join(said.err.split())
+    else:
+        assert status == 0
+        assert "the file is not quantized" in " ".join(said.out.split())

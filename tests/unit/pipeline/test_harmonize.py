@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 
+from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.manifest import IOSpec
 from edge_harmony.pipeline.harmonize import harmonize_pixels
@@ -12,10 +13,10 @@ from edge_harmony.pipeline.harmonize import harmonize_pixels
 RNG = np.random.default_rng(2)
 
 
-class FakeRunner:
+class FakeRunner(Runner):
     """Predicts a constant, so that the result is known in closed form; records what it was given."""
 
-    sha256 = ""
+    io_spec = None
 
     def __init__(self, output="affine", value=0.1):
         self.io_spec = IOSpec(output=output)
@@ -31,12 +32,6 @@ class FakeRunner:
         grid = np.zeros((1, 6 if self.io_spec.output == "gain" else 12, 32, 32), np.float32)
         grid[:, -3:] = self.value
         return grid
-
-    def synchronize(self):
-        pass
-
-    def close(self):
-        pass
 
 
 def picture(height, width, channels=3, dtype=np.uint8):

@@ -16,7 +16,7 @@ import pytest
 from onnx import numpy_helper
 
 import edge_harmony.backends.tensorrt.backend as backend_module
-from edge_harmony.backends.base import LoadRequest
+from edge_harmony.backends.base import ExportRequest, LoadRequest
 from edge_harmony.backends.tensorrt.backend import TensorRTBackend
 from edge_harmony.backends.tensorrt.bridge import find_tensorrt
 from edge_harmony.backends.tensorrt.builder import build_plan
@@ -334,7 +334,7 @@ def test_what_the_compiler_takes_silently_is_caught_before_the_build(
     monkeypatch.setattr(backend_module, "find_tensorrt", lambda distribution: tensorrt)
     monkeypatch.setattr(backend_module, "find_cuda", lambda: world.cuda)
     with pytest.raises(ArtifactError, match=said):
-        TensorRTBackend().build(tmp_path / "planted.onnx", tmp_path)
+        TensorRTBackend().build(ExportRequest("edge-n", "int8"), tmp_path / "planted.onnx", tmp_path)
     assert world.builds == 0
 
 
@@ -646,7 +646,7 @@ def patched(world, monkeypatch):
 def test_the_backend_builds_and_runs(patched, edge_weights, tmp_path, monkeypatch):
     backend = TensorRTBackend()
     assert backend.probe().detail == "tensorrt 10.3.0 on Orin (sm87)"
-    path = backend.build(edge_weights, tmp_path, model="edge-n", precision="int8")
+    path = backend.build(ExportRequest("edge-n", "int8"), edge_weights, tmp_path)
     assert path.name == "edge-n-256x256-int8-sm87-trt103.plan"
     runner = backend.load(LoadRequest("edge-n", "int8", artifact=path).resolved())
     with closing(runner):
@@ -667,7 +667,7 @@ def test_the_backend_builds_and_runs(patched, edge_weights, tmp_path, monkeypatc
 
 
 def test_two_batches_are_on_their_way_and_a_third_waits(patched, onnx_file, tmp_path, monkeypatch):
-    path = TensorRTBackend().build(onnx_file, tmp_path)
+    path = TensorRTBackend().build(ExportRequest("edge-n", "int8"), onnx_file, tmp_path)
     runner = TensorRTBackend().load(LoadRequest("edge-n", "int8", artifact=path).resolved())
     monkeypatch.setattr(runner, "_check_size", lambda composite, mask: None)
     dice = np.random.default_rng(5)
