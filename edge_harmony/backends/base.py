@@ -258,7 +258,13 @@ class Backend(ABC):
         return None
 
     def steps(self, request: ExportRequest) -> list[Step]:
-        """The steps of :meth:`build`, none of them done; the last one makes the artifact."""
+        """The steps of :meth:`build`, none of them done; the last one makes the artifact. By default they are not told.
+
+        Raises:
+            UsageError: this backend builds nothing.
+        """
+        if self.takes_weights:
+            raise self._builds_nothing()
         return []
 
     def build(self, request: ExportRequest, source: Path, folder: Path) -> Path:
@@ -277,9 +283,12 @@ class Backend(ABC):
             CapabilityError: something that builds it is not installed.
             ArtifactError: the source is damaged or does not fit.
         """
+        raise self._builds_nothing()
+
+    def _builds_nothing(self) -> UsageError:
         if self.takes_weights:
-            raise UsageError(f"the {self.name} backend runs weights as they are", "use them with --weights")
-        raise UsageError(f"the {self.name} backend builds nothing", "choose a target of another")
+            return UsageError(f"the {self.name} backend runs weights as they are", "use them with --weights")
+        return UsageError(f"the {self.name} backend builds nothing", "choose a target of another")
 
     @abstractmethod
     def load(self, request: LoadRequest) -> Runner:

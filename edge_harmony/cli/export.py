@@ -39,7 +39,7 @@ def export(
     backend = get_backend(spec.backend)
     request = spec.request(entry.name, keep_float=keep_float or (), whole_pipeline=fuse_io)
     where, command = _afterwards(backend, spec, target, weights, fuse_io=fuse_io)
-    if dry_run and not backend.takes_weights:
+    if dry_run:
         steps = backend.steps(request)
         if json:
             limits = {"min_psnr": spec.accuracy.min_psnr, "max_p90_ms": spec.latency.max_p90_ms}
