@@ -127,7 +127,7 @@ def _others(operations: Iterable[Any]) -> Iterator[LayerReport]:
             shown = ", ".join(name for name, _ in counted.most_common(_NAMED)) + (
                 ", ..." if len(counted) > _NAMED else ""
             )
-            reason = "Core ML computes in 8 bits between quantized tensors of a convolution only"
+            reason = f"typed in {16 if precision == 'fp16' else 32} bits"
             yield LayerReport(f"{sum(counted.values())} others", shown, precision, reason)
 
 

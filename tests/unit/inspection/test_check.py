@@ -284,7 +284,7 @@ def test_the_opset_that_a_target_reads_reaches_check(exported, tmp_path, capsys)
 
 @pytest.mark.parametrize("name", backend_names())
 def test_every_backend_judges_a_file_or_says_why_not(name, exported, capsys):
-    status = main(["check", str(exported["fp32"]), "--target", name])
+    status = main(["check", str(exported["fp32"]), "--target", name, "--json"])
     said = capsys.readouterr()
     if name == "pytorch":
         assert (status, said.err) == (
@@ -296,4 +296,5 @@ def test_every_backend_judges_a_file_or_says_why_not(name, exported, capsys):
         assert "Core ML reads no other files; export the network for the target" in " ".join(said.err.split())
     else:
         assert status == 0
-        assert "the file is not quantized" in " ".join(said.out.split())
+        rows = json.loads(said.out)["layers"]
+        assert {row["reason"] for row in rows if row["kind"].startswith("Conv")} == {"the file is not quantized"}
