@@ -11,7 +11,16 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_harmony.backends.base import Runner, load_runner
+    from edge_harmony.backends.base import (
+        Backend,
+        CheckRequest,
+        ExportRequest,
+        LoadRequest,
+        Probe,
+        Runner,
+        Step,
+        load_runner,
+    )
     from edge_harmony.backends.tensorrt.engines import EngineFile, build_engine
     from edge_harmony.backends.tensorrt.options import BuildOptions
     from edge_harmony.benchmark.run import run_suite
@@ -43,16 +52,22 @@ __version__ = "0.2.0"
 _HOMES = {
     "AccuracyError": "errors",
     "ArtifactError": "errors",
+    "Backend": "backends.base",
     "BuildOptions": "backends.tensorrt.options",
     "CapabilityError": "errors",
+    "CheckRequest": "backends.base",
     "CostError": "errors",
     "EdgeHarmonyError": "errors",
     "EngineFile": "backends.tensorrt.engines",
     "ExitCode": "errors",
+    "ExportRequest": "backends.base",
     "FolderReport": "folder.run",
     "Harmonizer": "harmonizer",
     "InputError": "errors",
+    "LoadRequest": "backends.base",
+    "Probe": "backends.base",
     "Runner": "backends.base",
+    "Step": "backends.base",
     "StreamOptions": "pipeline.stream",
     "TrainingError": "errors",
     "UsageError": "errors",
@@ -76,16 +91,22 @@ _HOMES = {
 __all__ = [
     "AccuracyError",
     "ArtifactError",
+    "Backend",
     "BuildOptions",
     "CapabilityError",
+    "CheckRequest",
     "CostError",
     "EdgeHarmonyError",
     "EngineFile",
     "ExitCode",
+    "ExportRequest",
     "FolderReport",
     "Harmonizer",
     "InputError",
+    "LoadRequest",
+    "Probe",
     "Runner",
+    "Step",
     "StreamOptions",
     "TrainingError",
     "UsageError",
