@@ -42,6 +42,7 @@ def run(installed, tmp_path):
     return call
 
 
+@pytest.mark.slow
 def test_the_example_works_through_every_verb(run, edge_weights, tmp_path):
     target = EXAMPLE / "example-int8.toml"
     export = ["export", "edge-n", "--target", target, "-o", tmp_path / "out", "--weights", edge_weights]
