@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_harmony.backends.base import Runner, load_runner
-    from edge_harmony.backends.tensorrt.engines import EngineFile, build_engine
+    from edge_harmony.backends.tensorrt.engines import BuildReport, build_engine
     from edge_harmony.backends.tensorrt.options import BuildOptions
+    from edge_harmony.backends.tensorrt.request import BuildRequest, CalibrationChoice, TimingRequest
     from edge_harmony.benchmark.run import run_suite
     from edge_harmony.benchmark.suite import read_suite
     from edge_harmony.data.iharmony4 import read_split
@@ -44,16 +45,19 @@ _HOMES = {
     "AccuracyError": "errors",
     "ArtifactError": "errors",
     "BuildOptions": "backends.tensorrt.options",
+    "BuildReport": "backends.tensorrt.engines",
+    "BuildRequest": "backends.tensorrt.request",
+    "CalibrationChoice": "backends.tensorrt.request",
     "CapabilityError": "errors",
     "CostError": "errors",
     "EdgeHarmonyError": "errors",
-    "EngineFile": "backends.tensorrt.engines",
     "ExitCode": "errors",
     "FolderReport": "folder.run",
     "Harmonizer": "harmonizer",
     "InputError": "errors",
     "Runner": "backends.base",
     "StreamOptions": "pipeline.stream",
+    "TimingRequest": "backends.tensorrt.request",
     "TrainingError": "errors",
     "UsageError": "errors",
     "VideoJob": "video.job",
@@ -77,16 +81,19 @@ __all__ = [
     "AccuracyError",
     "ArtifactError",
     "BuildOptions",
+    "BuildReport",
+    "BuildRequest",
+    "CalibrationChoice",
     "CapabilityError",
     "CostError",
     "EdgeHarmonyError",
-    "EngineFile",
     "ExitCode",
     "FolderReport",
     "Harmonizer",
     "InputError",
     "Runner",
     "StreamOptions",
+    "TimingRequest",
     "TrainingError",
     "UsageError",
     "VideoJob",

@@ -11,13 +11,12 @@ from edge_harmony.backends.artifact_runner import read_network_manifest
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.onnx_artifacts import plan_export
 from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, TensorRT, find_tensorrt
-from edge_harmony.backends.tensorrt.builder import build_plan
 from edge_harmony.backends.tensorrt.cuda.api import Device
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.backends.tensorrt.engine import Engine
-from edge_harmony.backends.tensorrt.engines import check_file
+from edge_harmony.backends.tensorrt.engines import make_engine
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
-from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, facts_of, write_plan
+from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, write_plan
 from edge_harmony.backends.tensorrt.runner import TensorRTRunner
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
 from edge_harmony.extras import require_exporter
@@ -45,7 +44,7 @@ class TensorRTBackend:
         return Probe(True, f"{tensorrt} on {device.name} ({device.sm})", precisions=PRECISIONS)
 
     def build(self, source: Path, output: Path, **options: Any) -> Path:
-        """Export weights to the signed flavour and build an engine of it.
+        """Export weights to the signed flavour and build an engine of it, or copy it from the cache of engines.
 
         Args:
             source: weights, or an ONNX file of this package.
@@ -70,12 +69,10 @@ class TensorRTBackend:
                 f"{onnx} is ready, and no engine can be built here: {error.message}",
                 f"copy it and its .json to the device, and there: {command} --saveEngine={onnx.stem}{SUFFIX}",
             ) from None
-        check_file(onnx, tensorrt)
-        built = build_plan(tensorrt, onnx, engine)
-        facts = facts_of(tensorrt, onnx, engine, device)
+        made = make_engine(tensorrt, onnx, engine, device)
         version = "".join(map(str, tensorrt.version[:2]))
-        path = make_folder(output) / f"{onnx.stem}-{'-'.join(facts.sm)}-trt{version}{SUFFIX}"
-        write_plan(path, built.plan, facts, onnx)
+        path = make_folder(output) / f"{onnx.stem}-{'-'.join(made.facts.sm)}-trt{version}{SUFFIX}"
+        write_plan(path, made.path.read_bytes(), made.facts, onnx)
         return path
 
     def plan(self, **options: Any) -> list[Step]:
