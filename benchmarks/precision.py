@@ -27,7 +27,7 @@ from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import find_model
 from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.parity import compare
-from edge_harmony.quantization.calibrate import Method
+from edge_harmony.quantization.histograms import Method
 
 COMPARED = 100
 BACKENDS = ("onnxruntime", "openvino")

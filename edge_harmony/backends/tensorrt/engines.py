@@ -134,7 +134,7 @@ def build_engine(request: BuildRequest, *, report: Callable[[float, str], None] 
     if request.timing is None or cuda is None:
         return done
     options = made.facts.options
-    with contextlib.closing(Engine(tensorrt, cuda, made.path, options, weights and Path(weights))) as engine:
+    with contextlib.closing(Engine(tensorrt, cuda, made.path, options, Path(weights) if weights else None)) as engine:
         return replace(done, timing=_time(engine, request.timing))
 
 
