@@ -237,7 +237,7 @@ def _measurement(suite: Suite, session: Session, baseline: Session, score: dict[
     turns = min(len(session.rounds), len(baseline.rounds))
     return schema.Measurement(
         contender=session.contender,
-        protocol=schema.Protocol(
+        protocol=schema.MeasuringConditions(
             scenario=suite.scenario,
             height=suite.height,
             width=suite.width,

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge_harmony.benchmark.peers import PEERS
-from edge_harmony.benchmark.result import Kind, Scenario
+from edge_harmony.benchmark.result import ContenderKind, Scenario
 from edge_harmony.files.manifest import Precision
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-Mode = Literal["eager", "compiled", "cuda-graphs"]
+TorchMode = Literal["eager", "compiled", "cuda-graphs"]
 
 
 class Effort(BaseModel):
@@ -44,7 +44,7 @@ class Entry(BaseModel):
     model: str | None = None
     backend: str = "onnxruntime"
     precision: Precision = "int8"
-    mode: Mode = Field("eager", description="of PyTorch")
+    mode: TorchMode = Field("eager", description="of PyTorch")
     device: str = "auto"
     artifact: Path | None = Field(None, description="file instead of the shipped or built one")
     weights: Path | None = Field(None, description="weights instead of the shipped ones")
@@ -77,7 +77,7 @@ class Entry(BaseModel):
         return " ".join(part for part in parts if part)
 
     @property
-    def what(self) -> Kind:
+    def what(self) -> ContenderKind:
         """What kind of contender it is."""
         return "peer" if self.peer else self.kind
 

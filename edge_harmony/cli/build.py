@@ -70,7 +70,7 @@ def build(  # one parameter per flag of trtexec
     layer_info: flags.LayerInfoOption = None,
     distribution: flags.DistributionOption = None,
     cuda: flags.CudaOption = None,
-    device: flags.DeviceOption = 0,
+    device: flags.GpuOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Build a TensorRT engine and time it, as trtexec does."""

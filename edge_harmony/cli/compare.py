@@ -14,7 +14,7 @@ from edge_harmony.cli.console import JsonOption, LimitOption, ThreadsOption, num
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import AccuracyError, ArtifactError
 from edge_harmony.files.manifest import read_manifest
-from edge_harmony.quality.parity import Sample
+from edge_harmony.quality.parity import NamedPair
 from edge_harmony.quality.parity import compare as compare_runners
 from edge_harmony.samples import sample_pictures
 
@@ -67,7 +67,7 @@ def compare(
         )
 
 
-def _from_data(root: Path, limit: int) -> Iterator[Sample]:
+def _from_data(root: Path, limit: int) -> Iterator[NamedPair]:
     triplets = read_split(root, "test")
     for triplet in triplets[:limit] if limit else triplets:
         composite, mask, _ = triplet.load()

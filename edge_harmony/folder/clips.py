@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from edge_harmony.backends.base import get_backend
 from edge_harmony.errors import InputError
-from edge_harmony.folder.items import Item, Kind, Outcome
+from edge_harmony.folder.items import FileKind, Item, Outcome
 from edge_harmony.folder.storage import is_address
-from edge_harmony.folder.work import Work, Worker, outcome_of, with_mask
+from edge_harmony.folder.work import FolderWorker, Work, outcome_of, with_mask
 from edge_harmony.pictures.images import SUFFIXES as PICTURE_SUFFIXES
 from edge_harmony.pipeline.stream import StreamOptions
 from edge_harmony.video import reader, writer
@@ -28,7 +28,7 @@ class VideoWork(Work):
         sound: keep the sound.
     """
 
-    kind: ClassVar[Kind] = Kind(
+    kind: ClassVar[FileKind] = FileKind(
         suffixes=reader.SUFFIXES,
         masks=(*reader.SUFFIXES, *PICTURE_SUFFIXES),
         written=writer.SUFFIXES,
@@ -41,7 +41,7 @@ class VideoWork(Work):
     encoder: dict[str, str] = field(default_factory=dict)
     sound: bool = True
 
-    def start(self) -> Worker:
+    def start(self) -> FolderWorker:
         """See :meth:`Work.start`."""
         return _VideoWorker(self)
 

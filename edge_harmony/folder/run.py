@@ -23,8 +23,8 @@ from edge_harmony.folder.work import Work
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pipeline.stream import StreamOptions
 
-Engine = Callable[[Work, Sequence[Item], int, threading.Event], Iterator[Outcome]]
-ENGINES: dict[str, Engine] = {"local": run_in_processes, "ray": run_on_ray}
+FolderEngine = Callable[[Work, Sequence[Item], int, threading.Event], Iterator[Outcome]]
+ENGINES: dict[str, FolderEngine] = {"local": run_in_processes, "ray": run_on_ray}
 """Who does the work."""
 
 RECORD = "edge-harmony.json"

@@ -14,13 +14,13 @@ from edge_harmony.backends.base import LoadRequest, get_backend
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import read_manifest
-from edge_harmony.folder.items import PICTURES, Item, Kind, Outcome
+from edge_harmony.folder.items import PICTURES, FileKind, Item, Outcome
 from edge_harmony.folder.storage import read, suffix_of, write
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.pictures.parallel_rows import set_threads
 
 
-class Worker(Protocol):
+class FolderWorker(Protocol):
     """A loaded network; see :meth:`Work.start`."""
 
     def do(self, item: Item) -> Outcome:
@@ -44,7 +44,7 @@ class Work:
         strength: share of the change, 0 to 1.5.
     """
 
-    kind: ClassVar[Kind] = PICTURES
+    kind: ClassVar[FileKind] = PICTURES
     at_a_time: ClassVar[int] = 0
 
     backend: str
@@ -53,7 +53,7 @@ class Work:
     quality: int = 95
     strength: float = 1.0
 
-    def start(self) -> Worker:
+    def start(self) -> FolderWorker:
         """Load the network.
 
         Raises:

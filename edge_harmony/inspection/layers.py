@@ -11,7 +11,7 @@ from onnx import NodeProto, TensorProto
 from edge_harmony.errors import UsageError
 from edge_harmony.inspection.graph import BOOKKEEPING, CONVERTERS, Graph
 
-Precision = Literal["int8", "fp16", "float"]
+Arithmetic = Literal["int8", "fp16", "float"]
 
 _WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _ACTIVATIONS = {"Relu", "LeakyRelu", "Clip", "PRelu", "HardSwish", "Sigmoid", "Tanh"}
@@ -20,7 +20,7 @@ _LAYERS = _WEIGHTED | _STRUCTURAL
 
 
 @dataclass(frozen=True)
-class Runtime:
+class LayerRules:
     """What a runtime computes in integers.
 
     Attributes:
@@ -37,7 +37,7 @@ class Runtime:
 
 
 # docs.nvidia.com/deeplearning/tensorrt, "Working with Quantized Types"
-_TENSORRT = Runtime(
+_TENSORRT = LayerRules(
     "TensorRT",
     frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Resize", "Concat", "MaxPool", "AveragePool", "Add"}),
     frozenset({"Relu", "LeakyRelu", "Clip"}),
@@ -45,14 +45,14 @@ _TENSORRT = Runtime(
 )
 RUNTIMES = {
     # onnxruntime/core/optimizer/qdq_transformer/selectors_actions: the groups that become QLinear operators
-    "onnxruntime": Runtime(
+    "onnxruntime": LayerRules(
         "ONNX Runtime",
         frozenset({"Conv", "Gemm", "MatMul", "Resize", "Concat", "MaxPool", "AveragePool", "Add", "Mul"}),
         frozenset({"Relu", "Clip"}),
         needs_output=True,
     ),
     # docs.openvino.ai, "Low Precision Transformations"
-    "openvino": Runtime(
+    "openvino": LayerRules(
         "OpenVINO",
         frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Resize", "Concat", "MaxPool", "AveragePool", "Add"}),
         frozenset({"Relu", "LeakyRelu", "Clip", "PRelu"}),
@@ -76,11 +76,11 @@ class LayerReport:
 
     name: str
     kind: str
-    precision: Precision
+    precision: Arithmetic
     reason: str
 
 
-def find_runtime(name: str) -> Runtime:
+def find_runtime(name: str) -> LayerRules:
     """The rules of a backend.
 
     Raises:
@@ -91,7 +91,7 @@ def find_runtime(name: str) -> Runtime:
     return RUNTIMES[name]
 
 
-def report_layers(graph: Graph, runtime: Runtime) -> list[LayerReport]:
+def report_layers(graph: Graph, runtime: LayerRules) -> list[LayerReport]:
     """All layers in the graph's order, and the float islands between them."""
     rows: list[tuple[int, LayerReport]] = []
     position = {node.name: k for k, node in enumerate(graph.nodes)}
@@ -108,10 +108,10 @@ def report_layers(graph: Graph, runtime: Runtime) -> list[LayerReport]:
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
 
 
-def _layer(graph: Graph, runtime: Runtime, node: NodeProto) -> LayerReport:
+def _layer(graph: Graph, runtime: LayerRules, node: NodeProto) -> LayerReport:
     end, kind = _with_activation(graph, node, runtime)
     reason = _why_not_integer(graph, runtime, node, end)
-    precision: Precision = "int8"
+    precision: Arithmetic = "int8"
     if reason:
         half = graph.types.get(node.output[0]) == TensorProto.FLOAT16
         precision = "fp16" if half else "float"
@@ -120,7 +120,7 @@ def _layer(graph: Graph, runtime: Runtime, node: NodeProto) -> LayerReport:
     return LayerReport(node.name, kind, precision, reason)
 
 
-def _with_activation(graph: Graph, node: NodeProto, runtime: Runtime) -> tuple[str, str]:
+def _with_activation(graph: Graph, node: NodeProto, runtime: LayerRules) -> tuple[str, str]:
     """The tensor after a layer and the activation that joins it, and both operators' names."""
     readers = graph.consumers.get(node.output[0], [])
     if node.op_type in _WEIGHTED | {"Add"} and len(readers) == 1 and readers[0].op_type in _ACTIVATIONS:
@@ -134,7 +134,7 @@ def _touches_quantization(graph: Graph, node: NodeProto) -> bool:
     return any(graph.is_quantized(name) for name in node.input)
 
 
-def _why_not_integer(graph: Graph, runtime: Runtime, node: NodeProto, end: str) -> str:
+def _why_not_integer(graph: Graph, runtime: LayerRules, node: NodeProto, end: str) -> str:
     """The first rule that keeps a layer out of integer arithmetic; empty if none does."""
     weighted = node.op_type in _WEIGHTED
     data = [name for name in node.input[: 1 if weighted or node.op_type == "Resize" else None] if name]

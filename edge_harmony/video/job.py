@@ -22,7 +22,7 @@ from edge_harmony.pictures.arrays import to_eight_bits
 from edge_harmony.pictures.images import check_writable
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.resize import resize
-from edge_harmony.pipeline.stream import Pair, StreamOptions, stream
+from edge_harmony.pipeline.stream import FramePair, StreamOptions, stream
 from edge_harmony.video.camera import Camera
 from edge_harmony.video.read_ahead import ahead
 from edge_harmony.video.reader import VideoReader
@@ -132,7 +132,7 @@ def harmonize_video(
     return VideoReport(done, time.perf_counter() - begin, inputs.dropped, stop.is_set())
 
 
-def pairs_of(job: VideoJob, stop: threading.Event, times: deque[Fraction]) -> Iterator[Pair]:
+def pairs_of(job: VideoJob, stop: threading.Event, times: deque[Fraction]) -> Iterator[FramePair]:
     """The composites and masks of a job, in step; the time of each goes to ``times`` first.
 
     They end where composites or masks do, if nobody knew before when, and when ``stop`` is set.
@@ -195,7 +195,7 @@ class _Inputs:
             options=self._job.encoder,
         )
 
-    def pairs(self, stop: threading.Event, times: deque[Fraction]) -> Iterator[Pair]:
+    def pairs(self, stop: threading.Event, times: deque[Fraction]) -> Iterator[FramePair]:
         """See :func:`pairs_of`."""
         job, size = self._job, self._source.size
         masks, behind, done = iter(self._masks), iter(self._background or ()), 0

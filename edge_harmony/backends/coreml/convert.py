@@ -16,8 +16,8 @@ import coremltools as ct
 import edge_harmony
 from edge_harmony.backends.coreml.program import (
     LOGGERS,
-    Inputs,
     Minimum,
+    PackageInputs,
     network_program,
     palettized,
     pipeline_program,
@@ -52,7 +52,7 @@ def convert(
     size: Size = (256, 256),
     more_sizes: Sequence[Size] = (),
     minimum: Minimum = "iOS17",
-    inputs: Inputs = "tensor",
+    inputs: PackageInputs = "tensor",
     palette_bits: Literal[4, 6, 8] | None = None,
     keep_float: Collection[str] = (),
     fuse_io: bool = False,

@@ -16,7 +16,7 @@ from edge_harmony.files.manifest import Precision
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 
 Minimum = Literal["iOS16", "iOS17", "iOS18"]
-Inputs = Literal["tensor", "image"]
+PackageInputs = Literal["tensor", "image"]
 LARGEST_PICTURE = (2160, 4096)
 """Height and width up to which a pipeline for all sizes takes pictures."""
 _LEAST_FOR_PALETTES = 512  # elements
@@ -27,7 +27,7 @@ _IF_ALL_HALF = {"add", "concat"}
 
 
 def network_program(
-    model: nn.Module, size: tuple[int, int], precision: Precision, minimum: Minimum, inputs: Inputs, output: str
+    model: nn.Module, size: tuple[int, int], precision: Precision, minimum: Minimum, inputs: PackageInputs, output: str
 ) -> Any:
     """A network for one working size, as a coremltools model.
 

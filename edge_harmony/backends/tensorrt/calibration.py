@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from edge_harmony.backends.tensorrt.calibrator import Algorithm, Batch, Feeder, make_calibrator
+from edge_harmony.backends.tensorrt.calibrator import Algorithm, CalibrationBatch, Feeder, make_calibrator
 from edge_harmony.data.calibration_set import CalibrationSet, read_calibration_set
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.files.atomic import sha256_of
@@ -99,7 +99,7 @@ def calibrating(tensorrt: TensorRT, graph: Graph, onnx: Path, request: Calibrati
                 raise feeder.failure from None
 
 
-def _batches(request: CalibrationRequest, size: tuple[int, int]) -> Iterator[Batch]:
+def _batches(request: CalibrationRequest, size: tuple[int, int]) -> Iterator[CalibrationBatch]:
     for _, composite, mask in request.pictures.pictures(request.root):
         planes, small_mask = to_working_size(composite, mask, size)
         yield {"composite": np.asarray(planes, np.float32), "mask": np.asarray(small_mask, np.float32)}

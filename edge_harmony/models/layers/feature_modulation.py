@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from edge_harmony.models.layers.conv_unit import FloatIsland
 from edge_harmony.models.layers.masks import pooled_background, region_statistics, resize_mask, stride_of
 
-Mode = Literal["full", "self-attention", "no-attention"]
+ModulationMode = Literal["full", "self-attention", "no-attention"]
 
 _EXCLUDED = -1e4
 _EPS = 1e-3
@@ -43,7 +43,7 @@ class FeatureModulation(FloatIsland):
     def __init__(
         self,
         channels: int,
-        mode: Mode = "full",
+        mode: ModulationMode = "full",
         *,
         reduction: int = 8,
         published: bool = False,
