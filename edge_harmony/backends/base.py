@@ -206,7 +206,7 @@ def get_backend(name: str) -> Backend:
         factory = points[name].load()
     except ImportError as error:
         raise CapabilityError(
-            f"the backend {name} cannot be imported ({error})", f"pip install 'edge-harmony[{name}]'"
+            f"the backend {name} cannot be imported ({error})", "install what it needs; see edge-harmony doctor"
         ) from None
     log.info("backend %s: %s", name, points[name].value)
     backend: Backend = factory()

@@ -269,7 +269,7 @@ def require_gradio() -> Any:
     Raises:
         CapabilityError: it is not installed.
     """
-    return require("gradio", "the demo page needs Gradio", "demo")
+    return require("gradio", "the demo page needs Gradio")
 
 
 def _distinct(names: Any) -> list[str]:

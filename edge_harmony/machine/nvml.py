@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from edge_harmony.extras import install_hint
 from edge_harmony.machine.counters import Reading
 
 
@@ -69,7 +70,7 @@ def find_nvml() -> Nvml | Reading:
     try:
         import pynvml
     except ImportError:
-        return Reading(None, "J", Nvml.source, "nvidia-ml-py is not installed: pip install nvidia-ml-py")
+        return Reading(None, "J", Nvml.source, f"nvidia-ml-py is not installed: {install_hint('pynvml')}")
     try:
         return Nvml(pynvml)
     except pynvml.NVMLError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +11,11 @@ from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.coreml.runner import UNITS, CoreMLRunner
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.export.quiet import quiet
-from edge_harmony.extras import require_torch
+from edge_harmony.extras import install_hint, is_installed, require_torch
 from edge_harmony.files.manifest import artifact_name
 
 PRECISIONS = ("fp32", "fp16", "int8")
 Units = Literal["all", "cpu", "cpu-gpu", "cpu-ane"]
-_FIX = "pip install 'edge-harmony[coreml]'"
 
 
 class CoreMLBackend:
@@ -27,8 +25,8 @@ class CoreMLBackend:
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec("coremltools") is None:
-            return Probe(False, "coremltools is not installed", _FIX)
+        if not is_installed("coremltools"):
+            return Probe(False, "coremltools is not installed", install_hint("coremltools"))
         import importlib.metadata
 
         version = importlib.metadata.version("coremltools")
@@ -80,5 +78,7 @@ def _require_converter() -> None:
 
 
 def _require_coremltools() -> None:
-    if find_spec("coremltools") is None:
-        raise CapabilityError("the coreml backend needs coremltools, which is not installed", _FIX)
+    if not is_installed("coremltools"):
+        raise CapabilityError(
+            "the coreml backend needs coremltools, which is not installed", install_hint("coremltools")
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any, Literal
 
 import coremltools as ct
@@ -12,6 +11,7 @@ from torch import nn
 
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.quiet import quiet
+from edge_harmony.extras import check_installed
 from edge_harmony.files.manifest import Precision
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 
@@ -99,10 +99,7 @@ def palettized(converted: Any, bits: int) -> Any:
     Raises:
         CapabilityError: scikit-learn is not installed.
     """
-    if find_spec("sklearn") is None:
-        raise CapabilityError(
-            "palettes need scikit-learn, which is not installed", "pip install 'edge-harmony[coreml]'"
-        )
+    check_installed("palettes need scikit-learn, which is not installed", "sklearn")
     import coremltools.optimize.coreml as cto
 
     chosen = cto.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=_LEAST_FOR_PALETTES)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.onnx_artifacts import PRECISIONS, UNSIGNED, build_unsigned, find_artifact, plan_export
+from edge_harmony.extras import is_installed
 
 
 class OnnxRuntimeBackend:
@@ -17,7 +17,7 @@ class OnnxRuntimeBackend:
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec("onnxruntime") is None:
+        if not is_installed("onnxruntime"):
             return Probe(False, "onnxruntime is not installed", "pip install onnxruntime")
         import onnxruntime
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from edge_harmony.backends.base import LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.onnx_artifacts import PRECISIONS, UNSIGNED, build_unsigned, find_artifact, plan_export
 from edge_harmony.errors import CapabilityError
-
-_FIX = "pip install 'edge-harmony[openvino]'"
+from edge_harmony.extras import install_hint, is_installed
 
 
 class OpenVinoBackend:
@@ -20,8 +18,8 @@ class OpenVinoBackend:
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec("openvino") is None:
-            return Probe(False, "openvino is not installed", _FIX)
+        if not is_installed("openvino"):
+            return Probe(False, "openvino is not installed", install_hint("openvino"))
         import openvino
 
         return Probe(True, f"openvino {openvino.__version__.split('-')[0]} on cpu", precisions=PRECISIONS)
@@ -36,8 +34,10 @@ class OpenVinoBackend:
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec("openvino") is None:
-            raise CapabilityError("the openvino backend needs openvino, which is not installed", _FIX)
+        if not is_installed("openvino"):
+            raise CapabilityError(
+                "the openvino backend needs openvino, which is not installed", install_hint("openvino")
+            )
         from edge_harmony.backends.openvino.runner import OpenVinoRunner
 
         return OpenVinoRunner(*find_artifact(request, self.name), request.threads)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, write_plan
 from edge_harmony.backends.tensorrt.runner import TensorRTRunner
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
-from edge_harmony.extras import require_exporter
+from edge_harmony.extras import is_installed, require_exporter
 from edge_harmony.files.atomic import make_folder
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -90,7 +89,7 @@ class TensorRTBackend:
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec(MODULES[self.distribution]) is None:
+        if not is_installed(MODULES[self.distribution]):
             raise CapabilityError(f"{self.name} is not installed", INSTALL[self.distribution])
         if request.weights is not None:
             raise UsageError(f"the {self.name} backend runs an engine, not weights", "build one, then --artifact")

@@ -636,7 +636,7 @@ def test_the_summary_and_its_warnings(world, tmp_path):
 def patched(world, monkeypatch, tmp_path):
     monkeypatch.setattr(backend_module, "find_tensorrt", lambda distribution=None: fake_tensorrt("10.3", world))
     monkeypatch.setattr(backend_module, "find_cuda", lambda package=None, device=0: world.cuda)
-    monkeypatch.setattr(backend_module, "find_spec", lambda name: object())
+    monkeypatch.setattr(backend_module, "is_installed", lambda name: object())
     monkeypatch.setenv("EDGE_HARMONY_HOME", str(tmp_path / "home"))
     return world
 
