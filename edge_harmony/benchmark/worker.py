@@ -145,12 +145,11 @@ class BenchmarkWorker:
         if self._job.is_reference:
             raise UsageError("it is the reference")
         request = self._job.request()
-        reference = load_runner(request.model, backend="pytorch", precision="fp32", weights=self._job.weights)
-        if self._job.artifact and read_manifest(self._job.artifact).weights_sha256 != reference.sha256:
-            raise UsageError("the weights that the file was made from were not given")
-        samples = ((t.name, *t.load()[:2]) for t in triplets) if triplets else sample_pictures()
-        found = compare(self._runners[0], reference, samples)
-        reference.close()
+        with load_runner(request.model, backend="pytorch", precision="fp32", weights=self._job.weights) as reference:
+            if self._job.artifact and read_manifest(self._job.artifact).weights_sha256 != reference.sha256:
+                raise UsageError("the weights that the file was made from were not given")
+            samples = ((t.name, *t.load()[:2]) for t in triplets) if triplets else sample_pictures()
+            found = compare(self._runners[0], reference, samples)
         if found["psnr"] is None:
             raise UsageError("no picture has a foreground")
         return Parity(

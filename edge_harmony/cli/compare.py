@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -34,19 +34,16 @@ def compare(
 ) -> None:
     """Compare what an artifact makes with what the reference makes of the same weights."""
     manifest = read_manifest(artifact)
-    theirs = load_runner(manifest.model, backend="pytorch", precision=reference, weights=weights)
-    if theirs.sha256 != manifest.weights_sha256:
-        raise ArtifactError(
-            f"{artifact} was not made from these weights", "pass the ones it was made from: --weights FILE"
-        )
-    ours = load_runner(
-        manifest.model, backend=backend, precision=manifest.precision, artifact=artifact, threads=threads
-    )
-    samples = list(_from_data(data, limit)) if data else list(sample_pictures())
-    with progress_bar("comparing", len(samples)) as advance:
-        result = compare_runners(ours, theirs, samples, advance=advance)
-    ours.close()
-    theirs.close()
+    with load_runner(manifest.model, backend="pytorch", precision=reference, weights=weights) as theirs:
+        if theirs.sha256 != manifest.weights_sha256:
+            raise ArtifactError(
+                f"{artifact} was not made from these weights", "pass the ones it was made from: --weights FILE"
+            )
+        of_ours: dict[str, Any] = {"precision": manifest.precision, "artifact": artifact, "threads": threads}
+        with load_runner(manifest.model, backend=backend, **of_ours) as ours:
+            samples = list(_from_data(data, limit)) if data else list(sample_pictures())
+            with progress_bar("comparing", len(samples)) as advance:
+                result = compare_runners(ours, theirs, samples, advance=advance)
     result |= {"artifact": str(artifact), "sha256": manifest.file_sha256, "reference": f"pytorch {reference}"}
     if json:
         print_json(result)

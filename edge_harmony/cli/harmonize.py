@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, Runner, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, Runner, load_runner
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -114,9 +114,10 @@ def harmonize(
         raise UsageError("--before-after is for one picture", "leave it out")
     over_time, of_encoder = StreamOptions(every, keep, cut, in_place=True, strength=strength), _options(encoder or [])
     set_threads(threads)
-    request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
-    made: dict[str, Any] = {"output": output, "model": request.model, "backend": backend}
-    made["precision"] = request.precision
+    network: dict[str, Any] = {"model": model, "backend": backend, "precision": precision, "artifact": artifact}
+    network |= {"weights": weights, "threads": threads, "device": device}
+    named = LoadRequest(model, precision, artifact).resolved()
+    made = {"output": output, "model": named.model, "backend": backend, "precision": named.precision}
     if folder:
         if background is not None:
             raise UsageError("--background is for one picture or a video", "give composites")
@@ -126,13 +127,7 @@ def harmonize(
             composite,
             mask,
             output,
-            model=model,
-            backend=backend,
-            precision=precision,
-            artifact=artifact,
-            weights=weights,
-            threads=threads,
-            device=device,
+            **network,
             strength=strength,
             fit=fit_mask,
             quality=quality,
@@ -157,13 +152,13 @@ def harmonize(
             encoder=of_encoder,
             limit=limit,
         )
-        with get_backend(backend).load(request) as runner:
+        with load_runner(**network) as runner:
             found = _video(runner, job)
     else:
         for path in (Path(output), preview):
             if path is not None:
                 check_writable(path)
-        with Harmonizer(get_backend(backend).load(request)) as harmonizer:
+        with Harmonizer.from_pretrained(**network) as harmonizer:
             harmonizer.harmonize_file(
                 composite,
                 mask,

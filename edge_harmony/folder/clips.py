@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from edge_harmony.backends.base import get_backend
 from edge_harmony.errors import InputError
 from edge_harmony.folder.items import FileKind, Item, Outcome
 from edge_harmony.folder.storage import is_address
@@ -54,7 +53,7 @@ class VideoWork(Work):
 class _VideoWorker:
     def __init__(self, work: VideoWork) -> None:
         self._work = work
-        self._runner = get_backend(work.backend).load(work.request.resolved())
+        self._runner = work.load()
 
     def do(self, item: Item) -> Outcome:
         """Harmonize one."""

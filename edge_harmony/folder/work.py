@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 
 import cv2
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import LoadRequest, Runner, load_runner
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import read_manifest
@@ -61,6 +61,23 @@ class Work:
         """
         return _PictureWorker(self)
 
+    def load(self) -> Runner:
+        """Load the network, in the process that works.
+
+        Raises:
+            EdgeHarmonyError: it cannot be loaded here.
+        """
+        request = self.request
+        return load_runner(
+            request.model,
+            backend=self.backend,
+            precision=request.precision,
+            artifact=request.artifact,
+            weights=request.weights,
+            threads=request.threads,
+            device=request.device,
+        )
+
     def settings(self) -> dict[str, object]:
         """What results depend on, for people and for comparison.
 
@@ -86,7 +103,7 @@ class _PictureWorker:
         if work.request.threads:
             set_threads(work.request.threads)
             cv2.setNumThreads(work.request.threads)
-        self._harmonizer = Harmonizer(get_backend(work.backend).load(work.request.resolved()))
+        self._harmonizer = Harmonizer(work.load())
 
     def do(self, item: Item) -> Outcome:
         """Harmonize one."""
