@@ -38,8 +38,8 @@ def plan_export(*, does: str = "", **options: Any) -> Step:
     """The step that :func:`~edge_harmony.export.onnx.export_onnx` does with these options."""
     height, width = options.get("size", (256, 256))
     written = f"write the ONNX file, opset {options.get('opset', 18)}{does}"
-    fused = bool(options.get("fuse_io"))
-    name = artifact_name(options["model"], height, width, options["precision"], ".onnx", fuse_io=fused)
+    whole = bool(options.get("whole_pipeline"))
+    name = artifact_name(options["model"], height, width, options["precision"], ".onnx", whole_pipeline=whole)
     return Step(written, name).unless(require_exporter)
 
 

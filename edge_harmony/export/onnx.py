@@ -40,7 +40,7 @@ def export_onnx(
     opset: int = DEFAULT_OPSET,
     dynamic_batch: bool = True,
     keep_float: Collection[str] = (),
-    fuse_io: bool = False,
+    whole_pipeline: bool = False,
 ) -> Path:
     """Export a network and write ``<name>-<HxW>-<precision>.onnx`` with its manifest.
 
@@ -55,7 +55,7 @@ def export_onnx(
         opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
         dynamic_batch: leave the batch size open.
         keep_float: layers of an ``int8`` network that stay float, see :mod:`edge_harmony.quantization.sensitivity`.
-        fuse_io: export the whole pipeline around the network (:mod:`~edge_harmony.models.whole_pipeline`), 8-bit
+        whole_pipeline: export the whole pipeline around the network (:mod:`~edge_harmony.models.whole_pipeline`), 8-bit
             pictures of any size in and out; the file's name ends in ``-whole``.
 
     Returns:
@@ -68,7 +68,7 @@ def export_onnx(
     weights_path = Path(weights)
     loaded = read_weights(weights_path)
     model = exportable(name, loaded, precision, keep_float)
-    if fuse_io:
+    if whole_pipeline:
         model = WholePipeline(model, size)
         proto = trace_whole(model, opset=opset)
     else:
@@ -82,7 +82,7 @@ def export_onnx(
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
     proto.producer_name, proto.producer_version = "edge-harmony", edge_harmony.__version__
-    path = make_folder(Path(folder)) / artifact_name(name, *size, precision, ".onnx", fuse_io=fuse_io)
+    path = make_folder(Path(folder)) / artifact_name(name, *size, precision, ".onnx", whole_pipeline=whole_pipeline)
     atomic_write(path, proto.SerializeToString(deterministic=True))
     write_manifest(
         path,

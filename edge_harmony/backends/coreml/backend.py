@@ -52,8 +52,8 @@ class CoreMLBackend:
     def plan(self, **options: Any) -> list[Step]:
         """See :class:`edge_harmony.backends.base.Backend`."""
         height, width = options.get("size", (256, 256))
-        fused = bool(options.get("fuse_io"))
-        name = artifact_name(options["model"], height, width, options["precision"], ".mlpackage", fuse_io=fused)
+        whole = bool(options.get("whole_pipeline"))
+        name = artifact_name(options["model"], height, width, options["precision"], ".mlpackage", whole_pipeline=whole)
         return [Step(f"convert to Core ML for {options.get('minimum', 'iOS17')}", name).unless(_require_converter)]
 
     def load(self, request: LoadRequest) -> Runner:

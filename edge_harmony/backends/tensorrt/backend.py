@@ -57,7 +57,7 @@ class TensorRTBackend:
             ArtifactError: the ONNX file is damaged, or TensorRT would compute it wrongly.
         """
         engine: BuildOptions = options.pop("engine", BuildOptions())
-        if options.get("fuse_io") and engine.profile is None:
+        if options.get("whole_pipeline") and engine.profile is None:
             engine = engine.model_copy(update={"profile": _picture_sizes(options.get("size", (256, 256)))})
         onnx = source if source.suffix == ".onnx" else _export(source, output, engine, options)
         try:

@@ -62,7 +62,7 @@ def test_what_is_planned_is_what_is_made(name, fused, edge_weights, tmp_path):
         pytest.importorskip("coremltools")
     if target.backend == "tensorrt-rtx":
         pytest.importorskip("tensorrt_rtx")
-    options = {"model": "edge-n", **target.build_options(), **({"fuse_io": True} if fused else {})}
+    options = {"model": "edge-n", **target.build_options(), **({"whole_pipeline": True} if fused else {})}
     backend = get_backend(target.backend)
     steps = backend.plan(**options)
     assert not any(step.missing for step in steps)
