@@ -36,7 +36,7 @@ def build_unsigned(source: Path, output: Path, **options: Any) -> Path:
 
 def plan_export(*, does: str = "", **options: Any) -> Step:
     """The step that :func:`~edge_harmony.export.onnx.export_onnx` does with these options."""
-    height, width = options.get("size", (256, 256))
+    height, width = options.get("size") or find_model(options["model"]).size
     written = f"write the ONNX file, opset {options.get('opset', 18)}{does}"
     whole = bool(options.get("whole_pipeline"))
     name = artifact_name(options["model"], height, width, options["precision"], ".onnx", whole_pipeline=whole)
@@ -63,12 +63,12 @@ def find_artifact(request: LoadRequest, backend: str) -> tuple[Path, Manifest]:
 
 
 def _shipped(request: LoadRequest, backend: str) -> Path:
-    find_model(request.model)
+    entry = find_model(request.model)
     if request.precision not in PRECISIONS:
         raise CapabilityError(
             f"the {backend} backend does not run {request.precision}", f"use one of {', '.join(PRECISIONS)}"
         )
-    path = weights_folder() / artifact_name(request.model, 256, 256, request.precision, ".onnx")
+    path = weights_folder() / artifact_name(entry.name, *entry.size, request.precision, ".onnx")
     if not path.is_file():
         raise UsageError(
             f"no {request.precision} ONNX file of {request.model} is shipped",

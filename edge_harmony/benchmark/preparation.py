@@ -42,7 +42,7 @@ def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
     if not probe.available:
         raise CapabilityError(f"{entry.backend} does not run here: {probe.detail}", probe.fix)
     weights, untrained = _weights(model, entry.weights, folder)
-    shipped = weights_folder() / artifact_name(model, 256, 256, entry.precision, ".onnx")
+    shipped = weights_folder() / artifact_name(model, *find_model(model).size, entry.precision, ".onnx")
     if entry.backend == "pytorch" or (entry.backend in _SHIPPED and not entry.weights and shipped.is_file()):
         return Job(entry=entry, suite=suite, weights=weights, untrained=untrained)
     place = folder / entry.backend / (entry.weights.stem if entry.weights else "")

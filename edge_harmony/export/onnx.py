@@ -21,6 +21,7 @@ from edge_harmony.export.quiet import quiet
 from edge_harmony.export.unsigned import to_unsigned, unshare_dequantized, unshare_zero_points
 from edge_harmony.files.atomic import atomic_write, make_folder, sha256_of
 from edge_harmony.files.manifest import Manifest, artifact_name, write_manifest
+from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.models.whole_pipeline import WholePipeline
 
@@ -36,7 +37,7 @@ def export_onnx(
     *,
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
     flavour: Flavour = "unsigned",
-    size: tuple[int, int] = (256, 256),
+    size: tuple[int, int] | None = None,
     opset: int = DEFAULT_OPSET,
     dynamic_batch: bool = True,
     keep_float: Collection[str] = (),
@@ -51,7 +52,7 @@ def export_onnx(
         precision: ``fp16`` keeps masked statistics in 32 bits (:mod:`~edge_harmony.export.half`); ``int8`` needs
             weights with activation ranges.
         flavour: of the Q/DQ pairs of ``int8``.
-        size: working size (height, width).
+        size: working size (height, width); None for the network's own.
         opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
         dynamic_batch: leave the batch size open.
         keep_float: layers of an ``int8`` network that stay float, see :mod:`edge_harmony.quantization.sensitivity`.
@@ -65,6 +66,7 @@ def export_onnx(
         ArtifactError: the weights do not fit or hold no ranges.
         CapabilityError: the network cannot be quantized, or the exporter fails on it.
     """
+    size = size or find_model(name).size
     weights_path = Path(weights)
     loaded = read_weights(weights_path)
     model = exportable(name, loaded, precision, keep_float)

@@ -13,6 +13,7 @@ from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.export.quiet import quiet
 from edge_harmony.extras import install_hint, is_installed, require_torch
 from edge_harmony.files.manifest import artifact_name
+from edge_harmony.models.registry import find_model
 
 PRECISIONS = ("fp32", "fp16", "int8")
 Units = Literal["all", "cpu", "cpu-gpu", "cpu-ane"]
@@ -51,7 +52,7 @@ class CoreMLBackend:
 
     def plan(self, **options: Any) -> list[Step]:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        height, width = options.get("size", (256, 256))
+        height, width = options.get("size") or find_model(options["model"]).size
         whole = bool(options.get("whole_pipeline"))
         name = artifact_name(options["model"], height, width, options["precision"], ".mlpackage", whole_pipeline=whole)
         return [Step(f"convert to Core ML for {options.get('minimum', 'iOS17')}", name).unless(_require_converter)]

@@ -49,7 +49,7 @@ def convert(
     folder: Path,
     *,
     precision: Precision = "fp16",
-    size: Size = (256, 256),
+    size: Size | None = None,
     more_sizes: Sequence[Size] = (),
     minimum: Minimum = "iOS17",
     inputs: PackageInputs = "tensor",
@@ -66,7 +66,7 @@ def convert(
         folder: where to; created if need be.
         precision: what the program computes in; ``int8`` quantizes weights and activations by the trained ranges and
             computes the rest in 16 bits.
-        size: working size (height, width).
+        size: working size (height, width); None for the network's own.
         more_sizes: others that the package takes besides: each is a function of the package called ``h192w256``, with
             ``size`` as the default, and all share the weights; needs iOS 18.
         minimum: the oldest system that will run it (iOS 17 is macOS 14); ``int8`` needs iOS 17.
@@ -87,6 +87,7 @@ def convert(
         CapabilityError: the network cannot be quantized or has no whole pipeline, or coremltools cannot convert it.
         UsageError: options that contradict each other.
     """
+    size = size or find_model(name).size
     sizes: list[Size | None] = [size, *more_sizes]
     if whole_pipeline:
         sizes = list(picture_sizes) or [None]

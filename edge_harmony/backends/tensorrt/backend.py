@@ -20,6 +20,7 @@ from edge_harmony.backends.tensorrt.runner import TensorRTRunner
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
 from edge_harmony.extras import is_installed, require_exporter
 from edge_harmony.files.atomic import make_folder
+from edge_harmony.models.registry import find_model
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -58,7 +59,8 @@ class TensorRTBackend:
         """
         engine: BuildOptions = options.pop("engine", BuildOptions())
         if options.get("whole_pipeline") and engine.profile is None:
-            engine = engine.model_copy(update={"profile": _picture_sizes(options.get("size", (256, 256)))})
+            least = options.get("size") or find_model(options["model"]).size
+            engine = engine.model_copy(update={"profile": _picture_sizes(least)})
         onnx = source if source.suffix == ".onnx" else _export(source, output, engine, options)
         try:
             tensorrt, device = self._require(engine)
