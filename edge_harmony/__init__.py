@@ -33,11 +33,10 @@ if TYPE_CHECKING:
     from edge_harmony.folder.run import FolderReport, harmonize_folder
     from edge_harmony.harmonizer import Harmonizer
     from edge_harmony.models.weights_file import load_model
-    from edge_harmony.pipeline.stream import StreamOptions
     from edge_harmony.quality.evaluation import evaluate
     from edge_harmony.quality.parity import compare
     from edge_harmony.samples import sample_pictures
-    from edge_harmony.video.job import VideoJob, VideoReport, harmonize_video
+    from edge_harmony.video.job import VideoJob, VideoOptions, VideoReport, harmonize_video
 
 __version__ = "0.2.0"
 
@@ -56,11 +55,11 @@ _HOMES = {
     "Harmonizer": "harmonizer",
     "InputError": "errors",
     "Runner": "backends.base",
-    "StreamOptions": "pipeline.stream",
     "TimingRequest": "backends.tensorrt.request",
     "TrainingError": "errors",
     "UsageError": "errors",
     "VideoJob": "video.job",
+    "VideoOptions": "video.job",
     "VideoReport": "video.job",
     "build_engine": "backends.tensorrt.engines",
     "compare": "quality.parity",
@@ -92,11 +91,11 @@ __all__ = [
     "Harmonizer",
     "InputError",
     "Runner",
-    "StreamOptions",
     "TimingRequest",
     "TrainingError",
     "UsageError",
     "VideoJob",
+    "VideoOptions",
     "VideoReport",
     "__version__",
     "build_engine",

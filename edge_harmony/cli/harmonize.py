@@ -32,8 +32,7 @@ from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import check_writable
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pipeline.apply import STRONGEST
-from edge_harmony.pipeline.stream import StreamOptions
-from edge_harmony.video.job import VideoJob, harmonize_video
+from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video
 from edge_harmony.video.sources import is_moving
 
 _INTERRUPTED = 130
@@ -85,11 +84,11 @@ def harmonize(
         typer.Option(
             "--keep", min=0, max=0.99, help="Smoothness: share that stays from frame to frame.", rich_help_panel=_VIDEOS
         ),
-    ] = StreamOptions.keep,
+    ] = VideoOptions.keep,
     cut: Annotated[
         float,
         typer.Option("--cut", min=0, max=1, help="Change that begins a scene; 0: none.", rich_help_panel=_VIDEOS),
-    ] = StreamOptions.cut,
+    ] = VideoOptions.cut,
     codec: Annotated[
         str | None, typer.Option("--codec", help="FFmpeg's encoder, as libx265 or ffv1.", rich_help_panel=_VIDEOS)
     ] = None,
@@ -112,7 +111,8 @@ def harmonize(
     folder = is_address(composite) or Path(composite).is_dir()
     if preview is not None and (folder or is_moving(composite)):
         raise UsageError("--before-after is for one picture", "leave it out")
-    over_time, of_encoder = StreamOptions(every, keep, cut, in_place=True, strength=strength), _options(encoder or [])
+    over_time: dict[str, Any] = {"every": every, "keep": keep, "cut": cut, "strength": strength}
+    video = VideoOptions(**over_time, sound=sound, codec=codec, encoder=_options(encoder or []))
     set_threads(threads)
     network: dict[str, Any] = {"model": model, "backend": backend, "precision": precision, "artifact": artifact}
     network |= {"weights": weights, "threads": threads, "device": device}
@@ -131,10 +131,7 @@ def harmonize(
             strength=strength,
             fit=fit_mask,
             quality=quality,
-            stream=over_time,
-            sound=sound,
-            codec=codec,
-            encoder=of_encoder,
+            video=video,
             workers=workers,
             engine=engine,
             resume=resume,
@@ -145,11 +142,8 @@ def harmonize(
             mask,
             Path(output),
             background=background,
-            stream=over_time,
+            options=video,
             fit=fit_mask,
-            sound=sound,
-            codec=codec,
-            encoder=of_encoder,
             limit=limit,
         )
         with load_runner(**network) as runner:

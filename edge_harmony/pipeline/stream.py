@@ -24,7 +24,7 @@ _HELD = 3
 """Frames on their way at a time: one is prepared, one predicted, one applied or done."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StreamOptions:
     """How a stream is harmonized.
 
