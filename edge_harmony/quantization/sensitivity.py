@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edge_harmony.data.calibration_set import CalibrationSet
 from edge_harmony.errors import ArtifactError, InputError
-from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.layers.conv_unit import ConvUnit
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights, resolve_weights, restore

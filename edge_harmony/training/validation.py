@@ -11,7 +11,7 @@ from torch import nn
 from edge_harmony.backends.base import Runner
 from edge_harmony.backends.pytorch.runner import PyTorchRunner
 from edge_harmony.data.iharmony4 import Triplet
-from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.preparation import SEALED, Preparation
 from edge_harmony.training.composites.synthesis import synthesize

@@ -1,4 +1,4 @@
-"""No two public types of the package share a name, so that a name says which is meant wherever it is read."""
+"""Names of the package: no two public types share one, and all spell colour in one way."""
 
 import ast
 from collections import defaultdict
@@ -48,3 +48,29 @@ def test_no_two_public_types_share_a_name():
 )
 def test_the_check_finds_what_clashes(first, second, found):
     assert set(clashes({"a.py": first, "b.py": second})) == found
+
+
+def own_names(tree):
+    """What a file defines: functions, classes, arguments and variables."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def test_colour_has_one_spelling():
+    found = []
+    for path in (ROOT / "edge_harmony").rglob("*.py"):
+        names = [path.stem, *own_names(ast.parse(path.read_text(encoding="utf-8")))]
+        found += [f"{path.name}: {name}" for name in names if "color" in name.lower()]
+    assert found == []
+
+
+def test_names_are_found_wherever_they_are_given():
+    text = "def f(color_a, *, b=1):\n    for color_c in b: color_d = (color_e := other_color.color_f)\nclass Color: ..."
+    assert {name for name in own_names(ast.parse(text)) if "color" in name.lower()} == {
+        "color_a", "color_c", "color_d", "color_e", "Color"
+    }  # fmt: skip
