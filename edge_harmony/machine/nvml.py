@@ -17,10 +17,10 @@ class Nvml:
 
     source = "NVML"
 
-    def __init__(self, library: Any, index: int = 0) -> None:
+    def __init__(self, library: Any) -> None:
         self._library = library
         library.nvmlInit()
-        self._device = library.nvmlDeviceGetHandleByIndex(index)
+        self._device = library.nvmlDeviceGetHandleByIndex(0)
 
     def joules(self) -> float:
         """See :class:`~edge_harmony.machine.energy.EnergyCounter`; Volta and newer."""

@@ -135,9 +135,9 @@ class TensorRT:
             raise CapabilityError(f"{wanted_by or name} is not in {self}", f"it needs {VERSIONS[name]}")
         return found
 
-    def member(self, thing: Any, name: str, wanted_by: str = "") -> Any:
+    def member(self, thing: Any, name: str) -> Any:
         """What ``thing``, of the class in ``name``, has under the member in ``name``; raises as :meth:`get`."""
-        self.get(name, wanted_by)
+        self.get(name)
         return getattr(thing, name.rpartition(".")[2])
 
     def assign(self, thing: Any, name: str, value: Any, wanted_by: str = "") -> None:

@@ -365,10 +365,11 @@ def test_the_cache_builds_once_and_notices_changes(world, onnx_file, small_netwo
 
 def _want(facts, path, folder, gate, queue):
     gate.wait()
-    queue.put(str(cached(facts, path, lambda: (folder / "built").open("a").write("x") and b"plan", folder)))
+    queue.put(str(cached(facts, path, lambda: (folder / "built").open("a").write("x") and b"plan")))
 
 
-def test_two_processes_build_an_engine_once(world, onnx_file, tmp_path):
+def test_two_processes_build_an_engine_once(world, onnx_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGE_HARMONY_HOME", str(tmp_path / "home"))
     facts = facts_of(fake_tensorrt("10.3", world), onnx_file, BuildOptions(), world.cuda.model)
     context = multiprocessing.get_context("fork")
     gate, queue = context.Event(), context.Queue()
@@ -724,13 +725,13 @@ def test_trtexec_notation():
             parse_pools(text)
 
 
-def test_progress_never_goes_back_and_can_stop_the_build():
+def test_progress_never_goes_back():
     told = []
-    phases = Phases(lambda share, name: told.append(share), cancelled=lambda: len(told) > 3)
+    phases = Phases(lambda share, name: told.append(share))
     phases.start("Building", 2)
     phases.start("Tactics", 4)
-    assert phases.step("Tactics", 3)
-    assert not phases.step("Building", 0)
+    phases.step("Tactics", 3)
+    phases.step("Building", 0)
     phases.finish("Tactics")
     phases.finish("Building")
     assert told == sorted(told)
