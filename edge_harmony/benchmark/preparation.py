@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_harmony.backends.base import get_backend
-from edge_harmony.benchmark.job import Job
+from edge_harmony.benchmark.job import ContenderJob
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Contender
-from edge_harmony.benchmark.suite import Entry, Suite
+from edge_harmony.benchmark.suite import ContenderSpec, Suite
 from edge_harmony.errors import CapabilityError
 from edge_harmony.extras import require_torch
 from edge_harmony.files.manifest import artifact_name
@@ -18,7 +18,7 @@ _SHIPPED = ("onnxruntime", "openvino")
 """Backends that run the shipped ONNX files as they are."""
 
 
-def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
+def prepare(entry: ContenderSpec, suite: Suite, folder: Path) -> ContenderJob:
     """What a worker needs to open a contender.
 
     Networks without shipped weights get random ones, the same every time: they can be timed, not scored.
@@ -33,9 +33,9 @@ def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
         CapabilityError: what it needs is not installed.
     """
     if entry.peer:
-        return Job(entry=entry, suite=suite, untrained=PEERS[entry.peer].trained and entry.checkpoint is None)
+        return ContenderJob(entry=entry, suite=suite, untrained=PEERS[entry.peer].trained and entry.checkpoint is None)
     if entry.artifact:
-        return Job(entry=entry, suite=suite, artifact=entry.artifact, weights=entry.weights)
+        return ContenderJob(entry=entry, suite=suite, artifact=entry.artifact, weights=entry.weights)
     model = str(entry.model)
     backend = get_backend(entry.backend)
     probe = backend.probe()
@@ -44,13 +44,13 @@ def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
     weights, untrained = _weights(model, entry.weights, folder)
     shipped = weights_folder() / artifact_name(model, *find_model(model).size, entry.precision, ".onnx")
     if entry.backend == "pytorch" or (entry.backend in _SHIPPED and not entry.weights and shipped.is_file()):
-        return Job(entry=entry, suite=suite, weights=weights, untrained=untrained)
+        return ContenderJob(entry=entry, suite=suite, weights=weights, untrained=untrained)
     place = folder / entry.backend / (entry.weights.stem if entry.weights else "")
     artifact = backend.build(weights, place, model=model, precision=entry.precision)
-    return Job(entry=entry, suite=suite, artifact=artifact, weights=weights, untrained=untrained)
+    return ContenderJob(entry=entry, suite=suite, artifact=artifact, weights=weights, untrained=untrained)
 
 
-def describe(job: Job, sha256: str | None) -> Contender:
+def describe(job: ContenderJob, sha256: str | None) -> Contender:
     """How the result names what a worker opened."""
     entry = job.entry
     if entry.peer:

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from edge_harmony.backends.base import Runner, get_backend, load_runner
-from edge_harmony.benchmark.job import Job
+from edge_harmony.benchmark.job import ContenderJob
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Case, MeanHarm, MeanScores, Parity, Truth
 from edge_harmony.benchmark.subjects import Crowd, FilePictures, MemoryPictures, Subject, of_runner, timing_pictures
@@ -43,7 +43,7 @@ _PANEL = 320
 """Longest side of pictures in reports, pixels."""
 
 
-class BenchmarkWorker:
+class ContenderWorker:
     """One contender, from its opening to its end."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class BenchmarkWorker:
 
     def open(self, job: dict[str, Any]) -> dict[str, Any]:
         """Load the contender and warm it up; returns what runs."""
-        self._job = Job.model_validate(job)
+        self._job = ContenderJob.model_validate(job)
         suite = self._job.suite
         if suite.threads:
             cv2.setNumThreads(suite.threads)
@@ -202,7 +202,7 @@ def _shrunk(pixels: Any) -> Any:
 
 def serve(requests: IO[str], answers: IO[str]) -> None:
     """Answer until the requests end."""
-    worker = BenchmarkWorker()
+    worker = ContenderWorker()
     verbs: dict[str, Callable[..., dict[str, Any]]] = {
         "open": worker.open,
         "take": worker.take,
