@@ -74,9 +74,8 @@ class ContenderWorker:
             self._harmonize: Harmonize = PEERS[entry.peer].load(entry.checkout, entry.checkpoint)
             subject: Any = MemoryPictures(self._harmonize, self._pairs)
         else:
-            runner = get_backend(entry.backend).load(self._job.request())
+            runner = self._held.enter_context(get_backend(entry.backend).load(self._job.request()))
             self._runners.append(runner)
-            self._held.callback(runner.close)
             subject, self._harmonize = of_runner(runner, self._pairs, entry.kind, parts=end_to_end)
         if end_to_end:
             folder = Path(self._held.enter_context(tempfile.TemporaryDirectory()))
