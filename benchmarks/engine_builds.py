@@ -19,9 +19,9 @@ import torch
 from calibrating import calibrated
 from provenance import provenance
 
-from edge_harmony.backends.tensorrt.bridge import find_tensorrt
 from edge_harmony.backends.tensorrt.engines import build_engine
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
+from edge_harmony.backends.tensorrt.request import BuildRequest
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import write_json
@@ -60,7 +60,8 @@ def build(name: str, precision: str, weights: Path, *, dynamic: bool, folder: Pa
         row["onnx_bytes"] = onnx.stat().st_size
         for architecture in ARCHITECTURES:
             options = BuildOptions(architectures=(architecture,), profile=profile() if dynamic else None)
-            made = build_engine(onnx, options, save=place / "engine.plan", tensorrt=find_tensorrt("tensorrt-rtx"))
+            request = BuildRequest(onnx, options=options, save=place / "engine.plan", distribution="tensorrt-rtx")
+            made = build_engine(request).engine
             row[f"{architecture}_bytes"] = made.path.stat().st_size
             row[f"{architecture}_seconds"] = round(made.built.seconds, 2) if made.built else None
     except EdgeHarmonyError as error:

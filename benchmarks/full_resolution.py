@@ -23,7 +23,7 @@ from provenance import provenance
 
 from edge_harmony.backends.base import load_runner
 from edge_harmony.files.atomic import write_json
-from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.weights_file import load_model
 from edge_harmony.pictures.arrays import foreground_box
 from edge_harmony.pictures.images import read_mask, read_picture

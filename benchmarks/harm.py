@@ -17,7 +17,7 @@ from typing import Any
 
 from provenance import provenance
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import sha256_of, write_json
 from edge_harmony.models.weights_file import resolve_weights
@@ -50,14 +50,14 @@ def row_of(
 
 def measured(model: str, precision: str, preparation: Preparation, samples: list[Triplet]) -> dict[str, Any]:
     """The row of a network in ONNX Runtime: of the INT8 file that is shipped, or of a float one made of its weights."""
-    backend = get_backend("onnxruntime")
     with tempfile.TemporaryDirectory() as folder:
         artifact = None
         if precision != "int8":
-            artifact = backend.build(resolve_weights(model), Path(folder), model=model, precision=precision)
-        runner = backend.load(LoadRequest(model, precision, artifact=artifact).resolved())
-        scores = evaluate(runner, samples, preparation=preparation)
-        runner.close()
+            artifact = get_backend("onnxruntime").build(
+                resolve_weights(model), Path(folder), model=model, precision=precision
+            )
+        with load_runner(model, backend="onnxruntime", precision=precision, artifact=artifact) as runner:
+            scores = evaluate(runner, samples, preparation=preparation)
     return row_of(model, precision, preparation, scores, len(samples))
 
 

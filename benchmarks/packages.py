@@ -29,7 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "fp16": {"precision": "fp16"},
     "int8": {"precision": "int8"},
     "fp16, palettes of 6 bits": {"precision": "fp16", "palette_bits": 6},
-    "int8, whole pipeline": {"precision": "int8", "fuse_io": True},
+    "int8, whole pipeline": {"precision": "int8", "whole_pipeline": True},
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from edge_harmony.benchmark.budget import Budget, exit_code
 from edge_harmony.benchmark.environment import environment
 from edge_harmony.benchmark.run import run_suite
-from edge_harmony.benchmark.suite import Effort, Entry, Suite
+from edge_harmony.benchmark.suite import ContenderSpec, Effort, Suite
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import sha256_of, write_json
 from edge_harmony.files.manifest import read_manifest, write_manifest
@@ -43,10 +43,10 @@ def load(checkpoint):
 """
 
 
-def entry(folder: Path, name: str, more: float) -> Entry:
+def entry(folder: Path, name: str, more: float) -> ContenderSpec:
     path = folder / f"{name}.py"
     path.write_text(SLOWER.replace("{more}", str(more)))
-    return Entry(peer="file", checkout=path, label=name)
+    return ContenderSpec(peer="file", checkout=path, label=name)
 
 
 def timed(folder: Path, repetitions: int) -> list[dict[str, Any]]:
@@ -75,7 +75,10 @@ def spoiled(folder: Path) -> dict[str, Any]:
     artifact = export_onnx("edge-n", path, folder / "spoiled", precision="fp32")
     claimed = read_manifest(artifact).model_copy(update={"weights_sha256": sha256_of(weights)})
     write_manifest(artifact, claimed)  # it says that it is the real one
-    entries = [Entry(model="edge-n", precision="fp32"), Entry(artifact=artifact, weights=weights, label="spoiled")]
+    entries = [
+        ContenderSpec(model="edge-n", precision="fp32"),
+        ContenderSpec(artifact=artifact, weights=weights, label="spoiled"),
+    ]
     suite = Suite(name="planted", baseline=entries[0].name, contenders=entries, effort=Effort(most_seconds=1))
     budget = Budget(limits=[{"contender": "*", "min_parity_psnr": 60}])
     result = run_suite(suite, budget=budget)

@@ -21,13 +21,13 @@ import torch
 from calibrating import calibrated
 from provenance import provenance
 
-from edge_harmony.backends.base import LoadRequest, get_backend, load_runner
+from edge_harmony.backends.base import get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import find_model
 from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.parity import compare
-from edge_harmony.quantization.calibrate import Method
+from edge_harmony.quantization.histograms import Method
 
 COMPARED = 100
 BACKENDS = ("onnxruntime", "openvino")
@@ -35,9 +35,8 @@ BACKENDS = ("onnxruntime", "openvino")
 
 def score(model: str, weights: Path, precision: str, name: str, samples: list[Triplet], folder: Path) -> dict[str, Any]:
     """Quality of an artifact, and its parity with PyTorch."""
-    backend = get_backend(name)
-    artifact = backend.build(weights, folder / name, model=model, precision=precision)
-    runner = backend.load(LoadRequest(model, precision, artifact=artifact, threads=1))
+    artifact = get_backend(name).build(weights, folder / name, model=model, precision=precision)
+    runner = load_runner(model, backend=name, precision=precision, artifact=artifact, threads=1)
     same = "int8" if precision == "int8" else "fp32"
     reference = load_runner(model, backend="pytorch", precision=same, weights=weights)
     parity = compare(runner, reference, [(sample.name, *sample.load()[:2]) for sample in samples[:COMPARED]])

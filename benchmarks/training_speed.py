@@ -27,7 +27,7 @@ from provenance import provenance
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_harmony.files.atomic import write_json
-from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.registry import build_model
 from edge_harmony.training.losses import foreground_mse
 

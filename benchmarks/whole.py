@@ -92,7 +92,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        whole = export_onnx(MODEL, bundled_weights(MODEL), Path(folder), precision=PRECISION, fuse_io=True)
+        whole = export_onnx(MODEL, bundled_weights(MODEL), Path(folder), precision=PRECISION, whole_pipeline=True)
         calls = {kind: caller(kind, whole) for kind in ("pipeline", "whole")}
         for name in SIZES:
             pixels, mask = picture(name)

@@ -49,7 +49,7 @@ def _verb(name: str, command: Any) -> Iterable[str]:
     yield f"    {' '.join(usage)}\n"
     panels: dict[str, list[Any]] = {}
     for parameter in command.params:
-        if not set(parameter.opts) & set(SHARED):
+        if not set(parameter.opts) & set(SHARED) and not getattr(parameter, "hidden", False):
             panels.setdefault(parameter.rich_help_panel or "", []).append(parameter)
     for panel, parameters in panels.items():
         yield f"| {panel or 'Options'} | | default |"

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
         Step,
         load_runner,
     )
-    from edge_harmony.backends.tensorrt.engines import EngineFile, build_engine
+    from edge_harmony.backends.tensorrt.engines import BuildReport, build_engine
     from edge_harmony.backends.tensorrt.options import BuildOptions
+    from edge_harmony.backends.tensorrt.request import BuildRequest, CalibrationChoice, TimingRequest
     from edge_harmony.benchmark.run import run_suite
     from edge_harmony.benchmark.suite import read_suite
     from edge_harmony.data.iharmony4 import read_split
@@ -41,11 +42,10 @@ if TYPE_CHECKING:
     from edge_harmony.folder.run import FolderReport, harmonize_folder
     from edge_harmony.harmonizer import Harmonizer
     from edge_harmony.models.weights_file import load_model
-    from edge_harmony.pipeline.stream import StreamOptions
     from edge_harmony.quality.evaluation import evaluate
     from edge_harmony.quality.parity import compare
     from edge_harmony.samples import sample_pictures
-    from edge_harmony.video.job import VideoJob, VideoReport, harmonize_video
+    from edge_harmony.video.job import VideoJob, VideoOptions, VideoReport, harmonize_video
 
 __version__ = "0.2.0"
 
@@ -54,11 +54,13 @@ _HOMES = {
     "ArtifactError": "errors",
     "Backend": "backends.base",
     "BuildOptions": "backends.tensorrt.options",
+    "BuildReport": "backends.tensorrt.engines",
+    "BuildRequest": "backends.tensorrt.request",
+    "CalibrationChoice": "backends.tensorrt.request",
     "CapabilityError": "errors",
     "CheckRequest": "backends.base",
     "CostError": "errors",
     "EdgeHarmonyError": "errors",
-    "EngineFile": "backends.tensorrt.engines",
     "ExitCode": "errors",
     "ExportRequest": "backends.base",
     "FolderReport": "folder.run",
@@ -68,10 +70,11 @@ _HOMES = {
     "Probe": "backends.base",
     "Runner": "backends.base",
     "Step": "backends.base",
-    "StreamOptions": "pipeline.stream",
+    "TimingRequest": "backends.tensorrt.request",
     "TrainingError": "errors",
     "UsageError": "errors",
     "VideoJob": "video.job",
+    "VideoOptions": "video.job",
     "VideoReport": "video.job",
     "build_engine": "backends.tensorrt.engines",
     "compare": "quality.parity",
@@ -93,11 +96,13 @@ __all__ = [
     "ArtifactError",
     "Backend",
     "BuildOptions",
+    "BuildReport",
+    "BuildRequest",
+    "CalibrationChoice",
     "CapabilityError",
     "CheckRequest",
     "CostError",
     "EdgeHarmonyError",
-    "EngineFile",
     "ExitCode",
     "ExportRequest",
     "FolderReport",
@@ -107,10 +112,11 @@ __all__ = [
     "Probe",
     "Runner",
     "Step",
-    "StreamOptions",
+    "TimingRequest",
     "TrainingError",
     "UsageError",
     "VideoJob",
+    "VideoOptions",
     "VideoReport",
     "__version__",
     "build_engine",

@@ -1,4 +1,4 @@
-"""Packages that the base install does without: imported where they are needed, with the way to get them."""
+"""Packages that the base install does without: looked for and imported in one way, with the extra that brings them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,61 @@ from typing import Any
 
 from edge_harmony.errors import CapabilityError
 
+EXTRAS = {
+    "torch": "train",
+    "safetensors": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "openvino": "openvino",
+    "coremltools": "coreml",
+    "sklearn": "coreml",
+    "tensorrt": "tensorrt",
+    "tensorrt_rtx": "tensorrt-rtx",
+    "cuda": "tensorrt",
+    "pycuda": "pycuda",
+    "pynvml": "nvml",
+    "jinja2": "report",
+    "av": "video",
+    "ray": "ray",
+    "pyarrow": "ray",
+    "gradio": "demo",
+}
+"""Modules that may be missing, and the extra of this package that brings them."""
 
-def require(module: str, message: str, extra: str) -> Any:
-    """A module of an extra.
+
+def is_installed(module: str) -> bool:
+    """Whether a module could be imported, without importing it (a package above it is)."""
+    try:
+        return find_spec(module) is not None
+    except ImportError:  # a package above it is missing
+        return False
+
+
+def install_hint(module: str) -> str:
+    """The command that installs a module of :data:`EXTRAS`."""
+    return f"pip install 'edge-harmony[{EXTRAS[module.partition('.')[0]]}]'"
+
+
+def check_installed(message: str, *modules: str) -> None:
+    """Refuse to go on without some modules, and import none.
+
+    Args:
+        message: what needs them, for people.
+        modules: of one extra.
+
+    Raises:
+        CapabilityError: one is not installed.
+    """
+    if not all(map(is_installed, modules)):
+        raise CapabilityError(message, install_hint(modules[0]))
+
+
+def require(module: str, message: str) -> Any:
+    """Import a module of an extra.
 
     Args:
         module: its name.
         message: what needs it, for people.
-        extra: of this package, which brings it.
 
     Raises:
         CapabilityError: it is not installed.
@@ -23,22 +70,21 @@ def require(module: str, message: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise CapabilityError(message, f"pip install 'edge-harmony[{extra}]'") from None
+        raise CapabilityError(message, install_hint(module)) from None
 
 
 def require_torch() -> None:
     """Raise the one-line error if torch is missing."""
-    require("torch", "this needs torch, which is not installed", "train")
+    require("torch", "this needs torch, which is not installed")
 
 
 def require_exporter() -> None:
     """Raise a CapabilityError unless networks can be exported here."""
     require_torch()
-    if find_spec("onnx") is None or find_spec("onnxscript") is None:
-        raise CapabilityError("export needs onnx and onnxscript", "pip install 'edge-harmony[train]'")
+    check_installed("export needs onnx and onnxscript", "onnx", "onnxscript")
 
 
 def require_onnx(verb: str) -> None:
-    """Raise a CapabilityError unless ONNX files can be read here."""
-    if find_spec("onnx") is None:
+    """Raise a CapabilityError unless ONNX files can be read here; this needs no other package of the extra."""
+    if not is_installed("onnx"):
         raise CapabilityError(f"{verb} needs onnx, which is not installed", "pip install onnx")

@@ -123,7 +123,8 @@ class Harmonizer:
             UsageError: ``strength`` is out of range.
             ValueError: ``every`` or ``keep`` is.
         """
-        return stream(self.runner, in_step(frames, masks), StreamOptions(every, keep, cut, in_place, strength))
+        options = StreamOptions(every=every, keep=keep, cut=cut, in_place=in_place, strength=strength)
+        return stream(self.runner, in_step(frames, masks), options)
 
     def harmonize_file(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import os
 import pickle
 import shutil
@@ -33,6 +34,7 @@ from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.samples import sample_pictures
 
 DATA = "EDGE_HARMONY_TEST_DATA"
+_HOMES = itertools.count()
 
 
 class SkipsTorch(MetaPathFinder):
@@ -71,6 +73,12 @@ def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Pat
         return target
 
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch) -> None:
+    """A folder of its own for what a test builds into the cache: none finds what another built, or a user."""
+    monkeypatch.setenv("EDGE_HARMONY_HOME", str(tmp_path_factory.getbasetemp() / f"home-{next(_HOMES)}"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ def read_network_manifest(path: Path) -> Manifest:
         ArtifactError: the manifest is missing, damaged, or of another file.
     """
     manifest = read_manifest(path)
-    if manifest.io.output == "picture":
+    if manifest.io.is_whole_pipeline:
         raise UsageError(
             f"{path} is a whole pipeline, not a network",
             "feed it pictures with the runtime itself, see docs/whole-pipeline.md",

@@ -24,7 +24,7 @@ from edge_harmony.backends.conformance import shortcoming
 from edge_harmony.errors import CapabilityError, UsageError, first_line
 from edge_harmony.files.manifest import IOSpec, Precision, read_manifest
 from edge_harmony.inspection.findings import Inspection
-from edge_harmony.models.registry import DEFAULT_MODEL
+from edge_harmony.models.registry import DEFAULT_MODEL, find_model
 
 ENTRY_POINTS = "edge_harmony.backends"
 DEFAULT_BACKEND = "onnxruntime"
@@ -119,7 +119,7 @@ class ExportRequest:
     Attributes:
         model: name in the registry.
         precision: ``fp32``, ``fp16`` or ``int8``.
-        size: working size (height, width).
+        size: working size (height, width); None for the network's own.
         opset: ONNX operator set, where an ONNX file is written.
         keep_float: layers of an ``int8`` network that stay float.
         whole_pipeline: build all that is around the network too, 8-bit pictures in and out.
@@ -128,11 +128,16 @@ class ExportRequest:
 
     model: str
     precision: str
-    size: tuple[int, int] = (256, 256)
+    size: tuple[int, int] | None = None
     opset: int = 18
     keep_float: tuple[str, ...] = ()
     whole_pipeline: bool = False
     options: Any = None
+
+    @property
+    def working_size(self) -> tuple[int, int]:
+        """``size``, or what the registry says of the network."""
+        return self.size or find_model(self.model).size
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class OnnxBackend(Backend):
 
     def shipped(self, model: str, precision: str) -> Path | None:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        path = weights_folder() / artifact_name(model, 256, 256, precision, ".onnx")
+        path = weights_folder() / artifact_name(model, *find_model(model).size, precision, ".onnx")
         return path if path.is_file() else None
 
     def steps(self, request: ExportRequest) -> list[Step]:
@@ -79,7 +79,9 @@ class OnnxBackend(Backend):
 
 def export_step(request: ExportRequest, *, does: str = "") -> Step:
     """The step that :func:`export_file` does."""
-    name = artifact_name(request.model, *request.size, request.precision, ".onnx", fuse_io=request.whole_pipeline)
+    name = artifact_name(
+        request.model, *request.working_size, request.precision, ".onnx", whole_pipeline=request.whole_pipeline
+    )
     return Step(f"write the ONNX file, opset {request.opset}{does}", name).unless(require_exporter)
 
 
@@ -100,9 +102,9 @@ def export_file(
         folder,
         precision=request.precision,  # type: ignore[arg-type]  # export_onnx refuses others
         flavour=flavour,
-        size=request.size,
+        size=request.working_size,
         opset=request.opset,
         dynamic_batch=dynamic_batch,
         keep_float=request.keep_float,
-        fuse_io=request.whole_pipeline,
+        whole_pipeline=request.whole_pipeline,
     )

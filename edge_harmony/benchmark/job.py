@@ -7,10 +7,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from edge_harmony.backends.base import REFERENCE_BACKEND, LoadRequest, get_backend
-from edge_harmony.benchmark.suite import Entry, Suite
+from edge_harmony.benchmark.suite import ContenderSpec, Suite
 
 
-class Job(BaseModel):
+class ContenderJob(BaseModel):
     """A contender of a suite, with the files that were built for it.
 
     Attributes:
@@ -23,7 +23,7 @@ class Job(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    entry: Entry
+    entry: ContenderSpec
     suite: Suite
     artifact: Path | None = None
     weights: Path | None = None

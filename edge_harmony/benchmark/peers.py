@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, first_line
+from edge_harmony.pictures.arrays import Pixels
 
 if TYPE_CHECKING:
     from torch import nn
 
-Picture = NDArray[np.uint8]
 Mask = NDArray[np.float32]
-Function = Callable[[Picture, Mask], Picture]
+Function = Callable[[Pixels, Mask], Pixels]
 
 _BORDER = 8
 _WORKING = (256, 256)
@@ -49,7 +49,7 @@ class Peer:
     trained: bool = False
 
 
-def reinhard(composite: Picture, mask: Mask) -> Picture:
+def reinhard(composite: Pixels, mask: Mask) -> Pixels:
     """Mean and deviation of the foreground in CIELAB, set to those of the background.
 
     Reinhard et al., "Color Transfer between Images", IEEE CG&A 21 (2001), equations 10 and 11, in CIELAB for their
@@ -66,7 +66,7 @@ def reinhard(composite: Picture, mask: Mask) -> Picture:
     return _blend(cv2.cvtColor(moved, cv2.COLOR_LAB2RGB), composite, mask)
 
 
-def seamless_clone(composite: Picture, mask: Mask) -> Picture:
+def seamless_clone(composite: Pixels, mask: Mask) -> Pixels:
     """OpenCV's Poisson cloning of the foreground onto the picture without it.
 
     Pérez et al., "Poisson Image Editing", SIGGRAPH 2003; https://docs.opencv.org/4.x/df/da0/group__photo__clone.html.
@@ -84,7 +84,7 @@ def seamless_clone(composite: Picture, mask: Mask) -> Picture:
     return _blend(cloned[_BORDER:-_BORDER, _BORDER:-_BORDER] / np.float32(255), composite, mask)
 
 
-def _blend(changed: Any, composite: Picture, mask: Mask) -> Picture:
+def _blend(changed: Any, composite: Pixels, mask: Mask) -> Pixels:
     levels = np.clip(changed, 0, 1) * 255
     return np.rint(composite + mask[..., None] * (levels - composite)).astype(np.uint8)
 
@@ -112,7 +112,7 @@ def _hdnet(checkout: Path | None, checkpoint: Path | None) -> Function:
     networks = _import(checkout, "models.networks")
     network = _ready(networks.HDNet(3, 3, 32, norm_layer=networks.RAIN), checkpoint)
 
-    def run(composite: Picture, mask: Mask) -> Picture:
+    def run(composite: Pixels, mask: Mask) -> Pixels:
         import torch
 
         picture, small_mask = _tensors(_small(composite), cv2.resize(mask, _WORKING))
@@ -137,7 +137,7 @@ def _pct_net(kind: str) -> Callable[[Path | None, Path | None], Function]:
             network, torch.device("cpu"), use_attn=parameters["use_attn"], mean=own["mean"], std=own["std"]
         )
 
-        def run(composite: Picture, mask: Mask) -> Picture:
+        def run(composite: Pixels, mask: Mask) -> Pixels:
             small = _small(composite), cv2.resize(mask, _WORKING)
             _, full = predictor.predict(small[0], composite, small[1], mask)
             return np.rint(np.clip(full, 0, 255)).astype(np.uint8)
@@ -151,7 +151,7 @@ def _harmonizer(checkout: Path | None, checkpoint: Path | None) -> Function:
     """https://github.com/ZHKKKe/Harmonizer, as its demo/image_harmonization/run.py runs it."""
     network = _ready(_import(checkout, "src.model").Harmonizer(), checkpoint)
 
-    def run(composite: Picture, mask: Mask) -> Picture:
+    def run(composite: Pixels, mask: Mask) -> Pixels:
         import torch
 
         picture, weight = _tensors(composite, mask)
@@ -164,11 +164,11 @@ def _harmonizer(checkout: Path | None, checkpoint: Path | None) -> Function:
     return run
 
 
-def _small(composite: Picture) -> Picture:
+def _small(composite: Pixels) -> Pixels:
     return np.asarray(cv2.resize(composite, _WORKING), np.uint8)
 
 
-def _tensors(composite: Picture, mask: NDArray[Any]) -> tuple[Any, Any]:
+def _tensors(composite: Pixels, mask: NDArray[Any]) -> tuple[Any, Any]:
     """``(1, 3, H, W)`` and ``(1, 1, H, W)`` in [0, 1]."""
     import torch
 

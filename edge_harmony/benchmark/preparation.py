@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_harmony.backends.base import ExportRequest, get_backend
-from edge_harmony.benchmark.job import Job
+from edge_harmony.benchmark.job import ContenderJob
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Contender
-from edge_harmony.benchmark.suite import Entry, Suite
+from edge_harmony.benchmark.suite import ContenderSpec, Suite
 from edge_harmony.errors import CapabilityError
 from edge_harmony.extras import require_torch
 from edge_harmony.models.registry import bundled_weights, find_model, weights_folder
 
 
-def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
+def prepare(entry: ContenderSpec, suite: Suite, folder: Path) -> ContenderJob:
     """What a worker needs to open a contender.
 
     Networks without shipped weights get random ones, the same every time: they can be timed, not scored.
@@ -29,9 +29,9 @@ def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
         CapabilityError: what it needs is not installed.
     """
     if entry.peer:
-        return Job(entry=entry, suite=suite, untrained=PEERS[entry.peer].trained and entry.checkpoint is None)
+        return ContenderJob(entry=entry, suite=suite, untrained=PEERS[entry.peer].trained and entry.checkpoint is None)
     if entry.artifact:
-        return Job(entry=entry, suite=suite, artifact=entry.artifact, weights=entry.weights)
+        return ContenderJob(entry=entry, suite=suite, artifact=entry.artifact, weights=entry.weights)
     model = str(entry.model)
     backend = get_backend(entry.backend)
     probe = backend.probe()
@@ -39,13 +39,13 @@ def prepare(entry: Entry, suite: Suite, folder: Path) -> Job:
         raise CapabilityError(f"{entry.backend} does not run here: {probe.detail}", probe.fix)
     weights, untrained = _weights(model, entry.weights, folder)
     if backend.takes_weights or (not entry.weights and backend.shipped(model, entry.precision)):
-        return Job(entry=entry, suite=suite, weights=weights, untrained=untrained)
+        return ContenderJob(entry=entry, suite=suite, weights=weights, untrained=untrained)
     place = folder / entry.backend / (entry.weights.stem if entry.weights else "")
     artifact = backend.build(ExportRequest(model, entry.precision), weights, place)
-    return Job(entry=entry, suite=suite, artifact=artifact, weights=weights, untrained=untrained)
+    return ContenderJob(entry=entry, suite=suite, artifact=artifact, weights=weights, untrained=untrained)
 
 
-def describe(job: Job, sha256: str | None) -> Contender:
+def describe(job: ContenderJob, sha256: str | None) -> Contender:
     """How the result names what a worker opened."""
     entry = job.entry
     if entry.peer:

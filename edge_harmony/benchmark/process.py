@@ -20,7 +20,7 @@ _MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2
 the system for its tensors' memory anew in every query, or not, by chance: half as long again."""
 
 
-class WorkerProcess:
+class ContenderProcess:
     """A worker (:mod:`edge_harmony.benchmark.worker`).
 
     Args:

@@ -15,7 +15,7 @@ from edge_harmony.files.atomic import atomic_write
 from edge_harmony.machine.counters import Reading
 
 Scenario = Literal["single-stream", "multi-stream", "offline", "sustained", "end-to-end"]
-Kind = Literal["pipeline", "network", "peer"]
+ContenderKind = Literal["pipeline", "network", "peer"]
 SCHEMA_VERSION = 1
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,7 +26,7 @@ class Contender(BaseModel):
     model_config = _STRICT
 
     name: str
-    kind: Kind
+    kind: ContenderKind
     model: str | None = None
     backend: str | None = None
     precision: str | None = None
@@ -61,7 +61,7 @@ class Environment(BaseModel):
     versions: dict[str, str]
 
 
-class Protocol(BaseModel):
+class MeasuringConditions(BaseModel):
     """How it was measured."""
 
     model_config = _STRICT
@@ -106,7 +106,7 @@ class Sustained(BaseModel):
     seconds_to_throttle: Reading
 
 
-class Scores(BaseModel):
+class MeanScores(BaseModel):
     """Means over pictures."""
 
     model_config = _STRICT
@@ -118,7 +118,7 @@ class Scores(BaseModel):
     ssim: float | None
 
 
-class Harm(BaseModel):
+class MeanHarm(BaseModel):
     """What ``docs/evaluation.md`` defines under these names; null without a picture that has a foreground."""
 
     model_config = _STRICT
@@ -168,10 +168,10 @@ class Truth(BaseModel):
 
     set: str
     images: int
-    result: Scores
-    composite: Scores
-    harm: Harm | None = Field(None, description="on the set as it is")
-    sealed: Harm | None = Field(None, description="with masks sealed by 2 pixels: what users get")
+    result: MeanScores
+    composite: MeanScores
+    harm: MeanHarm | None = Field(None, description="on the set as it is")
+    sealed: MeanHarm | None = Field(None, description="with masks sealed by 2 pixels: what users get")
     worst: list[Case] = Field(description="fMSE, largest first")
 
 
@@ -206,7 +206,7 @@ class Measurement(BaseModel):
     model_config = _STRICT
 
     contender: Contender
-    protocol: Protocol
+    protocol: MeasuringConditions
     samples_ms: list[float] = Field(description="raw, in the order they were taken")
     stages_ms: dict[str, list[float]] = Field(
         description="parts of every query that has them: decode, preprocess, copy, infer, apply, encode, harmonize"

@@ -18,10 +18,10 @@ import numpy as np
 from edge_harmony.benchmark import result as schema
 from edge_harmony.benchmark.budget import Budget, check_names, judge
 from edge_harmony.benchmark.environment import environment
-from edge_harmony.benchmark.job import Job
+from edge_harmony.benchmark.job import ContenderJob
 from edge_harmony.benchmark.preparation import describe, prepare
-from edge_harmony.benchmark.process import WorkerProcess
-from edge_harmony.benchmark.session import LEAST_TURNS, OPENING, Session
+from edge_harmony.benchmark.process import ContenderProcess
+from edge_harmony.benchmark.session import LEAST_TURNS, OPENING, ContenderSession
 from edge_harmony.benchmark.statistics import interval, percentile, ratio
 from edge_harmony.benchmark.subjects import timing_pictures
 from edge_harmony.benchmark.suite import Suite
@@ -78,7 +78,7 @@ def run_suite(
             _sustain(suite, sessions, failures, tell)
         else:
             _interleave(suite, sessions, failures, tell)
-        _each(sessions, sessions, failures, tell, Session.ask_cost)
+        _each(sessions, sessions, failures, tell, ContenderSession.ask_cost)
         _need_baseline(suite, sessions, failures)
         scores = _scored(suite, sessions, data, pictures, tell)
     baseline = next(s for s in sessions if s.contender.name == suite.baseline)
@@ -95,7 +95,7 @@ def run_suite(
     return judge(result, budget, suite.tolerance)
 
 
-def _prepared(suite: Suite, folder: Path, failures: list[schema.Failure], tell: Tell) -> list[Job]:
+def _prepared(suite: Suite, folder: Path, failures: list[schema.Failure], tell: Tell) -> list[ContenderJob]:
     jobs = []
     for entry in suite.contenders:
         try:
@@ -106,16 +106,16 @@ def _prepared(suite: Suite, folder: Path, failures: list[schema.Failure], tell: 
 
 
 def _opened(
-    suite: Suite, jobs: Sequence[Job], failures: list[schema.Failure], held: ExitStack, tell: Tell
-) -> list[Session]:
+    suite: Suite, jobs: Sequence[ContenderJob], failures: list[schema.Failure], held: ExitStack, tell: Tell
+) -> list[ContenderSession]:
     """A worker for every job, several starting at a time."""
 
-    def start(job: Job) -> Session | EdgeHarmonyError:
-        process = WorkerProcess(suite.threads)
+    def start(job: ContenderJob) -> ContenderSession | EdgeHarmonyError:
+        process = ContenderProcess(suite.threads)
         held.callback(process.close)
         try:
             answer = process.ask("open", job=job.model_dump(mode="json"), timeout=OPENING)
-            return Session(job, process, describe(job, answer["sha256"]))
+            return ContenderSession(job, process, describe(job, answer["sha256"]))
         except EdgeHarmonyError as error:
             return error
 
@@ -130,7 +130,7 @@ def _opened(
     return sessions
 
 
-def _interleave(suite: Suite, sessions: list[Session], failures: list[schema.Failure], tell: Tell) -> None:
+def _interleave(suite: Suite, sessions: list[ContenderSession], failures: list[schema.Failure], tell: Tell) -> None:
     """Rounds in which every contender has a turn, in a new order, until each is known well enough.
 
     The baseline goes on to the end: the others are compared with its turns beside theirs.
@@ -153,15 +153,15 @@ def _interleave(suite: Suite, sessions: list[Session], failures: list[schema.Fai
             tell(f"round {rounds}: {sum(s.done for s in sessions)} of {len(sessions)} are known well enough")
 
 
-def _find_burst(session: Session) -> None:
+def _find_burst(session: ContenderSession) -> None:
     session.turn(1)
     session.burst = int(np.clip(round(_TURN_MS / session.rounds[-1][0]), 1, _MOST_IN_TURN))
 
 
-def _sustain(suite: Suite, sessions: list[Session], failures: list[schema.Failure], tell: Tell) -> None:
+def _sustain(suite: Suite, sessions: list[ContenderSession], failures: list[schema.Failure], tell: Tell) -> None:
     """One contender after the other, without a pause."""
 
-    def load(session: Session) -> None:
+    def load(session: ContenderSession) -> None:
         session.turn(1)
         second = max(1, round(1e3 / session.rounds[-1][0]))
         while session.seconds < suite.seconds or len(session.rounds) < LEAST_TURNS:
@@ -172,11 +172,11 @@ def _sustain(suite: Suite, sessions: list[Session], failures: list[schema.Failur
 
 
 def _each(
-    sessions: list[Session],
-    order: Sequence[Session],
+    sessions: list[ContenderSession],
+    order: Sequence[ContenderSession],
     failures: list[schema.Failure],
     tell: Tell,
-    work: Callable[[Session], None],
+    work: Callable[[ContenderSession], None],
 ) -> None:
     """Do something with contenders in an order; those that fail are out."""
     for session in list(order):
@@ -193,18 +193,18 @@ def _failed(name: str, error: EdgeHarmonyError, failures: list[schema.Failure], 
     tell(f"{name}: {error}")
 
 
-def _need_baseline(suite: Suite, sessions: Sequence[Session], failures: Sequence[schema.Failure]) -> None:
+def _need_baseline(suite: Suite, sessions: Sequence[ContenderSession], failures: Sequence[schema.Failure]) -> None:
     if not any(session.contender.name == suite.baseline for session in sessions):
         why = next((f.error for f in failures if f.contender == suite.baseline), "")
         raise EdgeHarmonyError(f"the baseline {suite.baseline} does not run: {why}", "choose another baseline")
 
 
 def _scored(
-    suite: Suite, sessions: Sequence[Session], data: Path | None, pictures: Path | None, tell: Tell
+    suite: Suite, sessions: Sequence[ContenderSession], data: Path | None, pictures: Path | None, tell: Tell
 ) -> dict[str, dict[str, Any]]:
     """What was timed is scored, as many at a time as there are cores: nothing is timed any more."""
 
-    def score(session: Session) -> dict[str, Any]:
+    def score(session: ContenderSession) -> dict[str, Any]:
         if session.job.untrained:
             return {"unscored": "its weights are random"}
         name = session.contender.name
@@ -230,14 +230,16 @@ def _scored(
         return dict(zip((s.contender.name for s in sessions), pool.map(score, sessions), strict=True))
 
 
-def _measurement(suite: Suite, session: Session, baseline: Session, score: dict[str, Any]) -> schema.Measurement:
+def _measurement(
+    suite: Suite, session: ContenderSession, baseline: ContenderSession, score: dict[str, Any]
+) -> schema.Measurement:
     samples = session.samples
     count = {"multi-stream": suite.streams, "offline": suite.pictures}.get(suite.scenario, 1)
     alone = suite.scenario == "sustained"
     turns = min(len(session.rounds), len(baseline.rounds))
     return schema.Measurement(
         contender=session.contender,
-        protocol=schema.Protocol(
+        protocol=schema.MeasuringConditions(
             scenario=suite.scenario,
             height=suite.height,
             width=suite.width,
@@ -278,7 +280,7 @@ def summarize(samples: Sequence[float], pictures: int) -> schema.Summary:
     )
 
 
-def _sustained(session: Session) -> schema.Sustained:
+def _sustained(session: ContenderSession) -> schema.Sustained:
     samples = np.array(session.samples)
     ends = np.cumsum(samples) / 1e3
     window = min(_WINDOW, float(ends[-1]) / 3)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from edge_harmony.benchmark import result as schema
-from edge_harmony.benchmark.job import Job
-from edge_harmony.benchmark.process import WorkerProcess
+from edge_harmony.benchmark.job import ContenderJob
+from edge_harmony.benchmark.process import ContenderProcess
 from edge_harmony.benchmark.statistics import interval
 from edge_harmony.benchmark.suite import Suite
 
@@ -20,11 +20,11 @@ _LOOK_EVERY = 5
 
 
 @dataclass
-class Session:
+class ContenderSession:
     """A contender that is running."""
 
-    job: Job
-    process: WorkerProcess
+    job: ContenderJob
+    process: ContenderProcess
     contender: schema.Contender
     burst: int = 1
     rounds: list[list[float]] = field(default_factory=list)

@@ -21,6 +21,8 @@ Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 _REPEATS = 1000
 _DIGITS = 6
 _SEED = 20261122
+_LEVEL = 0.95
+_QUANTILES = ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2)
 
 
 class Verdict(str, Enum):
@@ -38,7 +40,7 @@ class Interval:
     estimate: float
     low: float
     high: float
-    level: float = 0.95
+    level: float = _LEVEL
 
     def at_most(self, limit: float) -> Verdict:
         """PASS if all of the interval is within the limit, FAIL if all of it is beyond."""
@@ -88,24 +90,23 @@ def block_length(samples: ArrayLike) -> int:
     return int(np.clip(np.ceil(best), 1, max(1, min(3 * np.sqrt(n), n / 3))))
 
 
-def interval(samples: ArrayLike, statistic: Statistic = median, *, level: float = 0.95) -> Interval:
+def interval(samples: ArrayLike, statistic: Statistic = median) -> Interval:
     """A statistic of dependent samples, by the circular block bootstrap.
 
     Args:
         samples: in the order they were taken; at least two.
         statistic: of what.
-        level: probability.
 
     Raises:
         ValueError: fewer than two samples, or some that are not finite.
     """
     x = _checked(samples)
     drawn = statistic(x[_indices(len(x), block_length(x))])
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return _interval(statistic(x), low, high, level)
+    low, high = np.quantile(drawn, _QUANTILES)
+    return _interval(statistic(x), low, high)
 
 
-def ratio(new: ArrayLike, old: ArrayLike, *, level: float = 0.95) -> Interval:
+def ratio(new: ArrayLike, old: ArrayLike) -> Interval:
     """How many times as long ``new`` takes as ``old``: the median over rounds in which both had a turn.
 
     What slows the machine for a while slows both turns of a round, and drops out of their ratio; where times jump
@@ -114,21 +115,19 @@ def ratio(new: ArrayLike, old: ArrayLike, *, level: float = 0.95) -> Interval:
     Args:
         new: a time per round.
         old: likewise, in the same rounds.
-        level: probability.
 
     Raises:
         ValueError: not as many of one as of the other, fewer than two, or some that are not finite and positive.
     """
-    return interval(_round_ratios(new, old), level=level)
+    return interval(_round_ratios(new, old))
 
 
-def quotient(new: tuple[ArrayLike, ArrayLike], old: tuple[ArrayLike, ArrayLike], *, level: float = 0.95) -> Interval:
+def quotient(new: tuple[ArrayLike, ArrayLike], old: tuple[ArrayLike, ArrayLike]) -> Interval:
     """How many times the :func:`ratio` of one run that of another is; the runs are drawn independently of each other.
 
     Args:
         new: times, and those taken in turns with them, of the new run.
         old: likewise of the old run.
-        level: probability.
 
     Raises:
         ValueError: as :func:`ratio`.
@@ -136,8 +135,8 @@ def quotient(new: tuple[ArrayLike, ArrayLike], old: tuple[ArrayLike, ArrayLike],
     both = [_round_ratios(*pair) for pair in (new, old)]
     drawn = [median(x[_indices(len(x), block_length(x))]) for x in both]
     shuffled = np.random.default_rng(_SEED).permutation(drawn[1])
-    low, high = np.quantile(drawn[0] / shuffled, [(1 - level) / 2, (1 + level) / 2])
-    return _interval(median(both[0]) / median(both[1]), low, high, level)
+    low, high = np.quantile(drawn[0] / shuffled, _QUANTILES)
+    return _interval(median(both[0]) / median(both[1]), low, high)
 
 
 def _round_ratios(new: ArrayLike, old: ArrayLike) -> NDArray[np.float64]:
@@ -149,10 +148,10 @@ def _round_ratios(new: ArrayLike, old: ArrayLike) -> NDArray[np.float64]:
     return x / y
 
 
-def _interval(estimate: NDArray[np.float64], low: float, high: float, level: float) -> Interval:
+def _interval(estimate: NDArray[np.float64], low: float, high: float) -> Interval:
     """To six significant digits: more are noise, and results are read by people."""
     short = [float(f"{float(value):.{_DIGITS}g}") for value in (estimate, low, high)]
-    return Interval(short[0], short[1], short[2], level)
+    return Interval(short[0], short[1], short[2])
 
 
 def _checked(samples: ArrayLike) -> NDArray[np.float64]:

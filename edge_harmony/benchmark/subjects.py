@@ -22,7 +22,7 @@ from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.quality.evaluation import Harmonize
 from edge_harmony.samples import sample_pictures
 
-Pair = tuple[NDArray[np.uint8], NDArray[np.float32]]
+PicturePair = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
 class Subject(Protocol):
@@ -34,7 +34,7 @@ class Subject(Protocol):
         """Answer one query, on the next picture."""
 
 
-def timing_pictures(height: int, width: int) -> list[Pair]:
+def timing_pictures(height: int, width: int) -> list[PicturePair]:
     """The shipped samples at a size: composite uint8 and mask float32."""
     pairs = []
     for _, composite, mask in sample_pictures():
@@ -91,7 +91,7 @@ class TimedRunner(Runner):
 class Network:
     """The network alone, on tensors of its working size."""
 
-    def __init__(self, runner: TimedRunner, pictures: Sequence[Pair]) -> None:
+    def __init__(self, runner: TimedRunner, pictures: Sequence[PicturePair]) -> None:
         spec = runner.io_spec
         planes = [to_working_size(composite, mask, (spec.height, spec.width)) for composite, mask in pictures]
         self._turn = itertools.cycle(planes)
@@ -103,10 +103,12 @@ class Network:
         self._runner.infer(*next(self._turn))
 
 
-class Pictures:
+class MemoryPictures:
     """Pictures in memory, in and out: the pipeline, or a peer (then without ``runner``)."""
 
-    def __init__(self, harmonize: Harmonize, pictures: Sequence[Pair], runner: TimedRunner | None = None) -> None:
+    def __init__(
+        self, harmonize: Harmonize, pictures: Sequence[PicturePair], runner: TimedRunner | None = None
+    ) -> None:
         self._turn = itertools.cycle(pictures)
         self._harmonize = harmonize
         self._runner = runner
@@ -135,10 +137,10 @@ class Pictures:
         self.stages.setdefault(stage, []).append((ended - began) / 1e6 - less)
 
 
-class Files:
+class FilePictures:
     """Files in and out: decode, harmonize, encode."""
 
-    def __init__(self, inner: Pictures, pictures: Sequence[Pair], folder: Path) -> None:
+    def __init__(self, inner: MemoryPictures, pictures: Sequence[PicturePair], folder: Path) -> None:
         names = []
         for k, (composite, mask) in enumerate(pictures):
             names.append((folder / f"{k}.jpg", folder / f"{k}_mask.png"))
@@ -184,10 +186,10 @@ class Crowd:
             times.clear()  # parts of queries that overlap add up to nothing
 
 
-def of_runner(runner: Runner, pictures: Sequence[Pair], kind: str, *, parts: bool) -> tuple[Any, Harmonize]:
+def of_runner(runner: Runner, pictures: Sequence[PicturePair], kind: str, *, parts: bool) -> tuple[Any, Harmonize]:
     """A runner as a subject, and the function that its pictures are scored with."""
     timed = TimedRunner(runner, parts=parts)
     harmonize: Harmonize = partial(harmonize_pixels, timed)
     if kind == "network":
         return Network(timed, pictures), harmonize
-    return Pictures(harmonize, pictures, timed), harmonize
+    return MemoryPictures(harmonize, pictures, timed), harmonize

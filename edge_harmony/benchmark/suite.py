@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, get_backend
 from edge_harmony.benchmark.peers import PEERS
-from edge_harmony.benchmark.result import Kind, Scenario
+from edge_harmony.benchmark.result import ContenderKind, Scenario
 from edge_harmony.files.manifest import Precision
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
@@ -32,7 +32,7 @@ class Effort(BaseModel):
     tight: float = Field(0.02, gt=0, lt=1, description="width of the median's interval as a share of the median")
 
 
-class Entry(BaseModel):
+class ContenderSpec(BaseModel):
     """A contender: a network on a backend, or a peer (:mod:`edge_harmony.benchmark.peers`)."""
 
     model_config = _STRICT
@@ -64,7 +64,7 @@ class Entry(BaseModel):
         return None if mode == modes[0] else mode
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Entry:
+    def _one_of_both(self) -> ContenderSpec:
         if (self.model is None and self.artifact is None) == (self.peer is None):
             raise ValueError("name a model (or an artifact) or a peer, and not both")
         if self.peer is not None:
@@ -86,7 +86,7 @@ class Entry(BaseModel):
         return " ".join(part for part in parts if part)
 
     @property
-    def what(self) -> Kind:
+    def what(self) -> ContenderKind:
         """What kind of contender it is."""
         return "peer" if self.peer else self.kind
 
@@ -113,7 +113,7 @@ class Suite(BaseModel):
     )
     effort: Effort = Effort()
     limit: int = Field(100, ge=0, description="pictures of a data set that are scored, evenly spread; 0: all")
-    contenders: Annotated[tuple[Entry, ...], Field(min_length=1)]
+    contenders: Annotated[tuple[ContenderSpec, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _consistent(self) -> Suite:
@@ -143,7 +143,7 @@ def read_suite(name: str) -> Suite:
     return suite.model_copy(update={"contenders": tuple(_beside(entry, path.parent) for entry in suite.contenders)})
 
 
-def _beside(entry: Entry, folder: Path) -> Entry:
+def _beside(entry: ContenderSpec, folder: Path) -> ContenderSpec:
     """The same entry with its relative paths made absolute, and its name kept."""
     places = ("artifact", "weights", "checkout", "checkpoint")
     found = {key: folder / value for key in places if (value := getattr(entry, key)) is not None}
@@ -156,7 +156,7 @@ def suite_of(artifacts: list[Path], backend: str, tolerance: float, *, threads: 
     Raises:
         UsageError: there are none, or one is named twice.
     """
-    entries = [Entry(artifact=path, backend=backend, label=str(path), kind="network") for path in artifacts]
+    entries = [ContenderSpec(artifact=path, backend=backend, label=str(path), kind="network") for path in artifacts]
     return Suite(
         name="artifacts",
         baseline=str(artifacts[0]),

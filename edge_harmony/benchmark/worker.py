@@ -23,10 +23,10 @@ import cv2
 import numpy as np
 
 from edge_harmony.backends.base import REFERENCE_BACKEND, Runner, get_backend, load_runner
-from edge_harmony.benchmark.job import Job
+from edge_harmony.benchmark.job import ContenderJob
 from edge_harmony.benchmark.peers import PEERS
-from edge_harmony.benchmark.result import Case, Harm, Parity, Scores, Truth
-from edge_harmony.benchmark.subjects import Crowd, Files, Pictures, Subject, of_runner, timing_pictures
+from edge_harmony.benchmark.result import Case, MeanHarm, MeanScores, Parity, Truth
+from edge_harmony.benchmark.subjects import Crowd, FilePictures, MemoryPictures, Subject, of_runner, timing_pictures
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError, first_line
 from edge_harmony.files.manifest import read_manifest
@@ -43,7 +43,7 @@ _PANEL = 320
 """Longest side of pictures in reports, pixels."""
 
 
-class Worker:
+class ContenderWorker:
     """One contender, from its opening to its end."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Worker:
 
     def open(self, job: dict[str, Any]) -> dict[str, Any]:
         """Load the contender and warm it up; returns what runs."""
-        self._job = Job.model_validate(job)
+        self._job = ContenderJob.model_validate(job)
         suite = self._job.suite
         if suite.threads:
             cv2.setNumThreads(suite.threads)
@@ -72,15 +72,14 @@ class Worker:
         end_to_end = suite.scenario == "end-to-end"
         if entry.peer:
             self._harmonize: Harmonize = PEERS[entry.peer].load(entry.checkout, entry.checkpoint)
-            subject: Any = Pictures(self._harmonize, self._pairs)
+            subject: Any = MemoryPictures(self._harmonize, self._pairs)
         else:
-            runner = get_backend(entry.backend).load(self._job.request())
+            runner = self._held.enter_context(get_backend(entry.backend).load(self._job.request()))
             self._runners.append(runner)
-            self._held.callback(runner.close)
             subject, self._harmonize = of_runner(runner, self._pairs, entry.kind, parts=end_to_end)
         if end_to_end:
             folder = Path(self._held.enter_context(tempfile.TemporaryDirectory()))
-            subject = Files(subject, self._pairs, folder)
+            subject = FilePictures(subject, self._pairs, folder)
         return subject
 
     def take(self, count: int) -> dict[str, Any]:
@@ -145,12 +144,13 @@ class Worker:
         if self._job.is_reference:
             raise UsageError("it is the reference")
         request = self._job.request()
-        reference = load_runner(request.model, backend=REFERENCE_BACKEND, precision="fp32", weights=self._job.weights)
-        if self._job.artifact and read_manifest(self._job.artifact).weights_sha256 != reference.sha256:
-            raise UsageError("the weights that the file was made from were not given")
-        samples = ((t.name, *t.load()[:2]) for t in triplets) if triplets else sample_pictures()
-        found = compare(self._runners[0], reference, samples)
-        reference.close()
+        with load_runner(
+            request.model, backend=REFERENCE_BACKEND, precision="fp32", weights=self._job.weights
+        ) as reference:
+            if self._job.artifact and read_manifest(self._job.artifact).weights_sha256 != reference.sha256:
+                raise UsageError("the weights that the file was made from were not given")
+            samples = ((t.name, *t.load()[:2]) for t in triplets) if triplets else sample_pictures()
+            found = compare(self._runners[0], reference, samples)
         if found["psnr"] is None:
             raise UsageError("no picture has a foreground")
         return Parity(
@@ -172,14 +172,14 @@ class Worker:
             for k, row in enumerate(bad):
                 for panel, pixels in panels(self._harmonize, row).items():
                     write_picture(folder / f"{k}-{panel}.webp", Picture(_shrunk(pixels)), quality=80)
-        keys = Scores.model_fields
+        keys = MeanScores.model_fields
         return Truth(
             set=name,
             images=len(rows),
-            result=Scores(**{key: means[key] for key in keys}),
-            composite=Scores(**{key: means["composite"][key] for key in keys}),
-            harm=Harm(**means["harm"]),
-            sealed=Harm(**sealed["harm"]),
+            result=MeanScores(**{key: means[key] for key in keys}),
+            composite=MeanScores(**{key: means["composite"][key] for key in keys}),
+            harm=MeanHarm(**means["harm"]),
+            sealed=MeanHarm(**sealed["harm"]),
             worst=[Case(name=row.sample.name, value=row.ours.fmse) for row in bad],
         ).model_dump()
 
@@ -203,7 +203,7 @@ def _shrunk(pixels: Any) -> Any:
 
 def serve(requests: IO[str], answers: IO[str]) -> None:
     """Answer until the requests end."""
-    worker = Worker()
+    worker = ContenderWorker()
     verbs: dict[str, Callable[..., dict[str, Any]]] = {
         "open": worker.open,
         "take": worker.take,

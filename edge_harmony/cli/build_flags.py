@@ -182,4 +182,4 @@ DistributionOption = Annotated[
 CudaOption = Annotated[
     Package | None, typer.Option("--cuda", help="Package for memory and streams; by default what is there.")
 ]
-DeviceOption = Annotated[int, typer.Option("--device", min=0, help="Number of the GPU.")]
+GpuOption = Annotated[int, typer.Option("--device", min=0, help="Number of the GPU.")]

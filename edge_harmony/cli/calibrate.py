@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json, progress_bar
-from edge_harmony.data.calibration_set import CalibrationSet, read_calibration_set
+from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.extras import require_torch
-from edge_harmony.files.atomic import make_folder, sha256_of
-from edge_harmony.files.resources import cache_folder
-from edge_harmony.models.registry import find_model
-from edge_harmony.pictures.working_size import to_working_size
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
-    from edge_harmony.quantization.calibrate import Histograms
-
-WORKING_SIZE = (256, 256)
-_SAVE_EVERY = 16
 
 
 def calibrate(
@@ -47,66 +32,25 @@ def calibrate(
     costs nothing, and a stopped run goes on.
     """
     require_torch()
-    from edge_harmony.models.layers.conv_unit import fold_norms
-    from edge_harmony.models.weights_file import read_weights, resolve_weights, restore, save_weights
-    from edge_harmony.quantization.calibrate import collect, load_histograms, save_histograms, set_ranges
-    from edge_harmony.quantization.prepare import prepare_qat
+    from edge_harmony.quantization.calibrate import calibrate_weights
 
     chosen = read_calibration_set(name)
-    root = chosen.root(data)
-    source = resolve_weights(find_model(model).name, weights)
-    stored = read_weights(source)
-    network = prepare_qat(fold_norms(restore(model, stored)))
-    chosen.verify(root)
-    key = f"{sha256_of(source)}-{chosen.sha256}-{WORKING_SIZE[0]}x{WORKING_SIZE[1]}"
-    kept = make_folder(cache or cache_folder() / "calibration") / f"{key[:16]}-{chosen.sha256[:16]}.npz"
-    histograms, seen = load_histograms(kept, key)
-    total = len(chosen.files)
+    root, total = chosen.root(data), len(chosen.files)
+    choice: dict[str, Any] = {"method": method, "percentile": percentile, "cache": cache}
     with progress_bar("calibrating", total) as advance:
-        for _ in range(seen):
-            advance()
-        if seen < total:
-            save = _saver(lambda counted, done: save_histograms(kept, counted, key, done), seen, total, advance)
-            histograms = collect(network, _inputs(chosen, root, seen), histograms, save)
-    scales = set_ranges(network, histograms, method, percentile)
-    make_folder(output.parent)
-    save_weights(output, network, name=model, options=stored.options, recipe_sha256=stored.recipe_sha256)
+        found = calibrate_weights(model, weights, chosen, root, output, **choice, advance=advance)
     if json:
         print_json(
             {"weights": str(output), "model": model, "set": name, "set_sha256": chosen.sha256, "pictures": total}
-            | {"method": method, "scales": scales}
+            | {"method": method, "scales": found.scales}
         )
         return
     table = Table(title=f"{model}: ranges by {method} on {total} pictures of {name}")
     for heading in ("point", "largest seen", "range"):
         table.add_column(heading, justify="left" if heading == "point" else "right")
-    for point, scale in scales.items():
-        table.add_row(point, f"{histograms[point].largest:.4g}", f"{127 * scale:.4g}")
+    for point, scale in found.scales.items():
+        table.add_row(point, f"{found.largest[point]:.4g}", f"{127 * scale:.4g}")
     out.print(table)
     out.print(
         f"next: edge-harmony export {model} --weights {output} --target cpu-onnxruntime-int8 -o out", soft_wrap=True
     )
-
-
-def _inputs(chosen: CalibrationSet, root: Path, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-    import torch
-
-    for _, composite, mask in chosen.pictures(root, start):
-        planes, small_mask = to_working_size(composite, mask, WORKING_SIZE)
-        yield torch.from_numpy(planes), torch.from_numpy(small_mask)
-
-
-def _saver(
-    save: Callable[[Histograms, int], None], seen: int, total: int, advance: Callable[[], None]
-) -> Callable[[Histograms], None]:
-    """Advance the bar with every picture, and save now and then and at the end."""
-    done = seen
-
-    def after(histograms: Histograms) -> None:
-        nonlocal done
-        done += 1
-        advance()
-        if done % _SAVE_EVERY == 0 or done == total:
-            save(histograms, done)
-
-    return after

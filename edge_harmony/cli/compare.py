@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -14,7 +14,7 @@ from edge_harmony.cli.console import JsonOption, LimitOption, ThreadsOption, num
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import AccuracyError, ArtifactError
 from edge_harmony.files.manifest import read_manifest
-from edge_harmony.quality.parity import Sample
+from edge_harmony.quality.parity import NamedPair
 from edge_harmony.quality.parity import compare as compare_runners
 from edge_harmony.samples import sample_pictures
 
@@ -34,19 +34,16 @@ def compare(
 ) -> None:
     """Compare what an artifact makes with what the reference makes of the same weights."""
     manifest = read_manifest(artifact)
-    theirs = load_runner(manifest.model, backend=REFERENCE_BACKEND, precision=reference, weights=weights)
-    if theirs.sha256 != manifest.weights_sha256:
-        raise ArtifactError(
-            f"{artifact} was not made from these weights", "pass the ones it was made from: --weights FILE"
-        )
-    ours = load_runner(
-        manifest.model, backend=backend, precision=manifest.precision, artifact=artifact, threads=threads
-    )
-    samples = list(_from_data(data, limit)) if data else list(sample_pictures())
-    with progress_bar("comparing", len(samples)) as advance:
-        result = compare_runners(ours, theirs, samples, advance=advance)
-    ours.close()
-    theirs.close()
+    with load_runner(manifest.model, backend=REFERENCE_BACKEND, precision=reference, weights=weights) as theirs:
+        if theirs.sha256 != manifest.weights_sha256:
+            raise ArtifactError(
+                f"{artifact} was not made from these weights", "pass the ones it was made from: --weights FILE"
+            )
+        of_ours: dict[str, Any] = {"precision": manifest.precision, "artifact": artifact, "threads": threads}
+        with load_runner(manifest.model, backend=backend, **of_ours) as ours:
+            samples = list(_from_data(data, limit)) if data else list(sample_pictures())
+            with progress_bar("comparing", len(samples)) as advance:
+                result = compare_runners(ours, theirs, samples, advance=advance)
     result |= {
         "artifact": str(artifact),
         "sha256": manifest.file_sha256,
@@ -71,7 +68,7 @@ def compare(
         )
 
 
-def _from_data(root: Path, limit: int) -> Iterator[Sample]:
+def _from_data(root: Path, limit: int) -> Iterator[NamedPair]:
     triplets = read_split(root, "test")
     for triplet in triplets[:limit] if limit else triplets:
         composite, mask, _ = triplet.load()

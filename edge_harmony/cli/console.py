@@ -147,7 +147,13 @@ def share_bar(label: str) -> Iterator[Callable[[float, str], None] | None]:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[phase]}"))
     with Progress(*columns, console=notes, transient=True) as progress:
         task = progress.add_task(label, total=1.0, phase="")
-        yield lambda share, phase: progress.update(task, completed=share, phase=phase)
+
+        def show(share: float, phase: str) -> None:
+            progress.update(task, completed=share, phase=phase)
+            if share >= 1.0:
+                progress.stop()  # what follows may be timed
+
+        yield show
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Column, Table
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, load_runner
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -71,34 +71,32 @@ def evaluate(
         check_writable(worst)
     samples = read_split(data, split)
     samples = samples[:limit] if limit else samples
-    request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
-    runner = get_backend(backend).load(request)
-    harmonize = partial(harmonize_pixels, runner)
-    try:
+    named = LoadRequest(model, precision, artifact).resolved()
+    choice: dict[str, Any] = {"artifact": artifact, "weights": weights, "threads": threads, "device": device}
+    with load_runner(named.model, backend=backend, precision=named.precision, **choice) as runner:
+        harmonize = partial(harmonize_pixels, runner)
         with progress_bar("evaluating", len(samples)) as advance:
             rows = score_samples(harmonize, samples, advance, rules, preparation)
         if csv is not None:
             atomic_write(csv, as_csv(rows))
         if worst is not None:
             write_picture(worst, worst_sheet(harmonize, rows, worst_count, rules, preparation))
-    finally:
-        runner.close()
     left_out = len(samples) - len(rows)
     result = summarize(rows) | {"protocol": rules.name, "preparation": preparation.record(left_out)}
-    result |= {"model": request.model, "backend": backend, "precision": request.precision, "sha256": runner.sha256}
+    result |= {"model": named.model, "backend": backend, "precision": named.precision, "sha256": runner.sha256}
     if json:
         print_json(result)
         return
     table = Table(
-        title=f"{request.model} {request.precision} on {backend}, {len(rows)} pictures of {data} ({split}), "
+        title=f"{named.model} {named.precision} on {backend}, {len(rows)} pictures of {data} ({split}), "
         f"{preparation.label}, {left_out} left out; protocol {rules.name}: {rules.summary}"
     )
     for heading in ("", "PSNR dB", "MSE", "fMSE", "fPSNR dB", "SSIM", "fSSIM"):
         table.add_column(heading, justify="left" if not heading else "right")
-    lines = [("composite", result["composite"]), (request.model, result)]
+    lines = [("composite", result["composite"]), (named.model, result)]
     for part in result["by_foreground_ratio"]:
         label = f"foreground {100 * part['low']:.0f}-{100 * part['high']:.0f} % ({part['images']})"
-        lines += [(f"{label}, composite", part["composite"]), (f"{label}, {request.model}", part)]
+        lines += [(f"{label}, composite", part["composite"]), (f"{label}, {named.model}", part)]
     for label, row in lines:
         keys = (("psnr", 2), ("mse", 2), ("fmse", 2), ("fpsnr", 2), ("ssim", 4), ("fssim", 4))
         table.add_row(label, *(number(row[key], digits) for key, digits in keys))

@@ -10,7 +10,7 @@ import typer
 
 from edge_harmony.backends.base import DEFAULT_BACKEND, Backend, get_backend
 from edge_harmony.backends.targets import Target, read_target
-from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json
+from edge_harmony.cli.console import JsonOption, WeightsOption, notes, out, print_json
 from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import size_of
 from edge_harmony.files.manifest import manifest_path
@@ -27,18 +27,22 @@ def export(
     keep_float: Annotated[
         list[str] | None, typer.Option("--keep-float", help="Layer of an INT8 network that stays float; repeatable.")
     ] = None,
-    fuse_io: Annotated[
-        bool, typer.Option("--fuse-io", help="Export the whole pipeline: 8-bit pictures in and out.")
+    whole_pipeline: Annotated[
+        bool, typer.Option("--whole-pipeline", help="Export the whole pipeline: 8-bit pictures in and out.")
     ] = False,
+    fuse_io: Annotated[bool, typer.Option("--fuse-io", hidden=True)] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Export a network for a target."""
+    if whole_pipeline:
+        notes.print("--fuse-io is now --whole-pipeline; the old name goes in 0.4", soft_wrap=True)
+        whole_pipeline = True
     entry = find_model(model)
     spec = read_target(target)
     backend = get_backend(spec.backend)
-    request = spec.request(entry.name, keep_float=keep_float or (), whole_pipeline=fuse_io)
-    where, command = _afterwards(backend, spec, target, weights, fuse_io=fuse_io)
+    request = spec.request(entry.name, keep_float=keep_float or (), whole_pipeline=whole_pipeline)
+    where, command = _afterwards(backend, spec, target, weights, whole_pipeline=whole_pipeline)
     if dry_run:
         steps = backend.steps(request)
         if json:
@@ -71,10 +75,12 @@ def export(
     _say(f"next{elsewhere}: {command.replace(_ARTIFACT, str(path))}")
 
 
-def _afterwards(backend: Backend, spec: Target, target: str, weights: Path | None, *, fuse_io: bool) -> tuple[str, str]:
+def _afterwards(
+    backend: Backend, spec: Target, target: str, weights: Path | None, *, whole_pipeline: bool
+) -> tuple[str, str]:
     """Where to go on with the artifact, and how."""
     where = "here" if backend.probe().available else backend.elsewhere
-    if fuse_io:
+    if whole_pipeline:
         return where, f"feed {_ARTIFACT} pictures, see docs/whole-pipeline.md"
     if where != "here" and weights is None:
         return where, f"edge-harmony selftest --target {target}"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, Runner, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, Runner, load_runner
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -32,8 +32,7 @@ from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import check_writable
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pipeline.apply import STRONGEST
-from edge_harmony.pipeline.stream import StreamOptions
-from edge_harmony.video.job import VideoJob, harmonize_video
+from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video
 from edge_harmony.video.sources import is_moving
 
 _INTERRUPTED = 130
@@ -85,11 +84,11 @@ def harmonize(
         typer.Option(
             "--keep", min=0, max=0.99, help="Smoothness: share that stays from frame to frame.", rich_help_panel=_VIDEOS
         ),
-    ] = StreamOptions.keep,
+    ] = VideoOptions.keep,
     cut: Annotated[
         float,
         typer.Option("--cut", min=0, max=1, help="Change that begins a scene; 0: none.", rich_help_panel=_VIDEOS),
-    ] = StreamOptions.cut,
+    ] = VideoOptions.cut,
     codec: Annotated[
         str | None, typer.Option("--codec", help="FFmpeg's encoder, as libx265 or ffv1.", rich_help_panel=_VIDEOS)
     ] = None,
@@ -112,11 +111,13 @@ def harmonize(
     folder = is_address(composite) or Path(composite).is_dir()
     if preview is not None and (folder or is_moving(composite)):
         raise UsageError("--before-after is for one picture", "leave it out")
-    over_time, of_encoder = StreamOptions(every, keep, cut, in_place=True, strength=strength), _options(encoder or [])
+    over_time: dict[str, Any] = {"every": every, "keep": keep, "cut": cut, "strength": strength}
+    video = VideoOptions(**over_time, sound=sound, codec=codec, encoder=_options(encoder or []))
     set_threads(threads)
-    request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
-    made: dict[str, Any] = {"output": output, "model": request.model, "backend": backend}
-    made["precision"] = request.precision
+    network: dict[str, Any] = {"model": model, "backend": backend, "precision": precision, "artifact": artifact}
+    network |= {"weights": weights, "threads": threads, "device": device}
+    named = LoadRequest(model, precision, artifact).resolved()
+    made = {"output": output, "model": named.model, "backend": backend, "precision": named.precision}
     if folder:
         if background is not None:
             raise UsageError("--background is for one picture or a video", "give composites")
@@ -126,20 +127,11 @@ def harmonize(
             composite,
             mask,
             output,
-            model=model,
-            backend=backend,
-            precision=precision,
-            artifact=artifact,
-            weights=weights,
-            threads=threads,
-            device=device,
+            **network,
             strength=strength,
             fit=fit_mask,
             quality=quality,
-            stream=over_time,
-            sound=sound,
-            codec=codec,
-            encoder=of_encoder,
+            video=video,
             workers=workers,
             engine=engine,
             resume=resume,
@@ -150,20 +142,17 @@ def harmonize(
             mask,
             Path(output),
             background=background,
-            stream=over_time,
+            options=video,
             fit=fit_mask,
-            sound=sound,
-            codec=codec,
-            encoder=of_encoder,
             limit=limit,
         )
-        with get_backend(backend).load(request) as runner:
+        with load_runner(**network) as runner:
             found = _video(runner, job)
     else:
         for path in (Path(output), preview):
             if path is not None:
                 check_writable(path)
-        with Harmonizer(get_backend(backend).load(request)) as harmonizer:
+        with Harmonizer.from_pretrained(**network) as harmonizer:
             harmonizer.harmonize_file(
                 composite,
                 mask,

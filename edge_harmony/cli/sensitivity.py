@@ -8,16 +8,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edge_harmony.cli.console import JsonOption, WeightsOption, number, out, print_json, progress_bar
+from edge_harmony.cli.console import JsonOption, WeightsOption, number, out, print_json, rate_bar
 from edge_harmony.data.calibration_set import read_calibration_set
-from edge_harmony.errors import ArtifactError
 from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import write_json
-from edge_harmony.models.registry import find_model
 from edge_harmony.pictures.images import check_writable
-from edge_harmony.pictures.working_size import to_working_size
-
-WORKING_SIZE = (256, 256)
 
 
 def sensitivity(
@@ -36,34 +31,18 @@ def sensitivity(
     The weights need activation ranges: from a quantized stage of training, or from edge-harmony calibrate.
     """
     require_torch()
-    import torch
-
-    from edge_harmony.models.weights_file import read_weights, resolve_weights, restore
-    from edge_harmony.quantization.prepare import load_ranges, prepare_qat
-    from edge_harmony.quantization.sensitivity import layer_names, propose, rank
+    from edge_harmony.quantization.sensitivity import analyse_weights
 
     if output is not None:
         check_writable(output, (".json",))
     chosen = read_calibration_set(name)
-    root = chosen.root(data)
-    path = resolve_weights(find_model(model).name, weights)
-    stored = read_weights(path)
-    if not stored.ranges:
-        raise ArtifactError(f"{path} has no activation ranges", "edge-harmony calibrate gives it some")
-    network = prepare_qat(restore(model, stored))
-    load_ranges(network, stored.ranges)
-    chosen.verify(root)
-    inputs = []
-    for _, composite, mask in chosen.pictures(root):
-        planes, small_mask = to_working_size(composite, mask, WORKING_SIZE)
-        inputs.append((torch.from_numpy(planes), torch.from_numpy(small_mask)))
-    with progress_bar("quantizing one layer at a time", len(layer_names(network))) as advance:
-        ranked = rank(network, inputs, advance)
-    proposal = propose(network, inputs, min_psnr, ranked)
+    root, count = chosen.root(data), len(chosen.files)
+    with rate_bar("quantizing one layer at a time", "layers") as (started, advance):
+        ranked, proposal = analyse_weights(model, weights, chosen, root, min_psnr, started=started, advance=advance)
     report = {
         "model": model,
         "set": name,
-        "pictures": len(inputs),
+        "pictures": count,
         "min_psnr": min_psnr,
         "all_quantized_psnr": proposal.all_quantized,
         "keep_float": list(proposal.keep),
@@ -76,7 +55,7 @@ def sensitivity(
     if json:
         print_json(report)
         return
-    table = Table(title=f"{model}: one layer in 8 bits at a time, {len(inputs)} pictures of {name}")
+    table = Table(title=f"{model}: one layer in 8 bits at a time, {count} pictures of {name}")
     for heading in ("layer", "dB against float", "MFLOP"):
         table.add_column(heading, justify="left" if heading == "layer" else "right")
     for layer in ranked:

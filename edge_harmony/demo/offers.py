@@ -37,10 +37,10 @@ def _precisions(backend: str) -> tuple[str, ...]:
 
 def _loads(model: str, backend: str, precision: str) -> bool:
     try:
-        load_runner(model, backend=backend, precision=precision).close()
+        with load_runner(model, backend=backend, precision=precision):
+            return True
     except EdgeHarmonyError:
         return False
-    return True
 
 
 class Loaded:

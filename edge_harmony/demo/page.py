@@ -138,7 +138,7 @@ def make_page() -> Any:
     return page
 
 
-Pictures = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Slides = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Before and after."""
 
 
@@ -159,7 +159,7 @@ class Prediction:
 
 def harmonize(
     loaded: Loaded, edited: dict[str, Any] | None, mask: str | None, offer: Offer, strength: float = 1.0
-) -> tuple[Pictures, str, Prediction]:
+) -> tuple[Slides, str, Prediction]:
     """What the button does.
 
     Args:
@@ -201,7 +201,7 @@ def harmonize(
     return (composite, result), told, prediction
 
 
-def apply_again(prediction: Prediction, strength: float) -> tuple[Pictures, str]:
+def apply_again(prediction: Prediction, strength: float) -> tuple[Slides, str]:
     """What the strength's slider does: the kept grid is applied again, nothing is predicted.
 
     Returns:
@@ -269,7 +269,7 @@ def require_gradio() -> Any:
     Raises:
         CapabilityError: it is not installed.
     """
-    return require("gradio", "the demo page needs Gradio", "demo")
+    return require("gradio", "the demo page needs Gradio")
 
 
 def _distinct(names: Any) -> list[str]:

@@ -21,6 +21,7 @@ from edge_harmony.export.quiet import quiet
 from edge_harmony.export.unsigned import to_unsigned, unshare_dequantized, unshare_zero_points
 from edge_harmony.files.atomic import atomic_write, make_folder, sha256_of
 from edge_harmony.files.manifest import Manifest, artifact_name, write_manifest
+from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.models.whole_pipeline import WholePipeline
 
@@ -36,11 +37,11 @@ def export_onnx(
     *,
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
     flavour: Flavour = "unsigned",
-    size: tuple[int, int] = (256, 256),
+    size: tuple[int, int] | None = None,
     opset: int = DEFAULT_OPSET,
     dynamic_batch: bool = True,
     keep_float: Collection[str] = (),
-    fuse_io: bool = False,
+    whole_pipeline: bool = False,
 ) -> Path:
     """Export a network and write ``<name>-<HxW>-<precision>.onnx`` with its manifest.
 
@@ -51,11 +52,11 @@ def export_onnx(
         precision: ``fp16`` keeps masked statistics in 32 bits (:mod:`~edge_harmony.export.half`); ``int8`` needs
             weights with activation ranges.
         flavour: of the Q/DQ pairs of ``int8``.
-        size: working size (height, width).
+        size: working size (height, width); None for the network's own.
         opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
         dynamic_batch: leave the batch size open.
         keep_float: layers of an ``int8`` network that stay float, see :mod:`edge_harmony.quantization.sensitivity`.
-        fuse_io: export the whole pipeline around the network (:mod:`~edge_harmony.models.whole_pipeline`), 8-bit
+        whole_pipeline: export the whole pipeline around the network (:mod:`~edge_harmony.models.whole_pipeline`), 8-bit
             pictures of any size in and out; the file's name ends in ``-whole``.
 
     Returns:
@@ -65,10 +66,11 @@ def export_onnx(
         ArtifactError: the weights do not fit or hold no ranges.
         CapabilityError: the network cannot be quantized, or the exporter fails on it.
     """
+    size = size or find_model(name).size
     weights_path = Path(weights)
     loaded = read_weights(weights_path)
     model = exportable(name, loaded, precision, keep_float)
-    if fuse_io:
+    if whole_pipeline:
         model = WholePipeline(model, size)
         proto = trace_whole(model, opset=opset)
     else:
@@ -82,7 +84,7 @@ def export_onnx(
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
     proto.producer_name, proto.producer_version = "edge-harmony", edge_harmony.__version__
-    path = make_folder(Path(folder)) / artifact_name(name, *size, precision, ".onnx", fuse_io=fuse_io)
+    path = make_folder(Path(folder)) / artifact_name(name, *size, precision, ".onnx", whole_pipeline=whole_pipeline)
     atomic_write(path, proto.SerializeToString(deterministic=True))
     write_manifest(
         path,

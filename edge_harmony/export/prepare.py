@@ -10,7 +10,7 @@ from torch import nn
 
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.files.atomic import sha256_of
-from edge_harmony.files.manifest import IOSpec
+from edge_harmony.files.manifest import WHOLE_PIPELINE, IOSpec
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.weights_file import Weights, restore
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
@@ -19,7 +19,7 @@ from edge_harmony.quantization.prepare import load_ranges, prepare_qat
 Flavour = Literal["signed", "unsigned"]
 """``signed``: TensorRT and Core ML; ``unsigned``: ONNX Runtime and OpenVINO."""
 OUTPUT_NAMES = {
-    "picture": "harmonized",
+    WHOLE_PIPELINE: "harmonized",
     "rgb": "harmonized",
     "difference": "difference",
     "gain": "transform",
@@ -39,7 +39,7 @@ def describe(
     keep_float: Collection[str],
 ) -> dict[str, Any]:
     """What a file says of itself, and its manifest too; ``output`` is its network's, or ``picture``."""
-    own: dict[str, Any] = {"layout": "HWC", "value_range": (0.0, 255.0)} if output == "picture" else {}
+    own: dict[str, Any] = {"layout": "HWC", "value_range": (0.0, 255.0)} if output == WHOLE_PIPELINE else {}
     spec = IOSpec(height=size[0], width=size[1], output=output, **own)  # type: ignore[arg-type]
     return {
         "model": name,

@@ -18,6 +18,8 @@ Precision = Literal["fp32", "fp16", "int8"]
 Output = Literal["rgb", "difference", "gain", "affine", "picture"]
 """What a file returns: a network's picture at its working size, or per cell a difference, gains and offsets, or a 3x4
 transform (residuals); or the harmonized picture itself (:mod:`edge_harmony.models.whole_pipeline`)."""
+WHOLE_PIPELINE: Literal["picture"] = "picture"
+"""The output by which files say that they hold a whole pipeline, and not a network alone."""
 
 
 class IOSpec(BaseModel):
@@ -36,6 +38,11 @@ class IOSpec(BaseModel):
     layout: Literal["NCHW", "HWC"] = "NCHW"
     value_range: tuple[float, float] = (0.0, 1.0)
     foreground: Literal[1] = 1
+
+    @property
+    def is_whole_pipeline(self) -> bool:
+        """Whether the file holds a network with all that is around it."""
+        return self.output == WHOLE_PIPELINE
 
 
 class Manifest(BaseModel):
@@ -61,9 +68,11 @@ class Manifest(BaseModel):
     engine: dict[str, Any] | None = None
 
 
-def artifact_name(model: str, height: int, width: int, precision: str, suffix: str, *, fuse_io: bool = False) -> str:
+def artifact_name(
+    model: str, height: int, width: int, precision: str, suffix: str, *, whole_pipeline: bool = False
+) -> str:
     """``<model>-<HxW>-<precision>[-whole]<suffix>``, so that no precision overwrites another."""
-    return f"{model}-{height}x{width}-{precision}{'-whole' if fuse_io else ''}{suffix}"
+    return f"{model}-{height}x{width}-{precision}{'-whole' if whole_pipeline else ''}{suffix}"
 
 
 def manifest_path(artifact: Path) -> Path:

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from edge_harmony.backends.base import get_backend
 from edge_harmony.errors import InputError
-from edge_harmony.folder.items import Item, Kind, Outcome
+from edge_harmony.folder.items import FileKind, Item, Outcome
 from edge_harmony.folder.storage import is_address
-from edge_harmony.folder.work import Work, Worker, outcome_of, with_mask
+from edge_harmony.folder.work import FolderWorker, Work, outcome_of, with_mask
 from edge_harmony.pictures.images import SUFFIXES as PICTURE_SUFFIXES
-from edge_harmony.pipeline.stream import StreamOptions
 from edge_harmony.video import reader, writer
-from edge_harmony.video.job import VideoJob, harmonize_video
+from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video
 
 
 @dataclass(frozen=True)
@@ -22,13 +20,10 @@ class VideoWork(Work):
     """How videos are harmonized; see :class:`~edge_harmony.video.job.VideoJob`.
 
     Attributes:
-        stream: over time; ``strength`` rules, that of the work.
-        codec: FFmpeg's name of an encoder; None for the one of the suffix.
-        encoder: its options.
-        sound: keep the sound.
+        video: how they are harmonized and written; the work's ``strength`` rules.
     """
 
-    kind: ClassVar[Kind] = Kind(
+    kind: ClassVar[FileKind] = FileKind(
         suffixes=reader.SUFFIXES,
         masks=(*reader.SUFFIXES, *PICTURE_SUFFIXES),
         written=writer.SUFFIXES,
@@ -36,25 +31,22 @@ class VideoWork(Work):
     )
     at_a_time: ClassVar[int] = 1
 
-    stream: StreamOptions = field(default_factory=lambda: StreamOptions(in_place=True))
-    codec: str | None = None
-    encoder: dict[str, str] = field(default_factory=dict)
-    sound: bool = True
+    video: VideoOptions = field(default_factory=VideoOptions)
 
-    def start(self) -> Worker:
+    def start(self) -> FolderWorker:
         """See :meth:`Work.start`."""
         return _VideoWorker(self)
 
     def settings(self) -> dict[str, object]:
         """See :meth:`Work.settings`."""
-        over_time = {"every": self.stream.every, "keep": self.stream.keep, "cut": self.stream.cut}
-        return super().settings() | over_time | {"codec": self.codec, "encoder": self.encoder, "sound": self.sound}
+        names = ("every", "keep", "cut", "codec", "encoder", "sound")
+        return super().settings() | {name: getattr(self.video, name) for name in names}
 
 
 class _VideoWorker:
     def __init__(self, work: VideoWork) -> None:
         self._work = work
-        self._runner = get_backend(work.backend).load(work.request.resolved())
+        self._runner = work.load()
 
     def do(self, item: Item) -> Outcome:
         """Harmonize one."""
@@ -70,11 +62,8 @@ class _VideoWorker:
                 item.composite,
                 with_mask(item),
                 Path(item.output),
-                stream=replace(work.stream, strength=work.strength),
+                options=replace(work.video, strength=work.strength),
                 fit=work.fit,
-                sound=work.sound,
-                codec=work.codec,
-                encoder=work.encoder,
             ),
         )
 

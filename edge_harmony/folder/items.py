@@ -40,7 +40,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """A kind of files, by their suffixes.
 
     Attributes:
@@ -60,10 +60,12 @@ class Kind:
         return name if suffix_of(name) in self.written else name + self.instead
 
 
-PICTURES = Kind(SUFFIXES, (".png", *SUFFIXES), SUFFIXES)
+PICTURES = FileKind(SUFFIXES, (".png", *SUFFIXES), SUFFIXES)
 
 
-def find_items(kind: Kind, composites: str, masks: str, output: str, *, since: float | None) -> tuple[list[Item], int]:
+def find_items(
+    kind: FileKind, composites: str, masks: str, output: str, *, since: float | None
+) -> tuple[list[Item], int]:
     """The items of a folder in the order of their names, and how many are done.
 
     Args:
@@ -95,7 +97,7 @@ def find_items(kind: Kind, composites: str, masks: str, output: str, *, since: f
     return items, before
 
 
-def find_mask(kind: Kind, names: Mapping[str, float], composite: str, *, same: bool) -> str | None:
+def find_mask(kind: FileKind, names: Mapping[str, float], composite: str, *, same: bool) -> str | None:
     """The mask of a file among the names of a folder: ``dog.png``, ``dog_mask.png`` or ``dog-mask.png`` is that of
     ``dog.jpg``, and (iHarmony4) ``a_b.png`` that of ``a_b_c.jpg``.
 

@@ -37,8 +37,8 @@ def run_on_ray(work: Work, items: Sequence[Item], workers: int, stop: threading.
         EdgeHarmonyError: the network cannot be loaded, or the cluster fails.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray = require("ray", "--engine ray needs Ray", "ray")
-    require("ray.data", "--engine ray needs Ray Data", "ray")
+    ray = require("ray", "--engine ray needs Ray")
+    require("ray.data", "--engine ray needs Ray Data")
     if not items:
         return
     own = not ray.is_initialized()

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from edge_harmony.folder.processes import run_in_processes
 from edge_harmony.folder.storage import is_address, join, list_files, make, read, write
 from edge_harmony.folder.work import Work
 from edge_harmony.models.registry import DEFAULT_MODEL
-from edge_harmony.pipeline.stream import StreamOptions
+from edge_harmony.video.job import VideoOptions
 
-Engine = Callable[[Work, Sequence[Item], int, threading.Event], Iterator[Outcome]]
-ENGINES: dict[str, Engine] = {"local": run_in_processes, "ray": run_on_ray}
+FolderEngine = Callable[[Work, Sequence[Item], int, threading.Event], Iterator[Outcome]]
+ENGINES: dict[str, FolderEngine] = {"local": run_in_processes, "ray": run_on_ray}
 """Who does the work."""
 
 RECORD = "edge-harmony.json"
@@ -67,10 +67,7 @@ def harmonize_folder(
     strength: float = 1.0,
     fit: bool = False,
     quality: int = 95,
-    stream: StreamOptions | None = None,
-    sound: bool = True,
-    codec: str | None = None,
-    encoder: Mapping[str, str] | None = None,
+    video: VideoOptions | None = None,
     workers: int = 0,
     engine: str = "local",
     resume: bool = False,
@@ -92,10 +89,7 @@ def harmonize_folder(
         strength: share of the change, 0 to 1.5.
         fit: resize masks of another size instead of refusing them.
         quality: of JPEG and WebP, 1 to 100.
-        stream: how videos are harmonized over time; ``strength`` is that of the folder.
-        sound: keep the sound of videos.
-        codec: FFmpeg's name of an encoder; None for the one of the suffix.
-        encoder: its options.
+        video: how videos are harmonized and written; ``strength`` is that of the folder.
         workers: how many work at a time; 0 leaves it to the engine.
         engine: ``local`` (processes) or ``ray``.
         resume: leave out what is done.
@@ -113,10 +107,10 @@ def harmonize_folder(
     """
     artifact, weights = (None if path is None else Path(path) for path in (artifact, weights))
     request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
-    over_time = replace(stream or StreamOptions(), in_place=True, strength=strength)
+    of_videos = replace(video or VideoOptions(), in_place=True, strength=strength)
     works = [
         Work(backend, request, fit, quality, strength),
-        VideoWork(backend, request, fit, quality, strength, over_time, codec, dict(encoder or {}), sound),
+        VideoWork(backend, request, fit, quality, strength, of_videos),
     ]
     return run_folder(
         works,

@@ -113,4 +113,4 @@ def _open(name: str) -> tuple[Any, str]:
 
 
 def _arrow() -> Any:
-    return require("pyarrow.fs", "addresses need PyArrow", "ray")
+    return require("pyarrow.fs", "addresses need PyArrow")

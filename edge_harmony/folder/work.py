@@ -10,17 +10,17 @@ from typing import ClassVar, Protocol
 
 import cv2
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import LoadRequest, Runner, load_runner
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import read_manifest
-from edge_harmony.folder.items import PICTURES, Item, Kind, Outcome
+from edge_harmony.folder.items import PICTURES, FileKind, Item, Outcome
 from edge_harmony.folder.storage import read, suffix_of, write
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.pictures.parallel_rows import set_threads
 
 
-class Worker(Protocol):
+class FolderWorker(Protocol):
     """A loaded network; see :meth:`Work.start`."""
 
     def do(self, item: Item) -> Outcome:
@@ -44,7 +44,7 @@ class Work:
         strength: share of the change, 0 to 1.5.
     """
 
-    kind: ClassVar[Kind] = PICTURES
+    kind: ClassVar[FileKind] = PICTURES
     at_a_time: ClassVar[int] = 0
 
     backend: str
@@ -53,13 +53,30 @@ class Work:
     quality: int = 95
     strength: float = 1.0
 
-    def start(self) -> Worker:
+    def start(self) -> FolderWorker:
         """Load the network.
 
         Raises:
             EdgeHarmonyError: it cannot be loaded here.
         """
         return _PictureWorker(self)
+
+    def load(self) -> Runner:
+        """Load the network, in the process that works.
+
+        Raises:
+            EdgeHarmonyError: it cannot be loaded here.
+        """
+        request = self.request
+        return load_runner(
+            request.model,
+            backend=self.backend,
+            precision=request.precision,
+            artifact=request.artifact,
+            weights=request.weights,
+            threads=request.threads,
+            device=request.device,
+        )
 
     def settings(self) -> dict[str, object]:
         """What results depend on, for people and for comparison.
@@ -86,7 +103,7 @@ class _PictureWorker:
         if work.request.threads:
             set_threads(work.request.threads)
             cv2.setNumThreads(work.request.threads)
-        self._harmonizer = Harmonizer(get_backend(work.backend).load(work.request.resolved()))
+        self._harmonizer = Harmonizer(work.load())
 
     def do(self, item: Item) -> Outcome:
         """Harmonize one."""

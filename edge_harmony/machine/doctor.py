@@ -6,7 +6,6 @@ import importlib.metadata
 import os
 import platform
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import edge_harmony
 from edge_harmony.backends.base import backend_names, get_backend
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.extras import install_hint, is_installed
 from edge_harmony.machine.jetson import find_jetson
 
 _INT8_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
@@ -23,11 +23,11 @@ def examine() -> dict[str, Any]:
     """A report: ``version``, ``machine``, and ``capabilities`` (``name available detail fix``)."""
     rows = [_backend(name) for name in backend_names()]
     rows += [
-        _packages("export to ONNX", ("torch", "onnx", "onnxscript"), "pip install 'edge-harmony[train]'"),
-        _packages("training", ("torch", "safetensors"), "pip install 'edge-harmony[train]'"),
-        _packages("video", ("av",), "pip install 'edge-harmony[video]'"),
-        _packages("folders on a cluster", ("ray", "pyarrow"), "pip install 'edge-harmony[ray]'"),
-        _packages("demo page", ("gradio",), "pip install 'edge-harmony[demo]'"),
+        _packages("export to ONNX", ("torch", "onnx", "onnxscript")),
+        _packages("training", ("torch", "safetensors")),
+        _packages("video", ("av",)),
+        _packages("folders on a cluster", ("ray", "pyarrow")),
+        _packages("demo page", ("gradio",)),
         _cuda(),
         _gpu(),
     ]
@@ -55,16 +55,16 @@ def _backend(name: str) -> dict[str, Any]:
     return _row(f"backend {name}", probe.available, probe.detail + precisions, probe.fix)
 
 
-def _packages(name: str, packages: tuple[str, ...], fix: str) -> dict[str, Any]:
-    missing = [package for package in packages if find_spec(package) is None]
+def _packages(name: str, packages: tuple[str, ...]) -> dict[str, Any]:
+    missing = [package for package in packages if not is_installed(package)]
     if missing:
-        return _row(name, False, f"missing: {', '.join(missing)}", fix)
+        return _row(name, False, f"missing: {', '.join(missing)}", install_hint(missing[0]))
     return _row(name, True, ", ".join(f"{p} {importlib.metadata.version(p)}" for p in packages), "")
 
 
 def _cuda() -> dict[str, Any]:
-    if find_spec("torch") is None:
-        return _row("training on CUDA", False, "torch is not installed", "pip install 'edge-harmony[train]'")
+    if not is_installed("torch"):
+        return _row("training on CUDA", False, "torch is not installed", install_hint("torch"))
     import torch
 
     if not torch.cuda.is_available():

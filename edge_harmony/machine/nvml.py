@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from edge_harmony.extras import install_hint
 from edge_harmony.machine.counters import Reading
 
 
@@ -16,10 +17,10 @@ class Nvml:
 
     source = "NVML"
 
-    def __init__(self, library: Any, index: int = 0) -> None:
+    def __init__(self, library: Any) -> None:
         self._library = library
         library.nvmlInit()
-        self._device = library.nvmlDeviceGetHandleByIndex(index)
+        self._device = library.nvmlDeviceGetHandleByIndex(0)
 
     def joules(self) -> float:
         """See :class:`~edge_harmony.machine.energy.EnergyCounter`; Volta and newer."""
@@ -69,7 +70,7 @@ def find_nvml() -> Nvml | Reading:
     try:
         import pynvml
     except ImportError:
-        return Reading(None, "J", Nvml.source, "nvidia-ml-py is not installed: pip install nvidia-ml-py")
+        return Reading(None, "J", Nvml.source, f"nvidia-ml-py is not installed: {install_hint('pynvml')}")
     try:
         return Nvml(pynvml)
     except pynvml.NVMLError as error:

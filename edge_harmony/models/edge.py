@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_harmony.models.layers.color_transform import AFFINE_CHANNELS, GAIN_CHANNELS, slice_bilateral, uncentre
+from edge_harmony.models.layers.colour_transform import AFFINE_CHANNELS, GAIN_CHANNELS, slice_bilateral, uncentre
 from edge_harmony.models.layers.conv_unit import ConvUnit, Norm, QuantPoint
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
 from edge_harmony.models.layers.global_transform import GlobalTransform

@@ -12,8 +12,8 @@ from edge_harmony.models.layers.conv_unit import ConvUnit, QuantPoint
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
 from edge_harmony.models.layers.unet import STRIDE, check_size
 
-Mode = Literal["full", "self-attention", "no-attention", "baseline"]
-Variant = Literal["default", "published"]
+FmmMode = Literal["full", "self-attention", "no-attention", "baseline"]
+FmmVariant = Literal["default", "published"]
 
 
 class FMMNet(nn.Module):
@@ -33,7 +33,7 @@ class FMMNet(nn.Module):
 
     output = "rgb"
 
-    def __init__(self, width: int = 64, *, mode: Mode = "full", variant: Variant = "default") -> None:
+    def __init__(self, width: int = 64, *, mode: FmmMode = "full", variant: FmmVariant = "default") -> None:
         super().__init__()
         if variant not in ("default", "published"):
             raise ValueError(f"variant must be 'default' or 'published', got {variant!r}")

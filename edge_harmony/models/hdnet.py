@@ -14,7 +14,7 @@ from edge_harmony.models.layers.mask_dynamics import MaskAwareGlobalDynamics
 from edge_harmony.models.layers.rain import RAIN
 from edge_harmony.models.layers.unet import STRIDE, check_size, decoder_channels, decoder_layers, encode, encoder_layers
 
-Variant = Literal["default", "official"]
+HdnetVariant = Literal["default", "official"]
 
 
 class HDNet(nn.Module):
@@ -36,7 +36,7 @@ class HDNet(nn.Module):
 
     output = "rgb"
 
-    def __init__(self, width: int = 32, *, neighbours: int = 1, variant: Variant = "default") -> None:
+    def __init__(self, width: int = 32, *, neighbours: int = 1, variant: HdnetVariant = "default") -> None:
         super().__init__()
         if variant not in ("default", "official"):
             raise ValueError(f"variant must be 'default' or 'official', got {variant!r}")

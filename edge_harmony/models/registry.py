@@ -28,6 +28,7 @@ class ModelEntry:
         output: what it returns, see :data:`edge_harmony.files.manifest.Output`.
         parameters: how many it has.
         flops: floating-point operations for one picture at 256 x 256, a multiply-add counting as two.
+        size: height and width that it works at; exports may choose others.
         summary: one line for people.
         options: the factory's arguments.
         unnamed: the arguments of weights that name none, as versions before 0.2 wrote them.
@@ -38,6 +39,7 @@ class ModelEntry:
     output: Output
     parameters: int
     flops: int
+    size: tuple[int, int] = field(default=(256, 256), kw_only=True)
     summary: str
     options: dict[str, Any] = field(default_factory=dict)
     unnamed: dict[str, Any] = field(default_factory=dict)

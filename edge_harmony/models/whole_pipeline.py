@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_harmony.errors import CapabilityError
+from edge_harmony.files.manifest import WHOLE_PIPELINE
 from edge_harmony.models.layers.masks import snap
 
 _GRIDS = ("affine", "gain", "difference")
@@ -27,15 +28,13 @@ class WholePipeline(nn.Module):
         CapabilityError: the network paints pictures: what it changes beyond the mask would have to be filtered first.
     """
 
-    output = "picture"
+    output = WHOLE_PIPELINE
 
     def __init__(self, network: nn.Module, size: tuple[int, int]) -> None:
         super().__init__()
         kind = str(network.output)
         if kind not in _GRIDS:
-            raise CapabilityError(
-                f"networks that return {kind} are not fused with input and output", "use an edge network"
-            )
+            raise CapabilityError(f"networks that return {kind} have no whole pipeline", "use an edge network")
         self.network = network
         self.kind = kind
         self.size = size

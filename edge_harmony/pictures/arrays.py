@@ -13,6 +13,9 @@ from edge_harmony.pictures.resize import resize
 
 _CRUMB = 1e-5
 Box = tuple[int, int, int, int]
+Pixels = NDArray[np.uint8]
+"""Levels of 8 bits."""
+Floats = NDArray[np.float32]
 _GRAY_TOLERANCE = 12
 """Largest difference between the channels of a mask that is gray but went through JPEG (0..255)."""
 

@@ -29,13 +29,13 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def share(work: Callable[[int, int], None], rows: int, step: int | None = None) -> None:
-    """Call ``work(first, last)`` for ``step`` rows after the other, on all threads; waits for the end.
+def share(work: Callable[[int, int], None], rows: int) -> None:
+    """Call ``work(first, last)`` for one part of the rows after the other, on all threads; waits for the end.
 
-    Unless told otherwise it makes a few parts for every thread: one that was held up leaves the rest to the others. It
-    may be called by several threads at a time; errors of ``work`` are raised here.
+    There are a few parts for every thread: one that was held up leaves the rest to the others. It may be called by
+    several threads at a time; errors of ``work`` are raised here.
     """
-    step = step or max(1, -(-rows // (_PARTS * threads())))
+    step = max(1, -(-rows // (_PARTS * threads())))
     parts = [(first, min(first + step, rows)) for first in range(0, rows, step)]
     if len(parts) < 2 or threads() == 1:
         for first, last in parts:

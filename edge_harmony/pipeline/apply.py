@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import UsageError
-from edge_harmony.pictures.arrays import Box, foreground_box, full_scale
+from edge_harmony.pictures.arrays import Box, Floats, foreground_box, full_scale
 from edge_harmony.pictures.parallel_rows import share
-
-Floats = NDArray[np.float32]
 
 STRONGEST = 1.5
 """Up to which share of a predicted transform is applied: beyond it colours run away."""

@@ -24,7 +24,7 @@ _HELD = 3
 """Frames on their way at a time: one is prepared, one predicted, one applied or done."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StreamOptions:
     """How a stream is harmonized.
 
@@ -51,10 +51,10 @@ class StreamOptions:
         check_strength(self.strength)
 
 
-Pair = tuple[NDArray[Any], NDArray[Any]]
+FramePair = tuple[NDArray[Any], NDArray[Any]]
 
 
-def stream(runner: Runner, pairs: Iterable[Pair], options: StreamOptions) -> Generator[NDArray[Any], None, None]:
+def stream(runner: Runner, pairs: Iterable[FramePair], options: StreamOptions) -> Generator[NDArray[Any], None, None]:
     """Harmonize pairs of frame and mask in their order; see :meth:`edge_harmony.harmonizer.Harmonizer.stream`."""
     predictor, finisher = _Predictor(runner, options), _Finisher(options)
     on_the_way: deque[tuple[Future[NDArray[Any]], Future[_Begun]]] = deque()
@@ -157,7 +157,7 @@ class _Finisher:
         return like(shot.frame, shot.mask, changed, in_place=self._in_place)
 
 
-def in_step(frames: Iterable[NDArray[Any]], masks: Iterable[NDArray[Any]]) -> Iterator[Pair]:
+def in_step(frames: Iterable[NDArray[Any]], masks: Iterable[NDArray[Any]]) -> Iterator[FramePair]:
     """Pairs of both.
 
     Raises:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from edge_harmony.pictures.arrays import Floats
 
 _THUMBNAIL = 64
 _BARELY = 1e-3

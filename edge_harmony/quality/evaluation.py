@@ -8,8 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import Any
-from typing import Protocol as Shape
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from edge_harmony.pictures.preview import contact_sheet, error_map
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.quality.harm import Harm, measure_harm, summarize_harm
 from edge_harmony.quality.preparation import PLAIN, Preparation
-from edge_harmony.quality.protocols import NATIVE, Protocol
+from edge_harmony.quality.protocols import NATIVE, ScoringProtocol
 
 Harmonize = Callable[[NDArray[Any], NDArray[np.float32]], NDArray[Any]]
 """Composite ``(H, W, 3)`` and mask ``(H, W)`` to the harmonized picture, whatever does it."""
@@ -32,7 +31,7 @@ _KEYS = tuple(field.name for field in fields(Scores))
 _HARM_KEYS = tuple(field.name for field in fields(Harm))
 
 
-class Sample(Shape):
+class ScoredSample(Protocol):
     """What can be scored: a :class:`~edge_harmony.data.iharmony4.Triplet`, or a photograph that is to be relit."""
 
     @property
@@ -47,7 +46,7 @@ class Sample(Shape):
 class Row:
     """One scored picture: its sample, the foreground's share, the result's scores and the composite's, and harm."""
 
-    sample: Sample
+    sample: ScoredSample
     share: float
     ours: Scores
     composite: Scores
@@ -56,9 +55,9 @@ class Row:
 
 def evaluate(
     runner: Runner,
-    samples: Sequence[Sample],
+    samples: Sequence[ScoredSample],
     *,
-    protocol: Protocol = NATIVE,
+    protocol: ScoringProtocol = NATIVE,
     preparation: Preparation = PLAIN,
     advance: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
@@ -84,9 +83,9 @@ def evaluate(
 
 def score_samples(
     harmonize: Harmonize,
-    samples: Sequence[Sample],
+    samples: Sequence[ScoredSample],
     advance: Callable[[], None] | None = None,
-    protocol: Protocol = NATIVE,
+    protocol: ScoringProtocol = NATIVE,
     preparation: Preparation = PLAIN,
 ) -> list[Row]:
     """Score every picture that the preparation leaves; each is harmonized twice, as composite and as real picture.
@@ -119,7 +118,9 @@ def score_samples(
     return rows
 
 
-def _score(harmonize: Harmonize, sample: Sample, prepared: tuple[NDArray[Any], ...], protocol: Protocol) -> Row:
+def _score(
+    harmonize: Harmonize, sample: ScoredSample, prepared: tuple[NDArray[Any], ...], protocol: ScoringProtocol
+) -> Row:
     composite, mask, real, weight = prepared
     result, unasked = harmonize(composite, mask), harmonize(real, mask)
     ours, theirs = (protocol.score(picture, real, weight) for picture in (result, composite))
@@ -158,7 +159,7 @@ def worst_sheet(
     harmonize: Harmonize,
     rows: Sequence[Row],
     count: int,
-    protocol: Protocol = NATIVE,
+    protocol: ScoringProtocol = NATIVE,
     preparation: Preparation = PLAIN,
 ) -> Picture:
     """The pictures with the largest foreground error on one sheet, worst first; a line of :func:`panels` each."""
@@ -176,7 +177,7 @@ def worst_rows(rows: Sequence[Row], count: int) -> list[Row]:
 
 
 def panels(
-    harmonize: Harmonize, row: Row, protocol: Protocol = NATIVE, preparation: Preparation = PLAIN
+    harmonize: Harmonize, row: Row, protocol: ScoringProtocol = NATIVE, preparation: Preparation = PLAIN
 ) -> dict[str, NDArray[np.uint8]]:
     """``composite``, ``mask``, ``result``, ``real`` and ``error``, 8 bits: what to look at where a picture is bad.
 

@@ -13,7 +13,7 @@ from edge_harmony.pictures.metrics import mse, psnr_of
 from edge_harmony.pipeline.apply import apply_grid
 from edge_harmony.pipeline.harmonize import predict
 
-Sample = tuple[str, NDArray[np.uint8], NDArray[np.float32]]
+NamedPair = tuple[str, NDArray[np.uint8], NDArray[np.float32]]
 """Name, composite ``(H, W, 3)`` and mask ``(H, W)`` in [0, 1]."""
 
 _WORST = 5
@@ -22,7 +22,7 @@ _IDENTICAL = 99.0
 
 
 def compare(
-    candidate: Runner, reference: Runner, samples: Iterable[Sample], *, advance: Callable[[], None] | None = None
+    candidate: Runner, reference: Runner, samples: Iterable[NamedPair], *, advance: Callable[[], None] | None = None
 ) -> dict[str, Any]:
     """Run two networks on the same pictures and measure how far their results differ.
 

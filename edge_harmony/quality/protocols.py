@@ -24,7 +24,7 @@ _FLOAT_EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ScoringProtocol:
     """How a sample is prepared and scored.
 
     Attributes:
@@ -107,16 +107,16 @@ class Protocol:
         return float(result.max()) - float(result.min()) if self.peak == "range" else PEAK
 
 
-NATIVE = Protocol("native", "native size, 8-bit levels, peak 255", "ours; the default", size=None)
+NATIVE = ScoringProtocol("native", "native size, 8-bit levels, peak 255", "ours; the default", size=None)
 _ALL = (
     NATIVE,
-    Protocol(
+    ScoringProtocol(
         "hdnet",
         "256 x 256 (Pillow), composite rebuilt on the real background, 8-bit levels, peak 255",
         "HDNet, evaluate.py and data/iharmony4_dataset.py of github.com/chenhaoxing/HDNet",
         rebuilt=True,
     ),
-    Protocol(
+    ScoringProtocol(
         "issam",
         "256 x 256 (OpenCV), floats, peak of the real picture",
         "iSSAM, iharm/inference/metrics.py of github.com/SamsungLabs/image_harmonization",
@@ -125,13 +125,13 @@ _ALL = (
         nearest_mask=False,
         peak="target",
     ),
-    Protocol(
+    ScoringProtocol(
         "dovenet",
         "256 x 256 (Pillow), 8-bit levels, peak is the range of the result",
         "DoveNet, test.py of github.com/bcmi/Image-Harmonization-Dataset-iHarmony4",
         peak="range",
     ),
-    Protocol(
+    ScoringProtocol(
         "pctnet-fullres",
         "native size, floats, errors within the mask only, peak 255",
         "PCT-Net, iharm/inference/metrics.py of github.com/rakutentech/PCT-Net-Image-Harmonization",
@@ -141,10 +141,10 @@ _ALL = (
         masked=True,
     ),
 )
-PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
+PROTOCOLS: dict[str, ScoringProtocol] = {protocol.name: protocol for protocol in _ALL}
 
 
-def find_protocol(name: str) -> Protocol:
+def find_protocol(name: str) -> ScoringProtocol:
     """The protocol of a name.
 
     Raises:

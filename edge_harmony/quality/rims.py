@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.pictures.arrays import foreground_box
+from edge_harmony.pictures.arrays import Pixels, foreground_box
 
 INPAINT_RADIUS = 3
 """Of Telea's method, pixels; part of the definition of the scores."""
@@ -21,7 +21,6 @@ _MARGIN = 4 * INPAINT_RADIUS
 """Telea looks no further than its radius around what it fills, and measures distances within twice that."""
 
 Sealed = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]
-Picture = NDArray[np.uint8]
 
 
 def shrink_mask(inside: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
@@ -37,7 +36,7 @@ def grow_mask(inside: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     return cv2.dilate(inside.astype(np.uint8), _square(pixels)) > 0
 
 
-def fill(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
+def fill(picture: Pixels, hole: NDArray[np.bool_]) -> Pixels:
     """Fill a hole from what surrounds it (Telea, 2004): all of it, so nothing inside tells.
 
     Args:
@@ -58,7 +57,7 @@ def fill(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
     return filled
 
 
-def sealed(composite: Picture, mask: NDArray[np.float32], real: Picture, pixels: int) -> Sealed | None:
+def sealed(composite: Pixels, mask: NDArray[np.float32], real: Pixels, pixels: int) -> Sealed | None:
     """A sample without a leak at the rim.
 
     The mask (above 0.5) is shrunk by ``pixels``; everything up to ``pixels`` outside the old one is filled from the
@@ -81,7 +80,7 @@ def sealed(composite: Picture, mask: NDArray[np.float32], real: Picture, pixels:
     return _on(background, composite, kept), kept.astype(np.float32), _on(background, real, kept)
 
 
-def moved(composite: Picture, mask: NDArray[np.float32], real: Picture, pixels: int, name: str) -> Sealed | None:
+def moved(composite: Pixels, mask: NDArray[np.float32], real: Pixels, pixels: int, name: str) -> Sealed | None:
     """A sample whose object stands beside its old place, within the picture: its rim is other, natural background.
 
     The old place is filled as in :func:`sealed`. The object goes left, right, up or down by its own extent and the
@@ -135,7 +134,7 @@ def _shifted(array: NDArray, step: tuple[int, int]) -> NDArray:  # type: ignore[
     return np.roll(array, step, (0, 1))
 
 
-def _on(background: Picture, picture: Picture, inside: NDArray[np.bool_]) -> Picture:
+def _on(background: Pixels, picture: Pixels, inside: NDArray[np.bool_]) -> Pixels:
     return np.where(inside[..., None], picture, background)
 
 

@@ -1,111 +1,131 @@
-"""Activation ranges for post-training quantization: histograms of what a network sees, four ways to cut them off."""
+"""Activation ranges for post-training quantization: a float network sees pictures, and its points get their ranges."""
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
-from zipfile import BadZipFile
+from typing import get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge_harmony.data.calibration_set import CalibrationSet
 from edge_harmony.errors import InputError, UsageError, name_some
-from edge_harmony.files.atomic import atomic_write
+from edge_harmony.files.atomic import make_folder, sha256_of
+from edge_harmony.files.resources import cache_folder
+from edge_harmony.models.layers.conv_unit import fold_norms
+from edge_harmony.models.registry import find_model
+from edge_harmony.models.weights_file import read_weights, resolve_weights, restore, save_weights
+from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.quantization.fake_quant import ACTIVATION_RANGE, ActivationQuantizer
-from edge_harmony.quantization.prepare import set_quantization
+from edge_harmony.quantization.histograms import (
+    DEFAULT_PERCENTILE,
+    Histogram,
+    Histograms,
+    Method,
+    load_histograms,
+    save_histograms,
+)
+from edge_harmony.quantization.prepare import prepare_qat, set_quantization
 
-Method = Literal["min-max", "percentile", "mse", "entropy"]
-
-BINS = 2048
-DEFAULT_PERCENTILE = 99.99
-_LEVELS = ACTIVATION_RANGE[1] + 1
-_CANDIDATES = 128
-"""Thresholds that mse and entropy try."""
+_SAVE_EVERY = 16
+"""Pictures between two writes of what was counted."""
 
 
-class Histogram:
-    """Magnitudes of one activation in 2048 bins over [0, limit]; the limit doubles when something larger comes.
+@dataclass(frozen=True)
+class CalibratedRanges:
+    """What :func:`calibrate_weights` found, by the names of the quantization points.
 
     Attributes:
-        counts: ``(2048,)``.
-        limit: upper end of the last bin; 0 before anything but zeros was seen.
-        largest: the largest magnitude itself.
+        scales: of the points; the range is 127 times as much.
+        largest: the largest magnitude that was seen.
     """
 
-    def __init__(self) -> None:
-        self.counts: NDArray[np.float64] = np.zeros(BINS)
-        self.limit = 0.0
-        self.largest = 0.0
-
-    def add(self, values: NDArray[np.float32]) -> None:
-        """Count values of any shape.
-
-        Raises:
-            InputError: some are not finite.
-        """
-        magnitudes = np.abs(values.ravel())
-        largest = float(magnitudes.max(initial=0.0))
-        if not np.isfinite(largest):
-            raise InputError("the network's activations are not finite", "check the weights and the pictures")
-        self.largest = max(self.largest, largest)
-        if self.limit == 0.0:
-            self.limit = largest
-        while largest > self.limit > 0:
-            halves = self.counts.reshape(-1, 2).sum(1)
-            self.counts = np.concatenate([halves, np.zeros(BINS // 2)])
-            self.limit *= 2
-        if self.limit > 0:
-            self.counts += np.histogram(magnitudes, BINS, (0.0, self.limit))[0]
-
-    def threshold(self, method: Method, percentile: float = DEFAULT_PERCENTILE) -> float:
-        """The magnitude that the last level stands for.
-
-        Args:
-            method: ``"min-max"``: the largest magnitude; ``"percentile"``: the one that this share of the values does
-                not exceed; ``"mse"``: least mean squared error of rounding and clipping; ``"entropy"``: least
-                Kullback-Leibler divergence between the distributions before and after (Migacz, "8-bit Inference with
-                TensorRT", GTC 2017).
-            percentile: in per cent, of ``"percentile"``.
-        """
-        if method == "min-max" or self.limit == 0.0:
-            return self.largest
-        edges = np.linspace(0, self.limit, BINS + 1)
-        if method == "percentile":
-            reached = np.searchsorted(np.cumsum(self.counts), percentile / 100 * self.counts.sum())
-            return float(min(edges[min(int(reached) + 1, BINS)], self.largest))
-        used = int(np.nonzero(self.counts)[0][-1]) + 1
-        stops = np.unique(np.linspace(min(_LEVELS, used), used, _CANDIDATES).round().astype(int))
-        error = self._squared_error if method == "mse" else self._divergence
-        best = min(stops, key=lambda stop: error(int(stop)))
-        return float(min(edges[best], self.largest))
-
-    def _squared_error(self, stop: int) -> float:
-        centres = (np.arange(BINS) + 0.5) * (self.limit / BINS)
-        step = self.limit * stop / BINS / ACTIVATION_RANGE[1]
-        rounded = np.minimum(np.rint(centres / step), ACTIVATION_RANGE[1]) * step
-        return float((self.counts * (rounded - centres) ** 2).sum())
-
-    def _divergence(self, stop: int) -> float:
-        counts = self.counts.copy()
-        counts[0] = counts[1]  # what ReLU set to zero loses nothing by rounding, and would hide everything else
-        clipped = counts[:stop].copy()
-        clipped[-1] += counts[stop:].sum()
-        present = counts[:stop] > 0
-        level = np.minimum(np.arange(stop) * _LEVELS // stop, _LEVELS - 1)
-        totals = np.bincount(level, counts[:stop], _LEVELS)
-        shares = np.bincount(level, present, _LEVELS)
-        spread = np.where(present, totals[level] / np.maximum(shares[level], 1), 0.0)
-        p, q = clipped / max(clipped.sum(), 1e-12), spread / max(spread.sum(), 1e-12)
-        inside = p > 0
-        return float((p[inside] * np.log(p[inside] / np.maximum(q[inside], 1e-9))).sum())
+    scales: dict[str, float]
+    largest: dict[str, float]
 
 
-Histograms = dict[str, Histogram]
+def calibrate_weights(
+    model: str,
+    weights: Path | None,
+    pictures: CalibrationSet,
+    root: Path,
+    output: Path,
+    *,
+    method: Method = "mse",
+    percentile: float = DEFAULT_PERCENTILE,
+    cache: Path | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> CalibratedRanges:
+    """Give float weights activation ranges without training, and write them to a file.
+
+    Ranges that the weights hold already are replaced. What was counted is kept per weights and set: another method
+    costs nothing, and a stopped run goes on.
+
+    Args:
+        model: name in the registry.
+        weights: file of its weights; None for the shipped ones.
+        pictures: the set.
+        root: where its files lie.
+        output: weights file to write.
+        method: where ranges are cut off, see :meth:`Histogram.threshold`.
+        percentile: in per cent, of the method of this name.
+        cache: folder for what was counted; ``calibration`` in the cache by default.
+        advance: called for every picture, those that an earlier run has counted too.
+
+    Raises:
+        UsageError: an unknown network, method or percentile, or there are no weights.
+        ArtifactError: the weights are damaged or of another network.
+        InputError: files of the set are missing or changed, or a point saw nothing but zeros.
+    """
+    entry = find_model(model)
+    source = resolve_weights(entry.name, weights)
+    stored = read_weights(source)
+    network = prepare_qat(fold_norms(restore(entry.name, stored)))
+    pictures.verify(root)
+    key = f"{sha256_of(source)}-{pictures.sha256}-{entry.size[0]}x{entry.size[1]}"
+    kept = make_folder(cache or cache_folder() / "calibration") / f"{key[:16]}-{pictures.sha256[:16]}.npz"
+    histograms, seen = load_histograms(kept, key)
+    total = len(pictures.files)
+    for _ in range(seen):
+        advance()
+    if seen < total:
+        save = _saver(lambda counted, done: save_histograms(kept, counted, key, done), seen, total, advance)
+        histograms = collect(network, inputs_of(pictures, root, entry.size, seen), histograms, save)
+    scales = set_ranges(network, histograms, method, percentile)
+    make_folder(output.parent)
+    save_weights(output, network, name=entry.name, options=stored.options, recipe_sha256=stored.recipe_sha256)
+    return CalibratedRanges(scales, {point: histograms[point].largest for point in scales})
+
+
+def inputs_of(
+    pictures: CalibrationSet, root: Path, size: tuple[int, int], start: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """A set as a network takes it: composites ``(1, 3, H, W)`` and masks ``(1, 1, H, W)`` in [0, 1], from ``start`` on.
+
+    Raises:
+        InputError: a picture cannot be read.
+    """
+    for _, composite, mask in pictures.pictures(root, start):
+        planes, small_mask = to_working_size(composite, mask, size)
+        yield torch.from_numpy(planes), torch.from_numpy(small_mask)
+
+
+def _saver(
+    save: Callable[[Histograms, int], None], seen: int, total: int, advance: Callable[[], None]
+) -> Callable[[Histograms], None]:
+    """Advance with every picture, and save now and then and at the end."""
+    done = seen
+
+    def after(histograms: Histograms) -> None:
+        nonlocal done
+        done += 1
+        advance()
+        if done % _SAVE_EVERY == 0 or done == total:
+            save(histograms, done)
+
+    return after
 
 
 def collect(
@@ -180,29 +200,3 @@ def set_ranges(
             scales[name] = histograms[name].threshold(method, percentile) / ACTIVATION_RANGE[1]
             module.scale.fill_(scales[name])
     return scales
-
-
-def save_histograms(path: Path, histograms: Histograms, key: str, pictures: int) -> None:
-    """Write what was counted so far; an interrupted write leaves the previous file in place."""
-    arrays: dict[str, Any] = {f"counts/{name}": histogram.counts for name, histogram in histograms.items()}
-    facts = {name: (histogram.limit, histogram.largest) for name, histogram in histograms.items()}
-    arrays["facts"] = np.frombuffer(json.dumps({"key": key, "pictures": pictures, "of": facts}).encode(), np.uint8)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    atomic_write(path, buffer.getvalue())
-
-
-def load_histograms(path: Path, key: str) -> tuple[Histograms, int]:
-    """Histograms of a file and how many pictures they hold; nothing if it is missing, damaged or of another key."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            facts = json.loads(file["facts"].tobytes())
-            if facts["key"] != key:
-                return {}, 0
-            histograms: Histograms = {}
-            for name, (limit, largest) in facts["of"].items():
-                histogram = histograms[name] = Histogram()
-                histogram.counts, histogram.limit, histogram.largest = file[f"counts/{name}"], limit, largest
-            return histograms, int(facts["pictures"])
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
-        return {}, 0

@@ -24,18 +24,18 @@ class ActivationQuantizer(nn.Module):
     evaluation mode it stands still.
     ``export`` switches to the decomposed quantize/dequantize operators that the ONNX and Core ML converters know.
 
-    Args:
+    Attributes:
         scale: step between levels; 0 means not calibrated yet.
         momentum: of the moving average.
     """
 
     scale: Tensor
+    momentum = 0.02
 
-    def __init__(self, scale: float = 0.0, momentum: float = 0.02) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(0.0, dtype=torch.float32))
         self.log_scale: nn.Parameter | None = None
-        self.momentum = momentum
         self.enabled = True
         self.export_scale: float | None = None
 

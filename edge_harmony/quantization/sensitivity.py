@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_harmony.errors import InputError
-from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.data.calibration_set import CalibrationSet
+from edge_harmony.errors import ArtifactError, InputError
+from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.layers.conv_unit import ConvUnit
+from edge_harmony.models.registry import find_model
+from edge_harmony.models.weights_file import read_weights, resolve_weights, restore
 from edge_harmony.pictures.metrics import psnr_of
+from edge_harmony.quantization.calibrate import inputs_of
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
-from edge_harmony.quantization.prepare import set_quantization
+from edge_harmony.quantization.prepare import load_ranges, prepare_qat, set_quantization
 
 Inputs = Sequence[tuple[Tensor, Tensor]]
 """``(composite (N, 3, H, W), mask (N, 1, H, W))`` in [0, 1]."""
@@ -26,7 +31,7 @@ _TRIED = 8
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerLoss:
     """A layer that can stay float: a unit of convolution, activation and quantization point, or one of these alone.
 
     Attributes:
@@ -57,12 +62,55 @@ class Proposal:
     flops: float
 
 
+def analyse_weights(
+    model: str,
+    weights: Path | None,
+    pictures: CalibrationSet,
+    root: Path,
+    least: float,
+    *,
+    started: Callable[[int], None] = lambda count: None,
+    advance: Callable[[], None] = lambda: None,
+) -> tuple[list[LayerLoss], Proposal]:
+    """Rank the layers of weights with activation ranges, and propose what to keep in float.
+
+    Args:
+        model: name in the registry.
+        weights: file of its weights; None for the shipped ones.
+        pictures: a set of them.
+        root: where its files lie.
+        least: dB of the foreground's PSNR against the float network that the proposal must reach.
+        started: called with the number of layers.
+        advance: called after each.
+
+    Returns:
+        What :func:`rank` and :func:`propose` return.
+
+    Raises:
+        UsageError: an unknown network, or there are no weights.
+        ArtifactError: the weights are damaged, of another network, or without ranges.
+        InputError: files of the set are missing or changed, or no picture has a foreground.
+    """
+    entry = find_model(model)
+    path = resolve_weights(entry.name, weights)
+    stored = read_weights(path)
+    if not stored.ranges:
+        raise ArtifactError(f"{path} has no activation ranges", "edge-harmony calibrate gives it some")
+    network = prepare_qat(restore(entry.name, stored))
+    load_ranges(network, stored.ranges)
+    pictures.verify(root)
+    inputs = list(inputs_of(pictures, root, entry.size))
+    started(len(layer_names(network)))
+    ranked = rank(network, inputs, advance)
+    return ranked, propose(network, inputs, least, ranked)
+
+
 def layer_names(model: nn.Module) -> list[str]:
     """Names of the layers of a prepared network that can stay float, in its order."""
     return list(_layers(model))
 
 
-def rank(model: nn.Module, inputs: Inputs, advance: Callable[[], None] | None = None) -> list[Layer]:
+def rank(model: nn.Module, inputs: Inputs, advance: Callable[[], None] | None = None) -> list[LayerLoss]:
     """Quantize one layer at a time; the worst comes first.
 
     Args:
@@ -79,14 +127,14 @@ def rank(model: nn.Module, inputs: Inputs, advance: Callable[[], None] | None = 
     for name, modules in _layers(model).items():
         set_quantization(model, enabled=False)
         _switch(modules, enabled=True)
-        rows.append(Layer(name, reference.psnr(), costs[name]))
+        rows.append(LayerLoss(name, reference.psnr(), costs[name]))
         if advance is not None:
             advance()
     set_quantization(model, enabled=True)
     return sorted(rows, key=lambda layer: layer.psnr)
 
 
-def propose(model: nn.Module, inputs: Inputs, least: float, ranked: Sequence[Layer]) -> Proposal:
+def propose(model: nn.Module, inputs: Inputs, least: float, ranked: Sequence[LayerLoss]) -> Proposal:
     """The cheapest layers to keep in float so that the result stays within ``least`` dB of the float network.
 
     Greedy: as long as the budget is not met, of the layers with the largest error per operation the one goes to float
@@ -103,7 +151,7 @@ def propose(model: nn.Module, inputs: Inputs, least: float, ranked: Sequence[Lay
     whole = max(1, _total(model, inputs[0]))
     set_quantization(model, enabled=True)
     now = start = reference.psnr()
-    keep: list[Layer] = []
+    keep: list[LayerLoss] = []
     left = sorted(ranked, key=lambda layer: -_error(layer.psnr) / (layer.flops + whole / 1000))
     while now < least and left:
         gains = []

@@ -18,8 +18,8 @@ from edge_harmony.data.photos import MaskedPhoto, read_photos
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, name_some
 from edge_harmony.training.recipe import DataConfig
 
-Sample = Triplet | MaskedPhoto
-Pictures = tuple[Tensor, Tensor, Tensor | None]
+TrainingSample = Triplet | MaskedPhoto
+SamplePlanes = tuple[Tensor, Tensor, Tensor | None]
 
 _READ_AT_ONCE = 256
 _COLOUR_SIDE = 64
@@ -33,7 +33,7 @@ class PictureStore(Protocol):
     def __len__(self) -> int:
         """How many there are."""
 
-    def gather(self, index: Tensor, device: torch.device) -> Pictures:
+    def gather(self, index: Tensor, device: torch.device) -> SamplePlanes:
         """Samples by index ``(N,)`` as float tensors in [0, 1] on ``device``.
 
         Returns:
@@ -51,14 +51,14 @@ class MemoryStore:
         InputError: files are missing, broken or of sizes that differ; one error names them.
     """
 
-    def __init__(self, samples: Sequence[Sample], side: int) -> None:
+    def __init__(self, samples: Sequence[TrainingSample], side: int) -> None:
         self._real, self._mask, self._given = _decode_all(samples, side)
         self._colours: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self._real)
 
-    def gather(self, index: Tensor, device: torch.device) -> Pictures:
+    def gather(self, index: Tensor, device: torch.device) -> SamplePlanes:
         """See :class:`PictureStore`."""
         real, mask = _to_float(self._real[index], device), _to_float(self._mask[index], device)
         return real, mask, None if self._given is None else _to_float(self._given[index], device)
@@ -73,7 +73,7 @@ class MemoryStore:
 class FileStore:
     """Samples decoded when a batch asks for them, in parallel: for sets that do not fit into memory."""
 
-    def __init__(self, samples: Sequence[Sample], side: int) -> None:
+    def __init__(self, samples: Sequence[TrainingSample], side: int) -> None:
         self._samples = samples
         self._side = side
         self._colours: Tensor | None = None
@@ -81,7 +81,7 @@ class FileStore:
     def __len__(self) -> int:
         return len(self._samples)
 
-    def gather(self, index: Tensor, device: torch.device) -> Pictures:
+    def gather(self, index: Tensor, device: torch.device) -> SamplePlanes:
         """See :class:`PictureStore`."""
         real, mask, given = _decode_all([self._samples[k] for k in index.tolist()], self._side)
         return _to_float(real, device), _to_float(mask, device), None if given is None else _to_float(given, device)
@@ -135,7 +135,7 @@ def _object_colours(real: Tensor, mask: Tensor) -> Tensor:
     return torch.cat(means)
 
 
-def open_store(samples: Sequence[Sample], side: int, memory: int) -> PictureStore:
+def open_store(samples: Sequence[TrainingSample], side: int, memory: int) -> PictureStore:
     """Keep squares of ``side`` pixels in memory if they take at most ``memory`` bytes, else read them as needed."""
     return MemoryStore(samples, side) if len(samples) * 7 * side * side <= memory else FileStore(samples, side)
 
@@ -144,7 +144,7 @@ def _to_float(levels: Tensor, device: torch.device) -> Tensor:
     return levels.to(device, non_blocking=True).float() / 255
 
 
-def split_samples(config: DataConfig) -> tuple[list[list[Sample]], list[Sample]]:
+def split_samples(config: DataConfig) -> tuple[list[list[TrainingSample]], list[TrainingSample]]:
     """Training samples of every source of a data configuration, and the validation samples of all.
 
     Held out are whole real pictures, chosen by a hash of their name: the same on every machine, whatever the order
@@ -154,17 +154,17 @@ def split_samples(config: DataConfig) -> tuple[list[list[Sample]], list[Sample]]
         UsageError: a source has no root.
         InputError: the split leaves a source no training samples.
     """
-    train: list[list[Sample]] = []
-    held: list[Sample] = []
+    train: list[list[TrainingSample]] = []
+    held: list[TrainingSample] = []
     for source in config.all_sources():
         if source.root is None:
             named = f" for {source.name}" if config.sources else ""
             way = f"{source.name}=ROOT" if config.sources else "ROOT"
             raise UsageError(f"no data root{named}", f"pass --data {way} or set it in the recipe")
-        samples: Sequence[Sample] = (
+        samples: Sequence[TrainingSample] = (
             read_split(source.root, "train") if source.layout == "iharmony4" else read_photos(source.root)
         )
-        kept: list[Sample] = []
+        kept: list[TrainingSample] = []
         for sample in samples:
             (held if _share(sample) < config.validation else kept).append(sample)
         if not kept:
@@ -173,13 +173,13 @@ def split_samples(config: DataConfig) -> tuple[list[list[Sample]], list[Sample]]
     return train, held
 
 
-def _share(sample: Sample) -> float:
+def _share(sample: TrainingSample) -> float:
     path = sample.real if isinstance(sample, Triplet) else sample.photo
     key = f"{path.parent.parent.name}/{path.stem}" if isinstance(sample, Triplet) else path.stem
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
 
 
-def _decode_all(samples: Sequence[Sample], side: int) -> tuple[Tensor, Tensor, Tensor | None]:
+def _decode_all(samples: Sequence[TrainingSample], side: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """Real pictures, masks and given composites as 8-bit tensors, decoded in parallel."""
     with ThreadPoolExecutor() as pool:
         loaded = list(pool.map(lambda sample: _attempt(sample, side), samples))
@@ -191,7 +191,7 @@ def _decode_all(samples: Sequence[Sample], side: int) -> tuple[Tensor, Tensor, T
     return _stack([item[0] for item in items]), _stack([item[1] for item in items]), given
 
 
-def _attempt(sample: Sample, side: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None] | str:
+def _attempt(sample: TrainingSample, side: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None] | str:
     try:
         if isinstance(sample, Triplet):
             composite, mask, real = sample.load()

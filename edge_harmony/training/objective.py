@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_harmony.errors import CapabilityError
-from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.weights_file import load_model
 from edge_harmony.training.composites.synthesis import Batch
 from edge_harmony.training.contrast import sampled_contrast

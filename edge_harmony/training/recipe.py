@@ -134,7 +134,7 @@ class OptimizerConfig(BaseModel):
     )
 
 
-Region = Literal["output_foreground", "composite_foreground", "real_foreground", "real_background"]
+LossRegion = Literal["output_foreground", "composite_foreground", "real_foreground", "real_background"]
 
 
 class ContrastiveConfig(BaseModel):
@@ -145,9 +145,9 @@ class ContrastiveConfig(BaseModel):
     weight: float = Field(0.0, ge=0, description="of the loss; 0 turns it off")
     temperature: float = Field(0.07, gt=0)
     features: Literal["encoder", "colour"] = Field("encoder", description="what styles are taken from")
-    anchor: Region = "output_foreground"
-    positive: Region = "real_background"
-    negatives: tuple[Region | Literal["other_foregrounds", "other_backgrounds"], ...] = Field(
+    anchor: LossRegion = "output_foreground"
+    positive: LossRegion = "real_background"
+    negatives: tuple[LossRegion | Literal["other_foregrounds", "other_backgrounds"], ...] = Field(
         ("composite_foreground", "other_foregrounds", "other_backgrounds"),
         min_length=1,
         description="others are the other real pictures of the batch",

@@ -29,7 +29,7 @@ from edge_harmony.quantization.fake_quant import ActivationQuantizer
 from edge_harmony.quantization.prepare import learn_scales, observe_with, prepare_qat
 from edge_harmony.training.checkpoint import Position, read_checkpoint, save_checkpoint
 from edge_harmony.training.composites.synthesis import Batch, join, synthesize
-from edge_harmony.training.dataset import PictureStore, Sample, draw_alike, open_store, split_samples
+from edge_harmony.training.dataset import PictureStore, TrainingSample, draw_alike, open_store, split_samples
 from edge_harmony.training.distributed import World
 from edge_harmony.training.objective import Objective
 from edge_harmony.training.recipe import Recipe, StageConfig
@@ -313,7 +313,7 @@ class Trainer:
             self._write_log()
         self.world.barrier()
 
-    def _score(self, samples: list[Sample]) -> dict[str, float]:
+    def _score(self, samples: list[TrainingSample]) -> dict[str, float]:
         kept = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
         self.model.eval()

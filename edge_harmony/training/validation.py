@@ -11,12 +11,12 @@ from torch import nn
 from edge_harmony.backends.base import Runner
 from edge_harmony.backends.pytorch.runner import PyTorchRunner
 from edge_harmony.data.iharmony4 import Triplet
-from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.preparation import SEALED, Preparation
 from edge_harmony.training.composites.synthesis import synthesize
 from edge_harmony.training.composites.synthesis_config import SynthesisConfig
-from edge_harmony.training.dataset import FileStore, Sample
+from edge_harmony.training.dataset import FileStore, TrainingSample
 from edge_harmony.training.losses import foreground_mse
 from edge_harmony.training.recipe import Recipe
 
@@ -25,7 +25,9 @@ _SEALED_PICTURES = 100
 """At most so many are scored sealed, evenly spread over the list: each is filled and harmonized twice."""
 
 
-def validate(model: nn.Module, samples: Sequence[Sample], recipe: Recipe, device: torch.device) -> dict[str, float]:
+def validate(
+    model: nn.Module, samples: Sequence[TrainingSample], recipe: Recipe, device: torch.device
+) -> dict[str, float]:
     """Score a network on held-out samples.
 
     Data sets with composites are scored as published: ``psnr``, ``fmse`` and the composite's own. Photographs are
@@ -51,7 +53,7 @@ def validate(model: nn.Module, samples: Sequence[Sample], recipe: Recipe, device
     return _score_photos(model, samples, recipe, device) | harm
 
 
-def _score_sealed(runner: Runner, samples: Sequence[Sample], preparation: Preparation) -> dict[str, float]:
+def _score_sealed(runner: Runner, samples: Sequence[TrainingSample], preparation: Preparation) -> dict[str, float]:
     count = min(len(samples), _SEALED_PICTURES)
     spread = [samples[k * len(samples) // count] for k in range(count)]
     harm = evaluate(runner, spread, preparation=preparation)["harm"]
@@ -66,7 +68,7 @@ def _score_sealed(runner: Runner, samples: Sequence[Sample], preparation: Prepar
 
 @torch.inference_mode()
 def _score_photos(
-    model: nn.Module, samples: Sequence[Sample], recipe: Recipe, device: torch.device
+    model: nn.Module, samples: Sequence[TrainingSample], recipe: Recipe, device: torch.device
 ) -> dict[str, float]:
     size = recipe.stages[-1].size
     store = FileStore(samples, size)

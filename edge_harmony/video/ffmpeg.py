@@ -19,7 +19,7 @@ def require_av() -> Any:
     Raises:
         CapabilityError: it is not installed.
     """
-    return require("av", "videos need PyAV", "video")
+    return require("av", "videos need PyAV")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from edge_harmony.pictures.arrays import to_eight_bits
 from edge_harmony.pictures.images import check_writable
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.resize import resize
-from edge_harmony.pipeline.stream import Pair, StreamOptions, stream
+from edge_harmony.pipeline.stream import FramePair, StreamOptions, stream
 from edge_harmony.video.camera import Camera
 from edge_harmony.video.read_ahead import ahead
 from edge_harmony.video.reader import VideoReader
@@ -30,6 +30,23 @@ from edge_harmony.video.sources import Still, open_frames
 from edge_harmony.video.writer import SUFFIXES, VideoWriter
 
 _READ_AHEAD = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions(StreamOptions):
+    """How a video is harmonized and written; what it shares with streams is said there.
+
+    Attributes:
+        in_place: change the frames themselves: nobody else sees them.
+        sound: keep the sound of the composite.
+        codec: FFmpeg's name of an encoder; None for the one of the suffix.
+        encoder: its options.
+    """
+
+    in_place: bool = True
+    sound: bool = True
+    codec: str | None = None
+    encoder: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,11 +59,8 @@ class VideoJob:
         masks: likewise, or a folder or picture.
         output: file to write.
         background: what the foreground is pasted on, if it is not on it already.
-        stream: how frames are harmonized over time.
+        options: how it is harmonized and written.
         fit: resize masks (and the background) of another size instead of refusing them.
-        sound: keep the sound of the composite.
-        codec: FFmpeg's name of an encoder; None for the one of the suffix.
-        encoder: its options.
         limit: stop after so many frames; 0: at the end.
     """
 
@@ -55,11 +69,8 @@ class VideoJob:
     output: Path
     _: KW_ONLY
     background: str | None = None
-    stream: StreamOptions = field(default_factory=lambda: StreamOptions(in_place=True))
+    options: VideoOptions = field(default_factory=VideoOptions)
     fit: bool = False
-    sound: bool = True
-    codec: str | None = None
-    encoder: dict[str, str] = field(default_factory=dict)
     limit: int = 0
 
 
@@ -121,7 +132,7 @@ def harmonize_video(
         new_file(job.output) as temporary,
         inputs.writer(temporary) as writer,
         contextlib.closing(ahead(inputs.pairs(stop, times), _READ_AHEAD)) as pairs,
-        contextlib.closing(stream(runner, pairs, job.stream)) as frames,
+        contextlib.closing(stream(runner, pairs, job.options)) as frames,
     ):
         for frame in frames:
             writer.write(frame, times.popleft())
@@ -132,7 +143,7 @@ def harmonize_video(
     return VideoReport(done, time.perf_counter() - begin, inputs.dropped, stop.is_set())
 
 
-def pairs_of(job: VideoJob, stop: threading.Event, times: deque[Fraction]) -> Iterator[Pair]:
+def pairs_of(job: VideoJob, stop: threading.Event, times: deque[Fraction]) -> Iterator[FramePair]:
     """The composites and masks of a job, in step; the time of each goes to ``times`` first.
 
     They end where composites or masks do, if nobody knew before when, and when ``stop`` is set.
@@ -190,12 +201,12 @@ class _Inputs:
             self._source.rate if isinstance(self._source, VideoReader | Camera) else Fraction(25),
             source=video,
             deep=video is not None and video.deep,
-            sound=self._job.sound,
-            codec=self._job.codec,
-            options=self._job.encoder,
+            sound=self._job.options.sound,
+            codec=self._job.options.codec,
+            options=self._job.options.encoder,
         )
 
-    def pairs(self, stop: threading.Event, times: deque[Fraction]) -> Iterator[Pair]:
+    def pairs(self, stop: threading.Event, times: deque[Fraction]) -> Iterator[FramePair]:
         """See :func:`pairs_of`."""
         job, size = self._job, self._source.size
         masks, behind, done = iter(self._masks), iter(self._background or ()), 0

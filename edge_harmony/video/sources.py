@@ -36,7 +36,7 @@ class Frames(Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
 
 
-class Sequence:
+class ImageSequence:
     """The pictures of a folder, in the order of their names.
 
     Args:
@@ -100,7 +100,7 @@ def open_frames(name: str, *, gray: bool = False) -> Frames:
     if is_video(name):
         return VideoReader(name, gray=gray)
     path = Path(name)
-    return Sequence(path, gray=gray) if path.is_dir() else Still(path, gray=gray)
+    return ImageSequence(path, gray=gray) if path.is_dir() else Still(path, gray=gray)
 
 
 def is_moving(name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +12,12 @@ from edge_harmony.backends.coreml.options import PackageOptions
 from edge_harmony.backends.coreml.runner import UNITS, CoreMLRunner
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.export.quiet import quiet
-from edge_harmony.extras import require_torch
+from edge_harmony.extras import install_hint, is_installed, require_torch
 from edge_harmony.files.manifest import artifact_name
 from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")
 Units = Literal["all", "cpu", "cpu-gpu", "cpu-ane"]
-_FIX = "pip install 'edge-harmony[coreml]'"
 
 
 class CoreMLBackend(Backend):
@@ -32,8 +30,8 @@ class CoreMLBackend(Backend):
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec("coremltools") is None:
-            return Probe(False, "coremltools is not installed", _FIX)
+        if not is_installed("coremltools"):
+            return Probe(False, "coremltools is not installed", install_hint("coremltools"))
         import importlib.metadata
 
         version = importlib.metadata.version("coremltools")
@@ -47,7 +45,7 @@ class CoreMLBackend(Backend):
         """See :class:`edge_harmony.backends.base.Backend`."""
         options: PackageOptions = request.options or PackageOptions()
         name = artifact_name(
-            request.model, *request.size, request.precision, ".mlpackage", fuse_io=request.whole_pipeline
+            request.model, *request.working_size, request.precision, ".mlpackage", whole_pipeline=request.whole_pipeline
         )
         return [Step(f"convert to Core ML for {options.minimum}", name).unless(_require_converter)]
 
@@ -69,9 +67,9 @@ class CoreMLBackend(Backend):
             source,
             folder,
             precision=request.precision,  # type: ignore[arg-type]  # convert refuses others
-            size=request.size,
+            size=request.working_size,
             keep_float=request.keep_float,
-            fuse_io=request.whole_pipeline,
+            whole_pipeline=request.whole_pipeline,
             **dict(options),
         )
 
@@ -112,5 +110,7 @@ def _require_converter() -> None:
 
 
 def _require_coremltools() -> None:
-    if find_spec("coremltools") is None:
-        raise CapabilityError("the coreml backend needs coremltools, which is not installed", _FIX)
+    if not is_installed("coremltools"):
+        raise CapabilityError(
+            "the coreml backend needs coremltools, which is not installed", install_hint("coremltools")
+        )

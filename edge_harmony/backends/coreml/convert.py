@@ -14,7 +14,7 @@ from typing import Any, Literal
 import coremltools as ct
 
 import edge_harmony
-from edge_harmony.backends.coreml.options import Inputs, Minimum, Size
+from edge_harmony.backends.coreml.options import Minimum, PackageInputs, Size
 from edge_harmony.backends.coreml.program import LOGGERS, network_program, palettized, pipeline_program
 from edge_harmony.errors import UsageError
 from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, describe, exportable
@@ -42,13 +42,13 @@ def convert(
     folder: Path,
     *,
     precision: Precision = "fp16",
-    size: Size = (256, 256),
+    size: Size | None = None,
     more_sizes: Sequence[Size] = (),
     minimum: Minimum = "iOS17",
-    inputs: Inputs = "tensor",
+    inputs: PackageInputs = "tensor",
     palette_bits: Literal[4, 6, 8] | None = None,
     keep_float: Collection[str] = (),
-    fuse_io: bool = False,
+    whole_pipeline: bool = False,
     picture_sizes: Sequence[Size] = (),
 ) -> Path:
     """Convert a network and write ``<name>-<HxW>-<precision>.mlpackage`` with its manifest.
@@ -59,7 +59,7 @@ def convert(
         folder: where to; created if need be.
         precision: what the program computes in; ``int8`` quantizes weights and activations by the trained ranges and
             computes the rest in 16 bits.
-        size: working size (height, width).
+        size: working size (height, width); None for the network's own.
         more_sizes: others that the package takes besides: each is a function of the package called ``h192w256``, with
             ``size`` as the default, and all share the weights; needs iOS 18.
         minimum: the oldest system that will run it (iOS 17 is macOS 14); ``int8`` needs iOS 17.
@@ -67,7 +67,7 @@ def convert(
             scales to [0, 1] itself.
         palette_bits: store weights as indices into palettes of this many bits (float precisions only).
         keep_float: layers of an ``int8`` network that stay float.
-        fuse_io: convert the whole pipeline around the network (:mod:`edge_harmony.models.whole_pipeline`), 8-bit
+        whole_pipeline: convert the whole pipeline around the network (:mod:`edge_harmony.models.whole_pipeline`), 8-bit
             pictures in and out; the package's name ends in ``-whole``.
         picture_sizes: sizes of these pictures; one, or several as functions (iOS 18); none for any size from the
             working size to :data:`~edge_harmony.backends.coreml.program.LARGEST_PICTURE`.
@@ -77,18 +77,19 @@ def convert(
 
     Raises:
         ArtifactError: the weights do not fit or hold no ranges.
-        CapabilityError: the network cannot be quantized or fused, or coremltools cannot convert it.
+        CapabilityError: the network cannot be quantized or has no whole pipeline, or coremltools cannot convert it.
         UsageError: options that contradict each other.
     """
+    size = size or find_model(name).size
     sizes: list[Size | None] = [size, *more_sizes]
-    if fuse_io:
+    if whole_pipeline:
         sizes = list(picture_sizes) or [None]
     _check(precision, minimum, palette_bits, sizes)
-    if fuse_io and more_sizes:
-        raise UsageError("a fused package has one working size", "leave more_sizes out, or --fuse-io")
+    if whole_pipeline and more_sizes:
+        raise UsageError("a whole pipeline has one working size", "leave more_sizes out, or --whole-pipeline")
     weights = read_weights(weights_path)
     model = exportable(name, weights, precision, keep_float)
-    whole = PlanarPipeline(model, size) if fuse_io else None
+    whole = PlanarPipeline(model, size) if whole_pipeline else None
     output = str((whole or model).output)
     programs: dict[str, Any] = {}
     for one in sizes:
@@ -100,11 +101,11 @@ def convert(
     description = describe(name, weights, weights_path, output, size, precision, "signed", keep_float)
     package = {
         "minimum": minimum,
-        "inputs": "image" if fuse_io else inputs,
+        "inputs": "image" if whole_pipeline else inputs,
         "palette_bits": palette_bits,
         "functions": list(programs) if len(programs) > 1 else [],
     }
-    path = make_folder(folder) / artifact_name(name, *size, precision, ".mlpackage", fuse_io=fuse_io)
+    path = make_folder(folder) / artifact_name(name, *size, precision, ".mlpackage", whole_pipeline=whole_pipeline)
     with new_folder(path) as temporary:
         _save(_described(_package(programs, temporary.parent), name, description | {"engine": package}), temporary)
     versions = {"edge-harmony": edge_harmony.__version__}

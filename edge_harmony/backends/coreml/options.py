@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Minimum = Literal["iOS16", "iOS17", "iOS18"]
-Inputs = Literal["tensor", "image"]
+PackageInputs = Literal["tensor", "image"]
 Size = tuple[int, int]
 
 
@@ -25,7 +25,7 @@ class PackageOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     minimum: Minimum = "iOS17"
-    inputs: Inputs = "tensor"
+    inputs: PackageInputs = "tensor"
     palette_bits: Literal[4, 6, 8] | None = None
     more_sizes: tuple[Size, ...] = ()
     picture_sizes: tuple[Size, ...] = ()

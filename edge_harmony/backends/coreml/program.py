@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import coremltools as ct
@@ -10,9 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge_harmony.backends.coreml.options import Inputs, Minimum
+from edge_harmony.backends.coreml.options import Minimum, PackageInputs
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.quiet import quiet
+from edge_harmony.extras import check_installed
 from edge_harmony.files.manifest import Precision
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 
@@ -26,7 +26,7 @@ _IF_ALL_HALF = {"add", "concat"}
 
 
 def network_program(
-    model: nn.Module, size: tuple[int, int], precision: Precision, minimum: Minimum, inputs: Inputs, output: str
+    model: nn.Module, size: tuple[int, int], precision: Precision, minimum: Minimum, inputs: PackageInputs, output: str
 ) -> Any:
     """A network for one working size, as a coremltools model.
 
@@ -98,10 +98,7 @@ def palettized(converted: Any, bits: int) -> Any:
     Raises:
         CapabilityError: scikit-learn is not installed.
     """
-    if find_spec("sklearn") is None:
-        raise CapabilityError(
-            "palettes need scikit-learn, which is not installed", "pip install 'edge-harmony[coreml]'"
-        )
+    check_installed("palettes need scikit-learn, which is not installed", "sklearn")
     import coremltools.optimize.coreml as cto
 
     chosen = cto.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=_LEAST_FOR_PALETTES)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from edge_harmony.backends.base import CheckRequest, LoadRequest, Probe, Runner
 from edge_harmony.backends.onnx_artifacts import PRECISIONS, OnnxBackend
+from edge_harmony.extras import is_installed
 from edge_harmony.inspection.findings import Inspection
 
 
@@ -17,7 +16,7 @@ class OnnxRuntimeBackend(OnnxBackend):
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec("onnxruntime") is None:
+        if not is_installed("onnxruntime"):
             return Probe(False, "onnxruntime is not installed", "pip install onnxruntime")
         import onnxruntime
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from edge_harmony.backends.base import CheckRequest, LoadRequest, Probe, Runner
 from edge_harmony.backends.onnx_artifacts import PRECISIONS, OnnxBackend
 from edge_harmony.errors import CapabilityError
+from edge_harmony.extras import install_hint, is_installed
 from edge_harmony.inspection.findings import Inspection
-
-_FIX = "pip install 'edge-harmony[openvino]'"
 
 
 class OpenVinoBackend(OnnxBackend):
@@ -20,16 +17,18 @@ class OpenVinoBackend(OnnxBackend):
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec("openvino") is None:
-            return Probe(False, "openvino is not installed", _FIX)
+        if not is_installed("openvino"):
+            return Probe(False, "openvino is not installed", install_hint("openvino"))
         import openvino
 
         return Probe(True, f"openvino {openvino.__version__.split('-')[0]} on cpu", precisions=PRECISIONS)
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec("openvino") is None:
-            raise CapabilityError("the openvino backend needs openvino, which is not installed", _FIX)
+        if not is_installed("openvino"):
+            raise CapabilityError(
+                "the openvino backend needs openvino, which is not installed", install_hint("openvino")
+            )
         from edge_harmony.backends.openvino.runner import OpenVinoRunner
 
         return OpenVinoRunner(*self.find(request), request.threads)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from edge_harmony.backends.base import Backend, LoadRequest, Probe, Runner
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
-from edge_harmony.extras import require_torch
+from edge_harmony.extras import install_hint, is_installed, require_torch
 from edge_harmony.files.atomic import sha256_of
 
 MODES = ("eager", "compiled", "cuda-graphs")
@@ -23,8 +21,8 @@ class PyTorchBackend(Backend):
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec("torch") is None:
-            return Probe(False, "torch is not installed", "pip install 'edge-harmony[train]'")
+        if not is_installed("torch"):
+            return Probe(False, "torch is not installed", install_hint("torch"))
         import torch
 
         devices = ["cpu"] + [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,14 +10,15 @@ from edge_harmony.backends.artifact_runner import read_network_manifest
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.onnx_artifacts import export_file, export_step
 from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, TensorRT, find_tensorrt
-from edge_harmony.backends.tensorrt.builder import build_plan
 from edge_harmony.backends.tensorrt.cuda.api import Device
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.backends.tensorrt.engine import Engine
+from edge_harmony.backends.tensorrt.engines import make_engine
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
-from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, facts_of, write_plan
+from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, write_plan
 from edge_harmony.backends.tensorrt.runner import TensorRTRunner
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
+from edge_harmony.extras import is_installed
 from edge_harmony.files.atomic import make_folder
 from edge_harmony.inspection.findings import Inspection
 
@@ -48,7 +48,7 @@ class TensorRTBackend(Backend):
         return Probe(True, f"{tensorrt} on {device.name} ({device.sm})", precisions=PRECISIONS)
 
     def build(self, request: ExportRequest, source: Path, folder: Path) -> Path:
-        """Export weights to the signed flavour and build an engine of it.
+        """Export weights to the signed flavour and build an engine of it, or copy it from the cache of engines.
 
         The ONNX file stays beside the engine.
 
@@ -59,7 +59,7 @@ class TensorRTBackend(Backend):
         """
         engine: BuildOptions = request.options or BuildOptions()
         if request.whole_pipeline and engine.profile is None:
-            engine = engine.model_copy(update={"profile": _picture_sizes(request.size)})
+            engine = engine.model_copy(update={"profile": _picture_sizes(request.working_size)})
         onnx = source
         if source.suffix != ".onnx":
             onnx = export_file(request, source, folder, flavour="signed", dynamic_batch=engine.profile is not None)
@@ -71,14 +71,10 @@ class TensorRTBackend(Backend):
                 f"{onnx} is ready, and no engine can be built here: {error.message}",
                 f"copy it and its .json to the device, and there: {command} --saveEngine={onnx.stem}{SUFFIX}",
             ) from None
-        from edge_harmony.backends.tensorrt.engines import check_file
-
-        check_file(onnx, tensorrt)
-        built = build_plan(tensorrt, onnx, engine)
-        facts = facts_of(tensorrt, onnx, engine, device)
+        made = make_engine(tensorrt, onnx, engine, device)
         version = "".join(map(str, tensorrt.version[:2]))
-        path = make_folder(folder) / f"{onnx.stem}-{'-'.join(facts.sm)}-trt{version}{SUFFIX}"
-        write_plan(path, built.plan, facts, onnx)
+        path = make_folder(folder) / f"{onnx.stem}-{'-'.join(made.facts.sm)}-trt{version}{SUFFIX}"
+        write_plan(path, made.path.read_bytes(), made.facts, onnx)
         return path
 
     def steps(self, request: ExportRequest) -> list[Step]:
@@ -96,7 +92,7 @@ class TensorRTBackend(Backend):
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if find_spec(MODULES[self.distribution]) is None:
+        if not is_installed(MODULES[self.distribution]):
             raise CapabilityError(f"{self.name} is not installed", INSTALL[self.distribution])
         if request.weights is not None:
             raise UsageError(f"the {self.name} backend runs an engine, not weights", "build one, then --artifact")

@@ -10,19 +10,19 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import dataclass
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Literal
 
 from edge_harmony.errors import CapabilityError, first_line
+from edge_harmony.extras import install_hint, is_installed
 
 Distribution = Literal["tensorrt", "tensorrt-rtx"]
 Version = tuple[int, ...]
 
 MODULES: dict[Distribution, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 INSTALL: dict[Distribution, str] = {
-    "tensorrt": "pip install 'edge-harmony[tensorrt]', or JetPack's own package on a Jetson",
-    "tensorrt-rtx": "pip install 'edge-harmony[tensorrt-rtx]'",
+    "tensorrt": f"{install_hint('tensorrt')}, or JetPack's own package on a Jetson",
+    "tensorrt-rtx": install_hint("tensorrt_rtx"),
 }
 OLDEST: Version = (8, 6)
 
@@ -135,9 +135,9 @@ class TensorRT:
             raise CapabilityError(f"{wanted_by or name} is not in {self}", f"it needs {VERSIONS[name]}")
         return found
 
-    def member(self, thing: Any, name: str, wanted_by: str = "") -> Any:
+    def member(self, thing: Any, name: str) -> Any:
         """What ``thing``, of the class in ``name``, has under the member in ``name``; raises as :meth:`get`."""
-        self.get(name, wanted_by)
+        self.get(name)
         return getattr(thing, name.rpartition(".")[2])
 
     def assign(self, thing: Any, name: str, value: Any, wanted_by: str = "") -> None:
@@ -162,7 +162,7 @@ def find_tensorrt(distribution: Distribution | None = None) -> TensorRT:
     """
     wanted: tuple[Distribution, ...] = (distribution,) if distribution else ("tensorrt", "tensorrt-rtx")
     for name in wanted:
-        if find_spec(MODULES[name]) is not None:
+        if is_installed(MODULES[name]):
             return _imported(name)
     raise CapabilityError(f"{distribution or 'TensorRT'} is not installed", INSTALL[wanted[0]])
 

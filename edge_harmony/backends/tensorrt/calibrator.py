@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Algorithm = Literal["entropy", "min-max"]
 BASES: dict[Algorithm, str] = {"entropy": "IInt8EntropyCalibrator2", "min-max": "IInt8MinMaxCalibrator"}
-Batch = dict[str, NDArray[np.float32]]
+CalibrationBatch = dict[str, NDArray[np.float32]]
 
 
 class Feeder:
@@ -39,7 +39,7 @@ class Feeder:
         failure: why they ended before their end; whoever builds must ask, for TensorRT takes any end for the end.
     """
 
-    def __init__(self, cuda: Cuda, batches: Iterator[Batch], cache: Path | None) -> None:
+    def __init__(self, cuda: Cuda, batches: Iterator[CalibrationBatch], cache: Path | None) -> None:
         self.cuda = cuda
         self.cache = cache
         self.batches = 0

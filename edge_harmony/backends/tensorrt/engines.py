@@ -1,66 +1,32 @@
-"""ONNX files to TensorRT engines: checked before the build, taken from the cache where nothing changed."""
+"""ONNX files to TensorRT engines: checked before the build, taken from the cache where nothing changed, and timed."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from edge_harmony.backends.tensorrt.bridge import find_tensorrt
 from edge_harmony.backends.tensorrt.builder import Built, build_plan
-from edge_harmony.backends.tensorrt.calibrator import Algorithm, Batch, Feeder, make_calibrator
+from edge_harmony.backends.tensorrt.calibration import calibrating, find_calibration
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
+from edge_harmony.backends.tensorrt.engine import Engine
+from edge_harmony.backends.tensorrt.logger import Log
 from edge_harmony.backends.tensorrt.options import BuildOptions
-from edge_harmony.backends.tensorrt.plan import EngineFacts, cached, facts_of, write_plan
-from edge_harmony.backends.tensorrt.rules import REFUSALS
-from edge_harmony.errors import ArtifactError, UsageError, name_some
-from edge_harmony.files.atomic import sha256_of
-from edge_harmony.inspection.graph import Graph, read_graph
-from edge_harmony.inspection.refusals import find_refusals
-from edge_harmony.pictures.working_size import to_working_size
+from edge_harmony.backends.tensorrt.plan import EngineFacts, cached, check_plan, facts_of, write_plan
+from edge_harmony.backends.tensorrt.profiling import write_rows
+from edge_harmony.backends.tensorrt.request import BuildRequest, TimingRequest
+from edge_harmony.backends.tensorrt.timing import TimingOptions, export_times, summarize, time_engine, warnings_of
+from edge_harmony.errors import ArtifactError, CapabilityError, name_some
+from edge_harmony.extras import require_onnx
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
+    from edge_harmony.backends.tensorrt.calibration import CalibrationRequest
     from edge_harmony.backends.tensorrt.cuda.api import Cuda, Device
-    from edge_harmony.backends.tensorrt.logger import Log
-    from edge_harmony.data.calibration_set import CalibrationSet
-
-_INPUTS = {"composite": 3, "mask": 1}
-
-
-@dataclass(frozen=True)
-class CalibrationRequest:
-    """Implicit INT8 of weak mode: what to calibrate on.
-
-    Attributes:
-        pictures: a verified set.
-        root: where its files lie.
-        algorithm: TensorRT's.
-        cache: file of what an earlier build counted.
-        cuda: for the batches' memory.
-    """
-
-    pictures: CalibrationSet
-    root: Path
-    algorithm: Algorithm
-    cache: Path | None
-    cuda: Cuda
-
-    @property
-    def identity(self) -> str:
-        """What decides the ranges; part of the engine's identity."""
-        if self.is_finished:
-            return f"cache {sha256_of(cast(Path, self.cache))}"
-        return f"{self.algorithm} {self.pictures.sha256}"
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether an earlier build has counted."""
-        return self.cache is not None and self.cache.is_file()
+    from edge_harmony.inspection.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -70,110 +36,188 @@ class EngineFile:
     Attributes:
         path: where it lies.
         facts: what it was built from and for.
-        built: how; None if it came from the cache.
+        built: how; None if it came from the cache, or was finished before.
         notes: what our own check says about the ONNX file, short of refusing it.
     """
 
     path: Path
     facts: EngineFacts
-    built: Built | None
-    notes: tuple[str, ...]
+    built: Built | None = None
+    notes: tuple[str, ...] = ()
 
 
-def build_engine(
-    onnx: Path | str,
-    options: BuildOptions | None = None,
+@dataclass(frozen=True)
+class EngineTiming:
+    """How fast an engine is.
+
+    Attributes:
+        options: how long it ran, and how.
+        figures: queries per second and the times of every part in milliseconds, see
+            :func:`~edge_harmony.backends.tensorrt.timing.summarize`.
+        warnings: what trtexec would warn about.
+        memory: bytes of scratch memory on the device.
+        layers: time of every layer, in the rows of trtexec's ``--exportProfile``; None unless they were asked for.
+    """
+
+    options: TimingOptions
+    figures: dict[str, Any]
+    warnings: list[str]
+    memory: int
+    layers: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What became of a :class:`BuildRequest`.
+
+    Attributes:
+        engine: the file, and how it came about.
+        tensorrt: name and version of TensorRT.
+        device: the GPU; None where it was built for others.
+        timing: how fast it is; None if it was not timed.
+    """
+
+    engine: EngineFile
+    tensorrt: str
+    device: Device | None
+    timing: EngineTiming | None = None
+
+
+def build_engine(request: BuildRequest, *, report: Callable[[float, str], None] | None = None) -> BuildReport:
+    """Do what ``edge-harmony build`` does: turn an ONNX file into a TensorRT engine, and time it.
+
+    >>> build_engine(BuildRequest("edge-s-256x256-int8.onnx", save="edge-s.plan", timing=TimingRequest()))
+
+    The file is checked before the build. Without ``save`` the engine comes from the cache, where nothing changed.
+
+    Args:
+        request: what is built, and how.
+        report: called with the share of the build that is done and its phase, where this version of TensorRT tells,
+            and with 1.0 at its end.
+
+    Returns:
+        The engine's file, and its times if they were asked for.
+
+    Raises:
+        UsageError: a file is not there, or shapes do not fit the inputs.
+        InputError: a shape to be timed is outside the engine's profile, or a calibration picture is damaged.
+        ArtifactError: the file is damaged, TensorRT does not take it, or would compute it wrongly; a finished engine
+            is of another TensorRT or GPU.
+        CapabilityError: TensorRT, a GPU or what the options ask for is missing here.
+    """
+    tensorrt = find_tensorrt(request.distribution)
+    cuda = None if request.options.architectures else _gpu(tensorrt, request)
+    device = cuda.device() if cuda else None
+    with contextlib.closing(Log(tensorrt, request.log_file)) as log:
+        if request.onnx is not None:
+            require_onnx("build")
+            onnx = Path(request.onnx)
+            made = make_engine(
+                tensorrt,
+                onnx,
+                request.options,
+                device,
+                save=Path(request.save) if request.save is not None else None,
+                timing_cache=request.timing_cache,
+                calibration=find_calibration(request, tensorrt, onnx, cuda),
+                log=log,
+                report=report,
+            )
+            weights: Path | str | None = onnx
+        else:
+            path = Path(cast("Path | str", request.load))
+            made = EngineFile(path, check_plan(path, tensorrt, cast("Device", device)))
+            weights = request.weights
+    if report is not None:
+        report(1.0, "built")
+    done = BuildReport(made, str(tensorrt), device)
+    if request.timing is None or cuda is None:
+        return done
+    options = made.facts.options
+    with contextlib.closing(Engine(tensorrt, cuda, made.path, options, Path(weights) if weights else None)) as engine:
+        return replace(done, timing=_time(engine, request.timing))
+
+
+def _gpu(tensorrt: TensorRT, request: BuildRequest) -> Cuda:
+    try:
+        return find_cuda(request.cuda, request.device)
+    except CapabilityError as error:
+        if not tensorrt.is_rtx:
+            raise
+        hint = f"{error.hint}; to build for another: --computeCapabilities SM89"
+        raise CapabilityError(error.message, hint) from None
+
+
+def _time(engine: Engine, request: TimingRequest) -> EngineTiming:
+    """Run the engine and write what was asked for."""
+    options = request.options(engine.tensorrt)
+    timed = time_engine(
+        engine,
+        options,
+        request.shapes,
+        profiled=options.iterations if request.profile or request.profile_to else 0,
+        inspected=request.layers_to is not None,
+    )
+    if request.times_to:
+        export_times(timed.samples, request.times_to)
+    if request.profile_to and timed.layers:
+        write_rows(request.profile_to, timed.layers.rows())
+    if request.layers_to and timed.information:
+        write_rows(request.layers_to, timed.information)
+    return EngineTiming(
+        options,
+        summarize(timed.samples, timed.batch, request.percentiles),
+        warnings_of(timed.samples),
+        timed.memory,
+        timed.layers.rows() if timed.layers else None,
+    )
+
+
+def make_engine(
+    tensorrt: TensorRT,
+    onnx: Path,
+    options: BuildOptions,
+    device: Device | None,
     *,
-    save: Path | str | None = None,
-    tensorrt: TensorRT | None = None,
-    device: Device | None = None,
+    save: Path | None = None,
     timing_cache: Path | None = None,
     calibration: CalibrationRequest | None = None,
     log: Log | None = None,
     report: Callable[[float, str], None] | None = None,
 ) -> EngineFile:
-    """Turn an ONNX file into a TensorRT engine: check it, then build it or take the engine from the cache.
+    """The one way from an ONNX file to an engine: check it, then build it or take the engine from the cache.
 
     Args:
-        onnx: the file, with its manifest beside it.
-        options: how to build; by default the types in the file rule.
+        tensorrt: which TensorRT.
+        onnx: the file.
+        options: how to build.
+        device: the GPU to build for; None where ``options`` name others.
         save: where to write the engine; without it the engine comes from the cache, or goes there.
-        tensorrt: which TensorRT; by default the installed one.
-        device: the GPU to build for; by default the first of this machine. ``options.architectures`` names other GPUs
-            instead.
         timing_cache: file of kernel timings from earlier builds; read if it is there, written afterwards.
         calibration: pictures for implicit INT8.
         log: where TensorRT's messages go.
         report: called with the share done and the phase, where this version tells.
 
-    Returns:
-        The engine's file and facts.
-
     Raises:
-        UsageError: the file is not there, or shapes do not fit its inputs.
-        ArtifactError: the file is damaged, TensorRT does not take it, or would compute it wrongly.
-        CapabilityError: TensorRT, a GPU or what the options ask for is missing here.
+        EdgeHarmonyError: as :func:`build_engine`.
     """
-    onnx, options = Path(onnx), options or BuildOptions()
-    tensorrt = tensorrt or find_tensorrt()
-    if device is None and not options.architectures:
-        device = find_cuda().device()
     graph, notes = check_file(onnx, tensorrt)
     facts = facts_of(tensorrt, onnx, options, device, calibration.identity if calibration else "")
     builds: list[Built] = []
 
     def build() -> bytes:
         with contextlib.ExitStack() as held:
-            calibrator = held.enter_context(_calibrator(tensorrt, graph, onnx, calibration)) if calibration else None
+            calibrator = held.enter_context(calibrating(tensorrt, graph, onnx, calibration)) if calibration else None
             arguments: dict[str, Any] = {"timing_cache": timing_cache, "log": log, "report": report}
             builds.append(build_plan(tensorrt, onnx, options, calibrator=calibrator, **arguments))
         return builds[0].plan
 
     if save is not None:
-        path = Path(save)
+        path = save
         write_plan(path, build(), facts, onnx)
     else:
         path = cached(facts, onnx, build)
     return EngineFile(path, facts, builds[0] if builds else None, notes)
-
-
-def is_quantized(onnx: Path) -> bool:
-    """Whether a file has Q/DQ pairs, and so needs no calibration."""
-    return any(node.op_type == "QuantizeLinear" for node in read_graph(onnx).nodes)
-
-
-@contextlib.contextmanager
-def _calibrator(tensorrt: TensorRT, graph: Graph, onnx: Path, request: CalibrationRequest) -> Iterator[Any]:
-    batches = iter(()) if request.is_finished else _batches(request, _picture_size(graph, onnx))
-    feeder = Feeder(request.cuda, batches, request.cache)
-    with contextlib.closing(feeder):
-        try:
-            yield make_calibrator(tensorrt, request.algorithm, feeder, 1)
-        finally:
-            if feeder.failure is not None:
-                raise feeder.failure from None
-
-
-def _batches(request: CalibrationRequest, size: tuple[int, int]) -> Iterator[Batch]:
-    for _, composite, mask in request.pictures.pictures(request.root):
-        planes, small_mask = to_working_size(composite, mask, size)
-        yield {"composite": np.asarray(planes, np.float32), "mask": np.asarray(small_mask, np.float32)}
-
-
-def _picture_size(graph: Graph, onnx: Path) -> tuple[int, int]:
-    """Height and width that a network of ours is fed with."""
-    shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in graph.model.graph.input}
-    size = shapes.get("composite", [0, 0, 0, 0])[2:]
-    fits = shapes.keys() == _INPUTS.keys() and all(
-        len(shapes[name]) == 4 and shapes[name][1] == planes and shapes[name][2:] == size
-        for name, planes in _INPUTS.items()
-    )
-    if not fits or len(size) != 2 or 0 in size:
-        raise UsageError(
-            f"{onnx} cannot be calibrated: its inputs are not a composite and a mask of a fixed size",
-            "calibrate it in your framework and export Q/DQ pairs, or pass --calib with a finished cache",
-        )
-    return int(size[0]), int(size[1])
 
 
 def check_file(onnx: Path, tensorrt: TensorRT) -> tuple[Graph, tuple[str, ...]]:
@@ -186,6 +230,10 @@ def check_file(onnx: Path, tensorrt: TensorRT) -> tuple[Graph, tuple[str, ...]]:
         UsageError: there is no such file.
         ArtifactError: it is damaged, or has findings of the first kind; the message names the nodes.
     """
+    from edge_harmony.backends.tensorrt.rules import REFUSALS
+    from edge_harmony.inspection.graph import read_graph
+    from edge_harmony.inspection.refusals import find_refusals
+
     graph = read_graph(onnx)
     findings = find_refusals(graph, REFUSALS)
     fatal = [finding for finding in findings if finding.fatal]

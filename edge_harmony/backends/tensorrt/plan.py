@@ -141,7 +141,7 @@ def check_plan(path: Path, tensorrt: TensorRT, device: Device) -> EngineFacts:
     return facts
 
 
-def cached(facts: EngineFacts, onnx: Path, build: Callable[[], bytes], folder: Path | None = None) -> Path:
+def cached(facts: EngineFacts, onnx: Path, build: Callable[[], bytes]) -> Path:
     """The engine of these facts, from the cache or built now.
 
     Two processes that want the same engine build it once: the second one waits.
@@ -150,9 +150,8 @@ def cached(facts: EngineFacts, onnx: Path, build: Callable[[], bytes], folder: P
         facts: see :func:`facts_of`.
         onnx: the file.
         build: called if the engine is not there, or is there damaged.
-        folder: of the cache; ``~/.cache/edge-harmony/engines`` by default.
     """
-    place = make_folder(folder or cache_folder() / "engines")
+    place = make_folder(cache_folder() / "engines")
     path = place / f"{onnx.stem}-{facts.key()}{SUFFIX}"
     with _locked(path.with_suffix(".lock")):
         with contextlib.suppress(EdgeHarmonyError):

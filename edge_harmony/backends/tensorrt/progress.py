@@ -16,12 +16,10 @@ class Phases:
 
     Args:
         report: called with the share done and the name of the innermost phase.
-        cancelled: asked at every step; once it says so, TensorRT stops building.
     """
 
-    def __init__(self, report: Callable[[float, str], None], cancelled: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, report: Callable[[float, str], None]) -> None:
         self.report = report
-        self.cancelled = cancelled
         self._phases: dict[str, tuple[int, int]] = {}
         self._done = 0.0
 
@@ -30,12 +28,11 @@ class Phases:
         self._phases[name] = (0, max(steps, 1))
         self._tell()
 
-    def step(self, name: str, step: int) -> bool:
-        """A phase has done ``step``; False asks TensorRT to stop."""
+    def step(self, name: str, step: int) -> None:
+        """A phase has done ``step``."""
         if name in self._phases:
             self._phases[name] = (min(step + 1, self._phases[name][1]), self._phases[name][1])
         self._tell()
-        return not self.cancelled()
 
     def finish(self, name: str) -> None:
         """A phase ends."""
@@ -70,6 +67,7 @@ def make_monitor(tensorrt: TensorRT, phases: Phases) -> Any:
             phases.finish(phase_name)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            return phases.step(phase_name, step)
+            phases.step(phase_name, step)
+            return True  # False would end the build
 
     return Monitor()

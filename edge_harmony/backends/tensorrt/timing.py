@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_harmony.backends.tensorrt.profiling import LayerTimes, profile
-from edge_harmony.errors import UsageError
 from edge_harmony.files.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ _UNSTABLE = 0.025  # coefficient of variation of the GPU's time, likewise
 
 
 @dataclass(frozen=True)
-class Sample:
+class TimedQuery:
     """One query, in milliseconds since the first one began, under trtexec's names.
 
     Attributes:
@@ -90,7 +89,7 @@ class TimingOptions:
         return cls(graph=newest, spin=newest, transfers=not newest)
 
 
-def measure(context: Context, options: TimingOptions) -> list[Sample]:
+def measure(context: Context, options: TimingOptions) -> list[TimedQuery]:
     """Query again and again.
 
     Raises:
@@ -104,7 +103,7 @@ def measure(context: Context, options: TimingOptions) -> list[Sample]:
     if options.graph:
         context.capture()
     events: list[int] = []
-    samples: list[Sample] = []
+    samples: list[TimedQuery] = []
     try:
         for last in (False, False, False, False, True):
             events.append(cuda.create_event(blocking=last and not options.spin))
@@ -130,7 +129,7 @@ def measure(context: Context, options: TimingOptions) -> list[Sample]:
                 continue
             marks = [cuda.elapsed(origin, event) for event in events[1:]]
             start, end = (1e3 * (moment - began) for moment in (queued, enqueued))
-            samples.append(Sample(start, end, marks[0], marks[1], marks[1], marks[2], marks[2], marks[3]))
+            samples.append(TimedQuery(start, end, marks[0], marks[1], marks[1], marks[2], marks[2], marks[3]))
             now = time.perf_counter()
             if now - counted_from >= options.duration and len(samples) >= options.iterations:
                 return samples
@@ -151,7 +150,7 @@ class Timed:
         information: the inspector's JSON, where it was asked for.
     """
 
-    samples: list[Sample]
+    samples: list[TimedQuery]
     batch: int
     memory: int
     layers: LayerTimes | None
@@ -191,14 +190,8 @@ def time_engine(
     return Timed(samples, batch, engine.device_memory, layers, engine.information() if inspected else None)
 
 
-def summarize(samples: Sequence[Sample], batch: int, percentiles: Sequence[float] = PERCENTILES) -> dict[str, Any]:
-    """Throughput in queries per second, and min, max, mean, median and percentiles of every part, in milliseconds.
-
-    Raises:
-        UsageError: a percentile is not within 0 and 100.
-    """
-    if any(not 0 <= p <= 100 for p in percentiles):
-        raise UsageError("--percentile must lie within 0 and 100", "such as --percentile 90,95,99")
+def summarize(samples: Sequence[TimedQuery], batch: int, percentiles: Sequence[float] = PERCENTILES) -> dict[str, Any]:
+    """Throughput in queries per second, and min, max, mean, median and percentiles of every part, in milliseconds."""
     wall = (max(s.endOutMs for s in samples) - min(s.startInMs for s in samples)) / 1e3
     result: dict[str, Any] = {"queries": len(samples), "throughput_qps": len(samples) / wall, "images_per_second": 0.0}
     result["images_per_second"] = result["throughput_qps"] * batch
@@ -214,7 +207,7 @@ def summarize(samples: Sequence[Sample], batch: int, percentiles: Sequence[float
     return result
 
 
-def warnings_of(samples: Sequence[Sample]) -> list[str]:
+def warnings_of(samples: Sequence[TimedQuery]) -> list[str]:
     """What trtexec would warn about."""
     compute = np.array([sample.parts["computeMs"] for sample in samples])
     enqueue = np.array([sample.parts["enqMs"] for sample in samples])
@@ -232,7 +225,7 @@ def warnings_of(samples: Sequence[Sample]) -> list[str]:
     return said
 
 
-def export_times(samples: Sequence[Sample], path: Path) -> None:
+def export_times(samples: Sequence[TimedQuery], path: Path) -> None:
     """Every query in the format of trtexec's ``--exportTimes``."""
     rows = [asdict(sample) | sample.parts for sample in samples]
     atomic_write(path, (json.dumps(rows, indent=1) + "\n").encode())

@@ -6,7 +6,6 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from edge_harmony.benchmark.report import plots
 from edge_harmony.benchmark.report.columns import fastest_first, heading, shown
 from edge_harmony.benchmark.report.text import limit_of
 from edge_harmony.benchmark.result import Measurement, Result
-from edge_harmony.errors import CapabilityError
+from edge_harmony.extras import check_installed
 
 _WIDE, _NARROW = 960, 380
 _PANELS = ("composite", "result", "real", "error")
@@ -31,8 +30,7 @@ class Worst:
 
 def require_jinja() -> None:
     """Raise a CapabilityError unless pages can be made here."""
-    if find_spec("jinja2") is None:
-        raise CapabilityError("HTML reports need Jinja", "pip install 'edge-harmony[report]'")
+    check_installed("HTML reports need Jinja", "jinja2")
 
 
 def page(result: Result, pictures: Path | None = None) -> str:

@@ -13,7 +13,7 @@ from edge_harmony.benchmark.report.columns import fastest_first
 from edge_harmony.benchmark.result import Measurement, Result
 
 Scale = Callable[[float], float]
-Box = tuple[float, float, float, float]
+Area = tuple[float, float, float, float]
 Corners = tuple[tuple[float, float], ...]
 
 STAGES = ("decode", "preprocess", "copy", "infer", "harmonize", "apply", "encode")
@@ -86,7 +86,7 @@ def pareto(result: Result, width: int) -> str:
     front = _front((m.summary.p50.estimate, q) for m, q in points if is_help(m))
     corners = [f"{x(a):.1f},{y(b):.1f}" for a, b in front]
     parts.append(f'<polyline class="front" points="{" ".join(corners)}"/>')
-    taken: list[Box] = []
+    taken: list[Area] = []
     backends = backends_of(result)
     floor = height - bottom - 8
     places = [(m, q, x(m.summary.p50.estimate), min(y(q), floor)) for m, q in points]
@@ -199,7 +199,7 @@ def shape(backend: str | None, backends: Sequence[str], kind: str, x: float, y: 
     return f'<polygon class="mark {kind}" points="{points}">{inner}</polygon>'
 
 
-def _label(text: str, x: float, y: float, taken: list[Box], frame: Box) -> str:
+def _label(text: str, x: float, y: float, taken: list[Area], frame: Area) -> str:
     """A label where it hides nothing: right, left, above or below its point; nowhere if there is no room."""
     width = len(text) * _LETTER * 0.92
     places = [(x + 9, y + 4), (x - 9 - width, y + 4), (x - width / 2, y - 10), (x - width / 2, y + 19)]

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from edge_harmony.models.layers.conv_unit import FloatIsland
 from edge_harmony.models.layers.masks import pooled_background, region_statistics, resize_mask, stride_of
 
-Mode = Literal["full", "self-attention", "no-attention"]
+ModulationMode = Literal["full", "self-attention", "no-attention"]
 
 _EXCLUDED = -1e4
 _EPS = 1e-3
+_REDUCTION = 8
+"""Queries and keys have ``C / 8`` channels, after Zhang et al., SAGAN, ICML 2019."""
 
 
 class FeatureModulation(FloatIsland):
@@ -32,32 +34,30 @@ class FeatureModulation(FloatIsland):
         channels: C of the feature map.
         mode: ``"full"``; or one of the paper's ablations: ``"self-attention"`` adds ``gamma * h_b^a`` itself,
             ``"no-attention"`` takes the deviation of the background as a whole for ``sigma(h_b^a)``.
-        reduction: queries and keys have ``C / reduction`` channels (8, after Zhang et al., SAGAN, ICML 2019).
         published: keys and values of the foreground are zeroed but still take part in the softmax, and deviations
             run over the whole map with zeros in the other region, as the paper's formulas read. By default the
             foreground is excluded from the softmax, and deviations are those of the region.
-        max_keys: above this many positions keys and values are averaged over square blocks of background, and
-            queries are taken in portions, so that memory grows linearly with the picture.
     """
+
+    max_keys = 4096
+    """Above this many positions keys and values are averaged over square blocks of background, and queries are taken in
+    portions, so that memory grows linearly with the picture."""
 
     def __init__(
         self,
         channels: int,
-        mode: Mode = "full",
+        mode: ModulationMode = "full",
         *,
-        reduction: int = 8,
         published: bool = False,
-        max_keys: int = 4096,
     ) -> None:
         super().__init__()
         if mode not in ("full", "self-attention", "no-attention"):
             raise ValueError(f"mode must be 'full', 'self-attention' or 'no-attention', got {mode!r}")
         self.mode = mode
         self.published = published
-        self.max_keys = max_keys
         self.gamma = nn.Parameter(torch.zeros(1))
         if mode != "no-attention":
-            inner = max(1, channels // reduction)
+            inner = max(1, channels // _REDUCTION)
             self.query = nn.Conv1d(channels, inner, 1)
             self.key = nn.Conv1d(channels, inner, 1)
             self.value = nn.Conv1d(channels, channels, 1)

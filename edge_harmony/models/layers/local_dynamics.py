@@ -28,11 +28,13 @@ class LocalDynamics(FloatIsland):
         official: the arithmetic of the public code, which differs from the paper: the similarity is a plain
             dot product, foreground keys are zeroed instead of excluded, and for K = 1 the softmax runs over all
             positions of the image. Only K = 1 is defined there (for more, its reshape scrambles the order).
-        max_keys: above this many positions the keys are averaged over square blocks of background, and queries
-            are taken in portions, so that memory grows linearly with the image.
     """
 
-    def __init__(self, channels: int, neighbours: int = 1, *, official: bool = False, max_keys: int = 4096) -> None:
+    max_keys = 4096
+    """Above this many positions the keys are averaged over square blocks of background, and queries are taken in
+    portions, so that memory grows linearly with the image."""
+
+    def __init__(self, channels: int, neighbours: int = 1, *, official: bool = False) -> None:
         super().__init__()
         if neighbours < 1:
             raise ValueError(f"neighbours must be at least 1, got {neighbours}")
@@ -40,7 +42,6 @@ class LocalDynamics(FloatIsland):
             raise ValueError(f"the official variant is defined for neighbours=1 only, got {neighbours}")
         self.neighbours = neighbours
         self.official = official
-        self.max_keys = max_keys
         self.linear = nn.Conv1d(2 * channels, channels, 1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

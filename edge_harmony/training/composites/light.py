@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edge_harmony.training.composites import recolour as color
+from edge_harmony.training.composites import recolour
 from edge_harmony.training.composites.dice import Dice
 from edge_harmony.training.composites.synthesis_config import SynthesisConfig
 
@@ -29,11 +29,11 @@ def relight(stack: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
         dice.normal(0.15, *column),
     )
     saturation = torch.exp(dice.normal(0.25, *column))
-    table = color.adjust_light(color.levels(exposure), exposure, balance, gamma)[:, :, 0]
+    table = recolour.adjust_light(recolour.levels(exposure), exposure, balance, gamma)[:, :, 0]
     stack = stack.clone()
     for start in range(0, stack.shape[1], 4):
-        part = color.look_up(stack[chosen, start : start + 3], table)
-        stack[chosen, start : start + 3] = color.adjust_saturation(part, saturation).clamp(0, 1)
+        part = recolour.look_up(stack[chosen, start : start + 3], table)
+        stack[chosen, start : start + 3] = recolour.adjust_saturation(part, saturation).clamp(0, 1)
     return stack
 
 
@@ -43,16 +43,16 @@ def photometric(x: Tensor, mask: Tensor, config: SynthesisConfig, dice: Dice) ->
     column = (count, 1, 1, 1)
     exposure = dice.normal(0.5, *column)
     balance = dice.normal(0.12, count, 3, 1, 1)
-    field = color.smooth_field(dice.normal(1.0, count, 4, 3, 3), (x.shape[2], x.shape[3]))
+    field = recolour.smooth_field(dice.normal(1.0, count, 4, 3, 3), (x.shape[2], x.shape[3]))
     uneven = (dice.uniform(0, 1, *column) < config.spatial).to(x.dtype)
     exposure = exposure + 0.4 * uneven * field[:, :1]
     balance = balance + 0.08 * uneven * field[:, 1:]
-    x = color.adjust_light(x, exposure, balance, dice.normal(0.15, *column))
+    x = recolour.adjust_light(x, exposure, balance, dice.normal(0.15, *column))
     steps = torch.exp(dice.normal(0.25, count, 1, 6) + dice.normal(0.1, count, 3, 6))
     curve = F.pad(steps.cumsum(2) / steps.sum(2, keepdim=True), (1, 0))
-    x = color.apply_curve(x, curve)
-    x = color.adjust_saturation(x, torch.exp(dice.normal(0.3, *column)))
-    return color.adjust_contrast(x, mask, torch.exp(dice.normal(0.18, *column)))
+    x = recolour.apply_curve(x, curve)
+    x = recolour.adjust_saturation(x, torch.exp(dice.normal(0.3, *column)))
+    return recolour.adjust_contrast(x, mask, torch.exp(dice.normal(0.18, *column)))
 
 
 def camera(x: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
@@ -68,16 +68,16 @@ def camera(x: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
     mixing = mixing / mixing.sum(2, keepdim=True)  # gray stays gray
     gains = torch.exp(dice.normal(0.14, count, 3))
     response = torch.linalg.solve(mixing, gains[:, :, None] * mixing)
-    light = (response @ color.to_linear(x).flatten(2)).view_as(x)
-    field = color.smooth_field(dice.normal(1.0, count, 1, 3, 3), (x.shape[2], x.shape[3]))
+    light = (response @ recolour.to_linear(x).flatten(2)).view_as(x)
+    field = recolour.smooth_field(dice.normal(1.0, count, 1, 3, 3), (x.shape[2], x.shape[3]))
     uneven = (dice.uniform(0, 1, *column) < config.spatial).to(x.dtype)
     light = light * torch.exp(dice.normal(0.35, *column) + 0.25 * uneven * field)
     haze = dice.normal(0.12, *column).clamp(0, 0.5)
     air = dice.uniform(0.3, 0.8, *column) * torch.exp(dice.normal(0.06, count, 3, 1, 1))
     light = torch.lerp(light, air.expand_as(light), haze)
-    y = color.to_srgb(light.clamp_min(1e-6) ** torch.exp(dice.normal(0.15, *column))).clamp(0, 1)
+    y = recolour.to_srgb(light.clamp_min(1e-6) ** torch.exp(dice.normal(0.15, *column))).clamp(0, 1)
     y = y + dice.normal(0.3, *column).clamp(-0.8, 0.8) * (y * y * (3 - 2 * y) - y)
-    return color.adjust_saturation(y, torch.exp(dice.normal(0.25, *column)))
+    return recolour.adjust_saturation(y, torch.exp(dice.normal(0.25, *column)))
 
 
 def scene_map(x: Tensor, reference: Tensor, dice: Dice) -> Tensor:
@@ -90,9 +90,9 @@ def scene_map(x: Tensor, reference: Tensor, dice: Dice) -> Tensor:
 def transfer(kind: str, x: Tensor, mask: Tensor, reference: Tensor, reference_mask: Tensor, dice: Dice) -> Tensor:
     """Recolour regions after reference regions, see :mod:`edge_harmony.training.composites.recolour`."""
     if kind == "reinhard":
-        return color.reinhard_transfer(x, mask, reference, reference_mask)
+        return recolour.reinhard_transfer(x, mask, reference, reference_mask)
     if kind == "covariance":
-        return color.covariance_transfer(x, mask, reference, reference_mask)
+        return recolour.covariance_transfer(x, mask, reference, reference_mask)
     if kind == "histogram":
-        return color.histogram_transfer(x, mask, reference, reference_mask)
-    return color.idt_transfer(x, mask, reference, reference_mask, dice.rotations(_ROTATIONS))
+        return recolour.histogram_transfer(x, mask, reference, reference_mask)
+    return recolour.idt_transfer(x, mask, reference, reference_mask, dice.rotations(_ROTATIONS))

@@ -47,10 +47,10 @@ class ExampleBackend(Backend):
     def build(self, request: ExportRequest, source: Path, folder: Path) -> Path:
         """An ONNX file under another name, with the options in its manifest."""
         if request.whole_pipeline:
-            raise UsageError("the example backend runs networks only", "leave --fuse-io out")
+            raise UsageError("the example backend runs networks only", "leave --whole-pipeline out")
         from edge_harmony import export_onnx  # needs torch
 
-        onnx = export_onnx(request.model, source, folder, precision=request.precision, size=request.size)
+        onnx = export_onnx(request.model, source, folder, precision=request.precision, size=request.working_size)
         path = folder / _name(request)
         atomic_write(path, onnx.read_bytes())
         options = request.options or ExampleOptions()
@@ -81,4 +81,4 @@ class ExampleBackend(Backend):
 
 
 def _name(request: ExportRequest) -> str:
-    return artifact_name(request.model, *request.size, request.precision, SUFFIX)
+    return artifact_name(request.model, *request.working_size, request.precision, SUFFIX)

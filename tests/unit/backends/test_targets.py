@@ -73,7 +73,7 @@ def test_what_is_planned_is_what_is_made(name, fused, edge_weights, tmp_path):
 
 
 def test_what_is_missing_here_is_in_the_plan(monkeypatch, capsys):
-    monkeypatch.setattr("edge_harmony.backends.tensorrt.bridge.find_spec", lambda name: None)
+    monkeypatch.setattr("edge_harmony.backends.tensorrt.bridge.is_installed", lambda name: False)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert main(["export", "edge-s", "--target", "jetson-orin-nano-int8", "-o", "out", "--dry-run"]) == 0
     said = capsys.readouterr().out

@@ -9,19 +9,19 @@ from edge_harmony.benchmark.result import (
     Contender,
     Cost,
     Environment,
-    Harm,
+    MeanHarm,
+    MeanScores,
     Measurement,
+    MeasuringConditions,
     Parity,
-    Protocol,
     Result,
-    Scores,
     Truth,
 )
 from edge_harmony.benchmark.run import summarize
 from edge_harmony.benchmark.statistics import ratio
 from edge_harmony.machine.counters import Reading
 
-COMPOSITE = Scores(psnr=28.0, mse=100.0, fmse=1000.0, fpsnr=20.0, ssim=0.97)
+COMPOSITE = MeanScores(psnr=28.0, mse=100.0, fmse=1000.0, fpsnr=20.0, ssim=0.97)
 
 
 def times(median: float, seed: int = 0, count: int = 60) -> list[float]:
@@ -29,9 +29,9 @@ def times(median: float, seed: int = 0, count: int = 60) -> list[float]:
     return [round(median * v, 4) for v in np.random.default_rng(seed).lognormal(0, 0.02, count)]
 
 
-def harm(gain: float, worse: float) -> Harm:
+def harm(gain: float, worse: float) -> MeanHarm:
     """Of a network that gains and spoils so much."""
-    return Harm(
+    return MeanHarm(
         gain=gain,
         worse=worse,
         much_worse=worse / 2,
@@ -56,7 +56,7 @@ def measurement(name, median, *, psnr=None, parity=None, seed=0, energy=None, st
     absent = Reading(None, "J", "RAPL", "this system shows no RAPL")
     return Measurement(
         contender=Contender(name=name, kind=kind if parts else "peer", **parts, **own),
-        protocol=Protocol(
+        protocol=MeasuringConditions(
             scenario="single-stream", height=256, width=256, foreground=0.2, threads=1, warm_up=5, burst=2
         ),
         samples_ms=samples,
@@ -86,7 +86,7 @@ def measurement(name, median, *, psnr=None, parity=None, seed=0, energy=None, st
         else Truth(
             set="made",
             images=3,
-            result=Scores(psnr=psnr, mse=50.0, fmse=600.0, fpsnr=22.0, ssim=0.98),
+            result=MeanScores(psnr=psnr, mse=50.0, fmse=600.0, fpsnr=22.0, ssim=0.98),
             composite=COMPOSITE,
             harm=harm(psnr - 28.0, 0.25),
             sealed=harm(psnr - 30.5, 0.5),

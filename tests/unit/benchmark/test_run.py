@@ -9,10 +9,10 @@ import pytest
 
 from edge_harmony.benchmark.budget import exit_code
 from edge_harmony.benchmark.peers import PEERS
-from edge_harmony.benchmark.process import WorkerProcess
+from edge_harmony.benchmark.process import ContenderProcess
 from edge_harmony.benchmark.run import run_suite
 from edge_harmony.benchmark.statistics import Verdict
-from edge_harmony.benchmark.suite import Effort, Entry, Suite
+from edge_harmony.benchmark.suite import ContenderSpec, Effort, Suite
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError
 from edge_harmony.quality.evaluation import score_samples, summarize
@@ -39,13 +39,13 @@ UNHURRIED = Effort(warm_up=2, least_count=40, least_seconds=0, most_seconds=3600
 """For those that are timed by the machine's clock: as many queries as asked for, however slow it is."""
 
 
-def peer(folder: Path, name: str, milliseconds: float = 10, before: str = "pass") -> Entry:
+def peer(folder: Path, name: str, milliseconds: float = 10, before: str = "pass") -> ContenderSpec:
     path = folder / f"{name}.py"
     path.write_text(WORK.format(seed=len(list(folder.iterdir())), milliseconds=milliseconds, before=before))
-    return Entry(peer="file", checkout=path, label=name)
+    return ContenderSpec(peer="file", checkout=path, label=name)
 
 
-def suite(*entries: Entry, **own) -> Suite:
+def suite(*entries: ContenderSpec, **own) -> Suite:
     return Suite(**({"name": "s", "baseline": entries[0].name, "contenders": entries, "effort": QUICK} | own))
 
 
@@ -65,7 +65,7 @@ def test_a_planted_slow_down_is_found_and_an_identical_build_is_not(tmp_path):
 
 
 def test_what_a_measurement_holds(tmp_path):
-    entries = (peer(tmp_path, "a"), Entry(model="edge-n"))
+    entries = (peer(tmp_path, "a"), ContenderSpec(model="edge-n"))
     result = run_suite(suite(*entries, effort=UNHURRIED), pictures=tmp_path / "pictures")
     ours = by_name(result)["edge-n int8 onnxruntime"]
     assert set(ours.stages_ms) == {"preprocess", "infer", "apply"}
@@ -88,8 +88,8 @@ def test_what_a_measurement_holds(tmp_path):
 
 def test_scores_against_a_data_set_and_its_worst_pictures(tmp_path, mini_root, edge_weights, exported):
     entries = (
-        Entry(artifact=exported["int8"], weights=edge_weights, label="ours"),
-        Entry(peer="reinhard"),
+        ContenderSpec(artifact=exported["int8"], weights=edge_weights, label="ours"),
+        ContenderSpec(peer="reinhard"),
     )
     result = run_suite(suite(*entries, limit=3), data=mini_root, pictures=tmp_path)
     ours, theirs = by_name(result)["ours"], by_name(result)["reinhard"]
@@ -126,7 +126,9 @@ def test_queries_of_several_pictures(tmp_path, own, pictures):
 
 def test_from_files_to_files():
     result = run_suite(
-        suite(Entry(model="edge-n"), Entry(peer="reinhard"), scenario="end-to-end", height=96, width=128)
+        suite(
+            ContenderSpec(model="edge-n"), ContenderSpec(peer="reinhard"), scenario="end-to-end", height=96, width=128
+        )
     )
     ours = by_name(result)["edge-n int8 onnxruntime"]
     assert set(ours.stages_ms) == {"decode", "preprocess", "infer", "apply", "encode"}
@@ -135,7 +137,7 @@ def test_from_files_to_files():
 
 
 def test_pytorch_tells_what_it_copies(edge_weights):
-    entry = Entry(model="edge-n", weights=edge_weights, backend="pytorch", precision="fp32")
+    entry = ContenderSpec(model="edge-n", weights=edge_weights, backend="pytorch", precision="fp32")
     effort = Effort(warm_up=1, least_count=4, least_seconds=0, most_seconds=0.1)
     (m,) = run_suite(suite(entry, scenario="end-to-end", height=96, width=128, effort=effort)).measurements
     assert set(m.stages_ms) == {"decode", "preprocess", "copy", "infer", "apply", "encode"}
@@ -158,8 +160,8 @@ def test_those_that_fail_are_listed_and_the_rest_goes_on(tmp_path):
         peer(tmp_path, "good"),
         peer(tmp_path, "dies", before=f"{count}\n        import os\n        os._exit(7) if run.calls > 9 else None"),
         peer(tmp_path, "raises", before="raise ValueError('no such thing')"),
-        Entry(peer="file", checkout=tmp_path / "none.py", label="missing"),
-        Entry(model="edge-s", backend="tensorrt"),
+        ContenderSpec(peer="file", checkout=tmp_path / "none.py", label="missing"),
+        ContenderSpec(model="edge-s", backend="tensorrt"),
     ]
     result = run_suite(suite(*entries))
     assert [m.contender.name for m in result.measurements] == ["good"]
@@ -180,7 +182,7 @@ def test_a_baseline_that_fails_ends_the_run(tmp_path):
 
 def test_a_network_without_weights_is_timed_and_not_scored():
     effort = Effort(warm_up=0, least_count=2, least_seconds=0, most_seconds=0.1)
-    entry = Entry(model="rcl", backend="pytorch", precision="fp32")
+    entry = ContenderSpec(model="rcl", backend="pytorch", precision="fp32")
     (m,) = run_suite(suite(entry, effort=effort)).measurements
     assert m.contender.untrained
     assert m.parity is None
@@ -188,7 +190,7 @@ def test_a_network_without_weights_is_timed_and_not_scored():
 
 
 def test_a_worker_that_hangs_is_ended(tmp_path):
-    worker = WorkerProcess(1)
+    worker = ContenderProcess(1)
     entry = peer(tmp_path, "sleeps", before="import time\n        time.sleep(3600)")
     job = {"entry": entry.model_dump(mode="json"), "suite": suite(entry).model_dump(mode="json")}
     with pytest.raises(EdgeHarmonyError, match="no answer within"):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from edge_harmony.benchmark.budget import read_budget
-from edge_harmony.benchmark.job import Job
+from edge_harmony.benchmark.job import ContenderJob
 from edge_harmony.benchmark.preparation import prepare
-from edge_harmony.benchmark.suite import Entry, read_suite, suite_of
+from edge_harmony.benchmark.suite import ContenderSpec, read_suite, suite_of
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.resources import resource_names
 from edge_harmony.models.registry import MODELS
@@ -93,24 +93,24 @@ def test_files_against_each_other(tmp_path):
 def test_what_runs_where_and_what_is_scored(tmp_path):
     suite = read_suite("cpu")
     for entry, device in (
-        (Entry(model="edge-s"), "cpu"),
-        (Entry(model="edge-s", backend="tensorrt"), "cuda:0"),
-        (Entry(model="edge-s", backend="pytorch", precision="fp32", device="cuda:1"), "cuda:1"),
-        (Entry(peer="reinhard", backend="tensorrt"), "cpu"),
+        (ContenderSpec(model="edge-s"), "cpu"),
+        (ContenderSpec(model="edge-s", backend="tensorrt"), "cuda:0"),
+        (ContenderSpec(model="edge-s", backend="pytorch", precision="fp32", device="cuda:1"), "cuda:1"),
+        (ContenderSpec(peer="reinhard", backend="tensorrt"), "cpu"),
     ):
-        assert Job(entry=entry, suite=suite).device == device
+        assert ContenderJob(entry=entry, suite=suite).device == device
     for checkpoint, untrained in ((None, True), (tmp_path / "x.pth", False)):
-        entry = Entry(peer="pct-net", checkout=tmp_path, checkpoint=checkpoint)
+        entry = ContenderSpec(peer="pct-net", checkout=tmp_path, checkpoint=checkpoint)
         assert prepare(entry, suite, tmp_path).untrained is untrained
-    assert not prepare(Entry(peer="reinhard"), suite, tmp_path).untrained
+    assert not prepare(ContenderSpec(peer="reinhard"), suite, tmp_path).untrained
 
 
 def test_names_say_what_differs():
     assert (
-        Entry(model="edge-s", backend="pytorch", precision="fp32", mode="compiled").name
+        ContenderSpec(model="edge-s", backend="pytorch", precision="fp32", mode="compiled").name
         == "edge-s fp32 pytorch compiled"
     )
-    usual = Entry(model="edge-s", backend="pytorch", precision="fp32", mode="eager")
+    usual = ContenderSpec(model="edge-s", backend="pytorch", precision="fp32", mode="eager")
     assert (usual.name, usual.mode) == ("edge-s fp32 pytorch", None)
-    assert Entry(model="edge-s", kind="network").name == "edge-s int8 onnxruntime network"
-    assert Entry(artifact=Path("a.onnx"), label="new").name == "new"
+    assert ContenderSpec(model="edge-s", kind="network").name == "edge-s int8 onnxruntime network"
+    assert ContenderSpec(artifact=Path("a.onnx"), label="new").name == "new"

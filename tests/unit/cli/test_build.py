@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-import edge_harmony.cli.build as build_module
-from edge_harmony.backends.tensorrt.options import BuildOptions
+import edge_harmony.backends.tensorrt.engines as engines_module
+from edge_harmony.backends.tensorrt.engines import build_engine
+from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.profiling import read_profile
+from edge_harmony.backends.tensorrt.request import BuildRequest, TimingRequest
 from edge_harmony.cli.main import main
+from edge_harmony.errors import UsageError
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import read_manifest
@@ -28,8 +31,8 @@ def world(monkeypatch, tmp_path):
     world = World()
     world.version = "10.3"
     monkeypatch.setenv("EDGE_HARMONY_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(build_module, "find_tensorrt", lambda distribution=None: fake_tensorrt(world.version, world))
-    monkeypatch.setattr(build_module, "find_cuda", lambda package=None, device=0: world.cuda)
+    monkeypatch.setattr(engines_module, "find_tensorrt", lambda distribution=None: fake_tensorrt(world.version, world))
+    monkeypatch.setattr(engines_module, "find_cuda", lambda package=None, device=0: world.cuda)
     return world
 
 
@@ -78,6 +81,44 @@ def test_the_summary_says_what_trtexec_says(world, small_networks, capsys):
     again = run(capsys, "build", small_networks["signed"], *SHORT)[1]
     assert "from the cache" in again
     assert world.builds == 1
+
+
+def test_the_python_call_does_what_the_verb_does(world, small_networks, tmp_path, capsys):
+    world.open_batch = True
+    shapes = {name: {"composite": (n, 3, 4, 4), "mask": (n, 1, 4, 4)} for n, name in enumerate(SIDES, 1)}
+    options = BuildOptions(profile=Profile(**shapes), optimization_level=5)
+    times = [tmp_path / f"{who}.json" for who in ("verb", "call")]
+    flags = ["--percentile=50", "--shapes=composite:2x3x4x4,mask:2x1x4x4", f"--exportTimes={times[0]}", "--dumpProfile"]
+    verb = [f"--saveEngine={tmp_path / 'verb.plan'}", *options.flags(), *SHORT, *flags, "--json"]
+    said = json.loads(run(capsys, "build", small_networks["signed"], *verb)[1])
+    timing = TimingRequest(0, 0, 5, shapes=shapes["best"], percentiles=(50,), profile=True, times_to=times[1])
+    shares = []
+    request = BuildRequest(str(small_networks["signed"]), options=options, save=tmp_path / "call.plan", timing=timing)
+    report = build_engine(request, report=lambda share, phase: shares.append(share))
+    assert (tmp_path / "call.plan").read_bytes() == (tmp_path / "verb.plan").read_bytes()
+    assert report.engine.path == tmp_path / "call.plan"
+    assert report.engine.facts.options.model_dump(mode="json") == said["options"]
+    assert report.timing.figures["computeMs"] == said["timing"]["computeMs"]
+    assert report.timing.layers == said["layers"]
+    assert [len(json.loads(path.read_text())) for path in times] == [5, 5]
+    assert shares[-1] == 1.0
+    finished = build_engine(BuildRequest(load=report.engine.path))
+    assert (finished.engine.facts, finished.timing) == (report.engine.facts, None)
+
+
+@pytest.mark.parametrize(
+    ("request_of", "says"),
+    [
+        (lambda: BuildRequest(), "name an ONNX file"),
+        (lambda: BuildRequest("a.onnx", load="a.plan"), "name an ONNX file"),
+        (lambda: BuildRequest(load="a.plan", save="b.plan"), "--saveEngine"),
+        (lambda: BuildRequest(load="a.plan", options=BuildOptions(architectures=("SM89",))), "other GPUs"),
+        (lambda: TimingRequest(percentiles=(101,)), "--percentile"),
+    ],
+)
+def test_requests_that_contradict_themselves_are_refused(request_of, says):
+    with pytest.raises(UsageError, match=says):
+        request_of()
 
 
 def test_defaults_of_11_are_taken_and_recorded(world, small_networks, capsys):

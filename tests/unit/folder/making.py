@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.folder.items import Item, Outcome
-from edge_harmony.folder.work import Work, Worker
+from edge_harmony.folder.work import FolderWorker, Work
 
 REAL = Work("onnxruntime", LoadRequest("edge-n", "int8"))
 
@@ -37,7 +37,7 @@ class Dangerous(Work):
 
     notes: str = ""
 
-    def start(self) -> Worker:
+    def start(self) -> FolderWorker:
         """A worker that may die."""
         return _Dangerous(self)
 

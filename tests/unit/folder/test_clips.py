@@ -11,6 +11,7 @@ from edge_harmony.backends.base import LoadRequest
 from edge_harmony.errors import UsageError
 from edge_harmony.folder.clips import VideoWork
 from edge_harmony.folder.run import run_folder
+from edge_harmony.video.job import VideoOptions
 from edge_harmony.video.reader import VideoReader
 from tests.unit.folder.making import REAL, make_folders
 from tests.unit.video.making import make_video
@@ -53,13 +54,13 @@ def test_videos_and_pictures_of_a_folder(folders):
     again = run_folder([REAL, VIDEOS], *folders, workers=1, resume=True)
     assert (again.done, again.skipped, len(again.failed)) == (0, 4, 2)
     with pytest.raises(UsageError, match="other settings"):
-        run_folder([REAL, replace(VIDEOS, codec="libx265")], *folders, resume=True)
+        run_folder([REAL, replace(VIDEOS, video=VideoOptions(codec="libx265"))], *folders, resume=True)
 
 
 def test_strength_reaches_the_frames(folders):
     pixels = {}
     for strength in (0.0, 0.5, 1.0):
-        work = replace(VIDEOS, strength=strength, codec="ffv1")
+        work = replace(VIDEOS, strength=strength, video=VideoOptions(codec="ffv1"))
         names = folders[0], folders[1], f"{folders[2]}-{strength}"
         Path(folders[1], "three.mkv").write_bytes(Path(folders[1], "one.mkv").read_bytes())
         run_folder([work], *names, workers=1)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from edge_harmony.errors import UsageError
-from edge_harmony.folder.items import PICTURES, Item, Kind, find_items, find_mask
+from edge_harmony.folder.items import PICTURES, FileKind, Item, find_items, find_mask
 
 
 def test_masks_are_found_by_name():
@@ -63,7 +63,7 @@ def test_folders_that_do_not_do(tmp_path):
 
 
 def test_a_kind_of_files():
-    kind = Kind((".avi", ".mp4"), (".mp4", ".png"), (".mp4",), ".mp4")
+    kind = FileKind((".avi", ".mp4"), (".mp4", ".png"), (".mp4",), ".mp4")
     assert kind.result("a.mp4") == "a.mp4"
     assert kind.result("a.avi") == "a.avi.mp4"  # beside a.mp4's
     assert find_mask(kind, {"a.png": 0.0, "a.mp4": 0.0}, "a.avi", same=False) == "a.mp4"

@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from edge_harmony.export.onnx import trace
-from edge_harmony.models.layers.color_transform import apply_coarse, slice_bilateral, uncentre
+from edge_harmony.models.layers.colour_transform import apply_coarse, slice_bilateral, uncentre
 from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.layers.feature_modulation import FeatureModulation
 from edge_harmony.models.layers.local_dynamics import LocalDynamics

@@ -28,7 +28,7 @@ from tests.unit.models.test_masks import SIZES, masks
 def whole(edge_weights, made_once):
     def fill(folder):
         for precision in ("fp32", "fp16", "int8"):
-            export_onnx("edge-n", edge_weights, folder, precision=precision, fuse_io=True)
+            export_onnx("edge-n", edge_weights, folder, precision=precision, whole_pipeline=True)
 
     folder = made_once("whole", fill)
     return {p: folder / f"edge-n-256x256-{p}-whole.onnx" for p in ("fp32", "fp16", "int8")}
@@ -148,7 +148,7 @@ def test_other_grids(transform, stride, strength, tmp_path):
 
 
 def test_networks_that_paint_are_refused():
-    with pytest.raises(CapabilityError, match="networks that return rgb are not fused"):
+    with pytest.raises(CapabilityError, match="networks that return rgb have no whole pipeline"):
         WholePipeline(build_model("hdnet-lite", width=4), (256, 256))
 
 
@@ -161,15 +161,25 @@ def test_the_manifest_says_what_goes_in_and_others_do_not_take_it_for_a_network(
 
 
 def test_from_the_command_line(edge_weights, tmp_path, capsys):
-    arguments = ["--weights", str(edge_weights), "-o", str(tmp_path), "--fuse-io"]
+    arguments = ["--weights", str(edge_weights), "-o", str(tmp_path), "--whole-pipeline"]
     assert main(["export", "edge-n", "--target", "cpu-onnxruntime-int8", *arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["artifact"].endswith("-whole.onnx")
+
+
+def test_the_old_name_of_the_option_works_and_says_so(capsys):
+    command = ["export", "edge-n", "--target", "cpu-onnxruntime-int8", "-o", "out", "--dry-run", "--json"]
+    assert main([*command, "--whole-pipeline"]) == 0
+    new = capsys.readouterr()
+    assert main([*command, "--fuse-io"]) == 0
+    old = capsys.readouterr()
+    assert (old.out, new.err) == (new.out, "")
+    assert old.err == "--fuse-io is now --whole-pipeline; the old name goes in 0.4\n"
 
 
 @pytest.mark.slow
 def test_rtx_builds_it_for_all_sizes(edge_weights, tmp_path, capsys):
     pytest.importorskip("tensorrt_rtx")
-    arguments = ["--weights", str(edge_weights), "-o", str(tmp_path), "--fuse-io", "--json"]
+    arguments = ["--weights", str(edge_weights), "-o", str(tmp_path), "--whole-pipeline", "--json"]
     assert main(["export", "edge-n", "--target", "rtx-int8", *arguments]) == 0
     manifest = read_manifest(next(tmp_path.glob("*.plan")))
     assert manifest.engine["options"]["profile"]["largest"]["picture"] == [2160, 4096, 3]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_harmony.errors import UsageError
-from edge_harmony.models.layers.color_transform import apply_coarse
+from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.pictures.arrays import foreground_box
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pipeline.apply import apply_grid

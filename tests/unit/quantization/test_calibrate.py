@@ -17,7 +17,8 @@ from edge_harmony.files.resources import resource_names
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import read_weights, save_weights
-from edge_harmony.quantization.calibrate import Histogram, collect, load_histograms, save_histograms, set_ranges
+from edge_harmony.quantization.calibrate import collect, set_ranges
+from edge_harmony.quantization.histograms import Histogram, load_histograms, save_histograms
 from edge_harmony.quantization.prepare import prepare_qat
 from edge_harmony.samples import sample_files
 

@@ -25,16 +25,22 @@ def batches(count=2, value=None):
     return [(composite, (torch.rand(2, 1, 64, 64) > 0.5).float()) for _ in range(count)]
 
 
+def quantizer_of(scale):
+    quantizer = ActivationQuantizer()
+    quantizer.scale.fill_(scale)
+    return quantizer
+
+
 def test_activation_rounding_is_numpys():
     x = torch.linspace(-3, 3, 1001)
-    result = ActivationQuantizer(scale=0.02).eval()(x).numpy()
+    result = quantizer_of(0.02).eval()(x).numpy()
     scale = np.float32(0.02)
     assert_allclose(result, np.clip(np.rint(x.numpy() / scale), -128, 127) * scale, atol=1e-6)
 
 
 def test_gradient_passes_inside_the_range_only():
     x = torch.tensor([0.5, 100.0, -0.1], requires_grad=True)
-    ActivationQuantizer(scale=0.02).eval()(x).sum().backward()
+    quantizer_of(0.02).eval()(x).sum().backward()
     assert_array_equal(x.grad, [1, 0, 1])
 
 
@@ -51,7 +57,8 @@ def test_weights_are_rounded_per_output_channel():
 
 
 def test_scales_follow_the_largest_magnitude():
-    quantizer = ActivationQuantizer(momentum=0.5).train()
+    quantizer = ActivationQuantizer().train()
+    quantizer.momentum = 0.5
     quantizer(torch.tensor([-12.7, 3.0]))
     assert quantizer.scale.item() == pytest.approx(0.1)
     quantizer(torch.tensor([25.4]))
@@ -148,7 +155,7 @@ def test_networks_of_papers_are_quantized_with_their_float_islands(tmp_path, nam
 
 
 def test_learned_scales_have_the_gradient_of_lsq():
-    quantizer = ActivationQuantizer(scale=0.1).train()
+    quantizer = quantizer_of(0.1).train()
     quantizer.learn()
     x = torch.tensor([[0.26, -3.0, 40.0, -40.0]])
     quantizer(x).sum().backward()

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import InputError, UsageError
-from edge_harmony.pipeline.stream import StreamOptions
-from edge_harmony.video.job import VideoJob, harmonize_video, pairs_of
+from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video, pairs_of
 from edge_harmony.video.reader import VideoReader
 from tests.unit.pipeline.test_harmonize import FakeRunner
 from tests.unit.video.making import make_video, sound_packets
@@ -88,8 +87,8 @@ def test_options_reach_the_stream(videos, tmp_path):
             Counting.calls += 1
             return super().infer(composite, mask)
 
-    options = StreamOptions(every=10, cut=0, in_place=True)
-    report = harmonize_video(Counting(), job(videos, tmp_path / "o.mp4", stream=options, limit=25))
+    options = VideoOptions(every=10, cut=0)
+    report = harmonize_video(Counting(), job(videos, tmp_path / "o.mp4", options=options, limit=25))
     assert (report.frames, Counting.calls) == (25, 3)
     assert VideoReader(tmp_path / "o.mp4").count == 25
     assert sound_packets(tmp_path / "o.mp4")[-1][0] == pytest.approx(1.0, abs=0.1)

@@ -11,7 +11,7 @@ import pytest
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.video.camera import Camera
 from edge_harmony.video.reader import VideoReader
-from edge_harmony.video.sources import Sequence, Still, is_moving, open_frames
+from edge_harmony.video.sources import ImageSequence, Still, is_moving, open_frames
 from tests.unit.video.making import make_video
 
 
@@ -21,7 +21,7 @@ def test_every_kind_of_name(tmp_path):
         cv2.imwrite(str(tmp_path / f"{k}.png"), np.full((6, 8, 3), 100 + k, np.uint8))
     assert isinstance(open_frames(str(video)), VideoReader)
     pictures = open_frames(str(tmp_path))
-    assert isinstance(pictures, Sequence)
+    assert isinstance(pictures, ImageSequence)
     assert (pictures.count, pictures.size, pictures.endless) == (3, (8, 6), False)
     assert [int(frame[0, 0, 0]) for frame, _ in pictures] == [100, 101, 102]
     still = open_frames(str(tmp_path / "1.png"), gray=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from edge_harmony.backends.tensorrt.cuda.api import Cuda, Package
 from edge_harmony.errors import CapabilityError
+from edge_harmony.extras import is_installed
 
 MODULES: dict[Package, str] = {"cuda-python": "cuda.bindings.runtime", "pycuda": "pycuda.driver"}
 
@@ -18,7 +17,7 @@ def find_cuda(package: Package | None = None, device: int = 0) -> Cuda:
     """
     wanted: tuple[Package, ...] = (package,) if package else ("cuda-python", "pycuda")
     for name in wanted:
-        if not _is_there(MODULES[name]):
+        if not is_installed(MODULES[name]):
             continue
         if name == "cuda-python":
             from edge_harmony.backends.tensorrt.cuda.cuda_python import CudaPython
@@ -31,10 +30,3 @@ def find_cuda(package: Package | None = None, device: int = 0) -> Cuda:
         f"{' and '.join(wanted)} {'is' if package else 'are'} not installed",
         "pip install cuda-python, or pycuda where CUDA is older than 11.8 (JetPack 5 has it)",
     )
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ImportError:  # a parent package is missing
-        return False

@@ -122,7 +122,7 @@ def test_one_package_for_several_sizes_holds_the_weights_once(packages, edge_wei
 
 
 def test_the_whole_pipeline_takes_and_returns_pictures_of_all_sizes(edge_weights, tmp_path):
-    path = convert("edge-n", edge_weights, tmp_path, precision="int8", fuse_io=True)
+    path = convert("edge-n", edge_weights, tmp_path, precision="int8", whole_pipeline=True)
     found = read_contents(path)
     assert path.name == "edge-n-256x256-int8-whole.mlpackage"
     assert found.inputs == {
@@ -139,7 +139,7 @@ def test_the_whole_pipeline_takes_and_returns_pictures_of_all_sizes(edge_weights
 
 @pytest.mark.slow
 def test_the_whole_pipeline_for_one_size(edge_weights, tmp_path):
-    path = convert("edge-n", edge_weights, tmp_path, fuse_io=True, picture_sizes=[(270, 480)], palette_bits=4)
+    path = convert("edge-n", edge_weights, tmp_path, whole_pipeline=True, picture_sizes=[(270, 480)], palette_bits=4)
     found = read_contents(path)
     assert found.inputs["picture"] == "image RGB 270x480"
     assert found.outputs == {"harmonized": "image RGB 270x480"}
@@ -199,7 +199,7 @@ def test_contradictions_are_refused_before_anything_is_written(edge_weights, tmp
     with pytest.raises(UsageError, match="named twice"):
         convert("edge-n", edge_weights, tmp_path / "out", more_sizes=[(256, 256)], minimum="iOS18")
     with pytest.raises(UsageError, match="one working size"):
-        convert("edge-n", edge_weights, tmp_path / "out", more_sizes=[(192, 256)], minimum="iOS18", fuse_io=True)
+        convert("edge-n", edge_weights, tmp_path / "out", more_sizes=[(192, 256)], minimum="iOS18", whole_pipeline=True)
     assert not (tmp_path / "out").exists()
 
 

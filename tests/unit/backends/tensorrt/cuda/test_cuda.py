@@ -193,7 +193,7 @@ def driver(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", module)
     monkeypatch.delitem(sys.modules, "edge_harmony.backends.tensorrt.cuda.pycuda", raising=False)
-    monkeypatch.setattr(find, "_is_there", lambda name: name.startswith("pycuda"))
+    monkeypatch.setattr(find, "is_installed", lambda name: name.startswith("pycuda"))
     return fake
 
 
@@ -325,7 +325,7 @@ def test_every_name_of_cuda_python_is_there():
 
 
 def test_neither_package_is_one_line(monkeypatch):
-    monkeypatch.setattr(find, "_is_there", lambda name: False)
+    monkeypatch.setattr(find, "is_installed", lambda name: False)
     with pytest.raises(CapabilityError, match="cuda-python and pycuda are not installed; pip install"):
         find_cuda()
     with pytest.raises(CapabilityError, match="pycuda is not installed"):

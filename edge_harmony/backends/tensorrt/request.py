@@ -1,0 +1,158 @@
+"""What ``edge-harmony build`` and :func:`edge_harmony.build_engine` are asked for, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edge_harmony.backends.tensorrt.options import BuildOptions, Shape
+from edge_harmony.backends.tensorrt.timing import PERCENTILES, TimingOptions
+from edge_harmony.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT
+    from edge_harmony.backends.tensorrt.cuda.api import Package
+
+
+@dataclass(frozen=True)
+class CalibrationChoice:
+    """Pictures for implicit INT8: TensorRT 8.6 to 10 counts ranges while it builds.
+
+    Attributes:
+        pictures: name of a calibration set, or a ``.toml`` file.
+        data: root of a set that is not shipped.
+        algorithm: TensorRT's.
+        cache: file of the ranges: read if it is there, else written.
+    """
+
+    pictures: str = "samples-24"
+    data: Path | None = None
+    algorithm: Literal["entropy", "min-max"] = "entropy"
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class TimingRequest:
+    """A run of the engine after the build, as trtexec does it.
+
+    Attributes:
+        warm_up: milliseconds before anything counts.
+        duration: seconds, at least.
+        iterations: queries, at least.
+        graph: capture a CUDA graph and launch that; None: as trtexec of this version.
+        spin: wait for the GPU without sleeping; None: as trtexec of this version.
+        transfers: copy inputs in and outputs out with every query; None: as trtexec of this version.
+        shapes: of the inputs, where the engine's are open; by default the largest.
+        percentiles: to report, within 0 and 100.
+        profile: time every layer too.
+        times_to: write every query to this file, as JSON.
+        profile_to: write the times of the layers to this file, as JSON.
+        layers_to: write what TensorRT's inspector says to this file, as JSON.
+
+    Raises:
+        UsageError: a percentile is not within 0 and 100.
+    """
+
+    warm_up: float = 200.0
+    duration: float = 3.0
+    iterations: int = 10
+    graph: bool | None = None
+    spin: bool | None = None
+    transfers: bool | None = None
+    shapes: dict[str, Shape] | None = None
+    percentiles: tuple[float, ...] = PERCENTILES
+    profile: bool = False
+    times_to: Path | None = None
+    profile_to: Path | None = None
+    layers_to: Path | None = None
+
+    def __post_init__(self) -> None:
+        if any(not 0 <= value <= 100 for value in self.percentiles):
+            text = ",".join(f"{value:g}" for value in self.percentiles)
+            raise UsageError(
+                f"--percentile cannot be {text!r}", "write numbers within 0 and 100: --percentile 90,95,99"
+            )
+
+    def options(self, tensorrt: TensorRT) -> TimingOptions:
+        """With what trtexec of this version does where nothing is chosen."""
+        switches = {"graph": self.graph, "spin": self.spin, "transfers": self.transfers}
+        return replace(
+            TimingOptions.of(tensorrt),
+            warm_up=self.warm_up,
+            duration=self.duration,
+            iterations=self.iterations,
+            **{name: choice for name, choice in switches.items() if choice is not None},
+        )
+
+    def refuse_files(self, why: str) -> None:
+        """Refuse what only a run can give, where there is none.
+
+        Args:
+            why: there is none.
+
+        Raises:
+            UsageError: something of the kind is asked for.
+        """
+        wanted = {
+            "--exportTimes": self.times_to,
+            "--exportProfile": self.profile_to,
+            "--exportLayerInfo": self.layers_to,
+            "--dumpProfile": self.profile or None,
+        }
+        asked = [name for name, target in wanted.items() if target is not None]
+        if asked:
+            raise UsageError(f"{asked[0]} needs a run, and there is none: {why}", f"leave {asked[0]} out")
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """An ONNX file to build, or a finished engine, and what is done with it.
+
+    Attributes:
+        onnx: the file to build, with its manifest beside it.
+        load: a finished engine to time, instead of ``onnx``.
+        options: how to build; by default the types in the file rule.
+        save: where the engine goes; by default it comes from the cache, or goes there.
+        weights: with ``load``: the ONNX file whose weights fill an engine without them.
+        timing_cache: file of kernel timings from earlier builds; read if it is there, written afterwards.
+        calibration: pictures for implicit INT8, where ``options`` allow it and the file has no ranges of its own.
+        timing: how the engine is timed; None: it is not.
+        distribution: TensorRT or TensorRT for RTX; by default what is installed, TensorRT first.
+        cuda: package for memory and streams; by default what is installed.
+        device: number of the GPU.
+        log_file: file for all that TensorRT says.
+
+    Raises:
+        UsageError: not exactly one of ``onnx`` and ``load`` is given, or what is given does not go together.
+    """
+
+    onnx: Path | str | None = None
+    _: KW_ONLY
+    load: Path | str | None = None
+    options: BuildOptions = field(default_factory=BuildOptions)
+    save: Path | str | None = None
+    weights: Path | str | None = None
+    timing_cache: Path | None = None
+    calibration: CalibrationChoice = CalibrationChoice()
+    timing: TimingRequest | None = None
+    distribution: Distribution | None = None
+    cuda: Package | None = None
+    device: int = 0
+    log_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.onnx is None) == (self.load is None):
+            raise UsageError("name an ONNX file to build, or --loadEngine a finished one", "one of the two")
+        if self.load is not None and self.save is not None:
+            raise UsageError("--saveEngine is for what is built", "leave it out with --loadEngine")
+        if self.load is not None and self.options.architectures:
+            raise UsageError("a finished engine is not built for other GPUs", "leave --computeCapabilities out")
+        if self.timing is not None and self.options.architectures:
+            self.timing.refuse_files(self.untimed)
+
+    @property
+    def untimed(self) -> str:
+        """Why the engine cannot be timed here; empty if it can."""
+        named = ", ".join(self.options.architectures)
+        return f"built for {named}, not for a GPU of this machine" if named else ""

@@ -1,0 +1,74 @@
+"""Hints name extras that exist and bring what is missing; nothing is looked for in another way."""
+
+import ast
+import re
+import sys
+
+import pytest
+
+from edge_harmony import extras
+from edge_harmony.errors import CapabilityError
+from edge_harmony.extras import EXTRAS, check_installed, install_hint, is_installed, require
+from edge_harmony.files.toml import tomllib
+from tests.unit.test_imports import PACKAGE, ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DECLARED = PROJECT["optional-dependencies"]
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "pynvml": "nvidia-ml-py",
+    "cuda": "cuda-bindings",
+    "tensorrt_rtx": "tensorrt-rtx-cu13",
+    "ray": "ray[data]",
+    "pyarrow": "ray[data]",
+}
+"""Names on the package index, where they are not the module's."""
+
+
+def strings(path):
+    """Every text in a file, with the constant parts of f-strings; and whether a part follows that is filled in."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            yield from (part.value for part in node.values if isinstance(part, ast.Constant))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def hints():
+    return [(path.relative_to(ROOT), text) for path in PACKAGE.rglob("*.py") for text in strings(path)]
+
+
+def test_hints_that_are_written_out_name_extras_that_exist():
+    named = [(path, name) for path, text in hints() for name in re.findall(r"edge-harmony\[([\w,-]+)\]", text)]
+    for path, name in named:
+        assert set(name.split(",")) <= DECLARED.keys(), path
+    open_ended = {str(path) for path, text in hints() if text.endswith("edge-harmony[")}
+    assert open_ended == {"edge_harmony/extras.py"}  # a name that is filled in comes from EXTRAS
+
+
+@pytest.mark.parametrize("module", EXTRAS)
+def test_every_extra_brings_its_module(module):
+    brought = [re.split(r"[><=; ]", requirement)[0] for requirement in DECLARED[EXTRAS[module]]]
+    assert DISTRIBUTIONS.get(module, module) in brought
+    assert f"[{EXTRAS[module]}]" in install_hint(module)
+
+
+def test_modules_are_looked_for_in_one_way():
+    users = {path.name for path in PACKAGE.rglob("*.py") if "find_spec" in path.read_text(encoding="utf-8")}
+    assert users == {"extras.py"}
+
+
+def test_what_is_missing_is_one_line_with_the_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(CapabilityError, match="needs it") as found:
+        require("gradio", "the page needs it")
+    assert found.value.hint == "pip install 'edge-harmony[demo]'"
+    monkeypatch.setattr(extras, "find_spec", lambda module: None if module == "ray" else object())
+    with pytest.raises(CapabilityError, match="Ray"):
+        check_installed("Ray is missing", "pyarrow", "ray")
+    check_installed("PyArrow is there", "pyarrow")
+
+
+def test_a_module_below_a_missing_package_is_missing():
+    assert not is_installed("no_such_package.part")
+    assert is_installed("numpy.linalg")
