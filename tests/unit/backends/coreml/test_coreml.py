@@ -257,7 +257,7 @@ def test_check_holds_a_package_against_its_target(packages, edge_weights, tmp_pa
     assert rest[1]["problem"] == "it is image RGB 256x256, and the target's inputs are tensors"
     report = checked(capsys, newer, "coreml")  # a backend without a target: nothing to hold it against
     assert report["findings"] == []
-    assert "palette" in report["layers"][0]["reason"]
+    assert any("palette" in row["reason"] for row in report["layers"])  # small weights are not packed
     problems = [found["problem"] for found in checked(capsys, packages["int8"], "iphone-sizes-int8")["findings"]]
     assert "it has no function for 256x192, which the target names" in problems
     (found,) = checked(capsys, packages["int8"], "iphone-fp32")["findings"]
