@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, Runner, load_runner
+from edge_harmony.errors import InputError, UsageError
 from edge_harmony.models.registry import DEFAULT_MODEL
-from edge_harmony.pictures.arrays import fit_mask
+from edge_harmony.pictures.alpha import straight
+from edge_harmony.pictures.arrays import full_scale
 from edge_harmony.pictures.images import (
+    Picture,
+    check_holds,
     decode_mask,
     decode_picture,
     encode_picture,
+    in_profile,
+    match_mask,
     read_mask,
     read_picture,
     write_picture,
 )
+from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.preview import before_after
 from edge_harmony.pictures.resize import resize
@@ -77,7 +86,8 @@ class Harmonizer:
 
         Args:
             composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, any size; uint8, uint16 or float in [0, 1].
-            mask: ``(H, W)``, white in the foreground; soft edges blend.
+            mask: ``(H, W)``, white in the foreground; soft edges blend. Two values, whatever they are, are background
+                and foreground; other class ids are refused.
             strength: share of the change, 0 to 1.5: 0 leaves the composite as it is, 1 is what the network predicts.
             in_place: change ``composite`` itself, which is faster where it is large.
 
@@ -129,40 +139,52 @@ class Harmonizer:
     def harmonize_file(
         self,
         composite: Path | str,
-        mask: Path | str,
+        mask: Path | str | None,
         output: Path | str,
         *,
         background: Path | str | None = None,
         fit: bool = False,
+        mask_value: int | None = None,
+        invert_mask: bool = False,
         strength: float = 1.0,
         quality: int = 95,
         preview: Path | str | None = None,
     ) -> None:
-        """Harmonize one file; depth, alpha, EXIF and ICC profile are kept, rotated pictures come out upright.
+        """Harmonize one file; depth, alpha and metadata are kept, rotated pictures come out upright.
+
+        ``docs/files.md`` says what each format keeps.
 
         Args:
             composite: picture to read.
-            mask: its mask.
+            mask: its mask; None where it is a cut-out, whose alpha channel is the mask, and there is a background.
             output: where to write; the suffix chooses the format.
             background: a picture to paste the foreground of ``composite`` on first.
             fit: resize a mask (and a background) of another size instead of refusing it.
+            mask_value: the class id that is the foreground in the mask.
+            invert_mask: what is white in the mask is the background.
             strength: share of the change, as of :meth:`harmonize`.
             quality: of JPEG and WebP.
             preview: where to write composite, mask and result side by side, if wanted.
         """
         picture = read_picture(composite)
-        weight = read_mask(mask)
-        if fit:
-            weight = fit_mask(weight, picture.pixels)
+        check_holds(Path(output).suffix, (picture.pixels.shape[1], picture.pixels.shape[0]))
+        reader = MaskReader(mask_value, invert=invert_mask)
+        if mask is None:
+            if background is None:
+                raise UsageError("there is no mask", "give one, or for a cut-out with transparency a --background")
+            picture, weight = _cut_out(picture, str(composite), reader)
+        else:
+            weight = match_mask(read_mask(mask, reader), picture, str(mask), fit=fit)
         if background is not None:
-            behind = read_picture(background).pixels
+            behind = in_profile(read_picture(background), picture.icc)
             if fit:
                 behind = resize(behind, (picture.pixels.shape[1], picture.pixels.shape[0]))
             picture = picture.with_pixels(paste(picture.pixels[..., :3], behind[..., :3], weight))
         result = self.harmonize(picture.pixels, weight, strength=strength, in_place=preview is None)
         write_picture(output, picture.with_pixels(result), quality=quality)
         if preview is not None:
-            write_picture(preview, before_after(picture.pixels, result, weight), quality=quality)
+            panels = before_after(picture.pixels, result, weight)
+            write_picture(preview, replace(panels, icc=picture.icc), quality=quality)
 
     def harmonize_bytes(
         self,
@@ -172,6 +194,8 @@ class Harmonizer:
         *,
         names: tuple[str, str] = ("composite", "mask"),
         fit: bool = False,
+        mask_value: int | None = None,
+        invert_mask: bool = False,
         strength: float = 1.0,
         quality: int = 95,
     ) -> bytes:
@@ -183,15 +207,18 @@ class Harmonizer:
             suffix: of the result, with its dot; it chooses the format.
             names: what errors call composite and mask.
             fit: resize a mask of another size instead of refusing it.
+            mask_value: the class id that is the foreground in the mask.
+            invert_mask: what is white in the mask is the background.
             strength: share of the change, as of :meth:`harmonize`.
             quality: of JPEG and WebP.
 
         Returns:
             The result's file.
         """
-        picture, weight = decode_picture(composite, names[0]), decode_mask(mask, names[1])
-        if fit:
-            weight = fit_mask(weight, picture.pixels)
+        picture = decode_picture(composite, names[0])
+        check_holds(suffix, (picture.pixels.shape[1], picture.pixels.shape[0]))
+        weight = decode_mask(mask, names[1], MaskReader(mask_value, invert=invert_mask))
+        weight = match_mask(weight, picture, names[1], fit=fit)
         result = self.harmonize(picture.pixels, weight, strength=strength, in_place=True)
         return encode_picture(picture.with_pixels(result), suffix, quality=quality)
 
@@ -206,3 +233,11 @@ class Harmonizer:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _cut_out(picture: Picture, name: str, reader: MaskReader) -> tuple[Picture, NDArray[Any]]:
+    """A cut-out's colours as they are without alpha, and its alpha as the mask."""
+    if picture.pixels.shape[2] != 4 or picture.pixels[..., 3].min() == full_scale(picture.pixels):
+        raise InputError(f"{name} has no transparency that could be the mask", "give a mask")
+    pixels = straight(picture.pixels)
+    return picture.with_pixels(pixels), reader.read(np.ascontiguousarray(pixels[..., 3]), f"the alpha of {name}")

@@ -33,6 +33,7 @@ from edge_harmony.pictures.images import check_writable
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pipeline.apply import STRONGEST
 from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video
+from edge_harmony.video.reader import is_video
 from edge_harmony.video.sources import is_moving
 
 _INTERRUPTED = 130
@@ -43,8 +44,14 @@ def harmonize(
     composite: Annotated[
         str, typer.Argument(help="Composite: a picture, a video, camera:0, or a folder or address of many.")
     ],
-    mask: Annotated[str, typer.Argument(help="Its mask (white: foreground): the same, or one picture for a video.")],
     output: Annotated[str, typer.Option("--output", "-o", help="File to write; a folder or address for folders.")],
+    mask: Annotated[
+        str | None,
+        typer.Argument(
+            help="Its mask (white: foreground): the same, or one picture for a video; none for a cut-out with "
+            "transparency and a --background."
+        ),
+    ] = None,
     model: ModelOption = DEFAULT_MODEL,
     backend: BackendOption = DEFAULT_BACKEND,
     precision: PrecisionOption = DEFAULT_PRECISION,
@@ -58,6 +65,13 @@ def harmonize(
     ] = None,
     fit_mask: Annotated[
         bool, typer.Option("--fit-mask", help="Resize masks (and backgrounds) of another size.")
+    ] = False,
+    mask_value: Annotated[
+        int | None,
+        typer.Option("--mask-value", min=0, metavar="N", help="The class id that is the foreground in masks."),
+    ] = None,
+    invert_mask: Annotated[
+        bool, typer.Option("--invert-mask", help="What is white in masks is the background.")
     ] = False,
     strength: Annotated[
         float, typer.Option("--strength", min=0, max=STRONGEST, help="Share of the change; 0: none, 1: as predicted.")
@@ -105,11 +119,16 @@ def harmonize(
     """Repaint the foreground so that it fits; any size, 8 or 16 bits, alpha; the background stays as it is.
 
     In a folder the mask of dog.jpg is dog.png, dog_mask.png, or (iHarmony4) the mask of a_b_c.jpg is a_b.png. A file
-    that fails is reported and the rest goes on; the exit status is then 1. Ctrl-C ends a video or a folder after what
-    is being worked on: the video can be played, and --resume goes on with the folder.
+    that fails is reported and the rest goes on; the exit status is then 1. A folder of pictures with -o out.mp4
+    becomes a video. Ctrl-C ends a video or a folder after what is being worked on: the video can be played, and
+    --resume goes on with the folder.
     """
-    folder = is_address(composite) or Path(composite).is_dir()
-    if preview is not None and (folder or is_moving(composite)):
+    to_video = Path(composite).is_dir() and is_video(output) and not Path(output).is_dir()
+    moving = is_moving(composite) or to_video
+    folder = not to_video and (is_address(composite) or Path(composite).is_dir())
+    if mask is None and (folder or moving):
+        raise UsageError("there is no mask", "give a folder of masks" if folder else "give a mask for every frame")
+    if preview is not None and (folder or moving):
         raise UsageError("--before-after is for one picture", "leave it out")
     over_time: dict[str, Any] = {"every": every, "keep": keep, "cut": cut, "strength": strength}
     video = VideoOptions(**over_time, sound=sound, codec=codec, encoder=_options(encoder or []))
@@ -117,8 +136,8 @@ def harmonize(
     network: dict[str, Any] = {"model": model, "backend": backend, "precision": precision, "artifact": artifact}
     network |= {"weights": weights, "threads": threads, "device": device}
     named = LoadRequest(model, precision, artifact).resolved()
-    made = {"output": output, "model": named.model, "backend": backend, "precision": named.precision}
-    if folder:
+    made: dict[str, Any] = {"output": output, "model": named.model, "backend": backend, "precision": named.precision}
+    if folder and mask is not None:
         if background is not None:
             raise UsageError("--background is for one picture or a video", "give composites")
         if limit:
@@ -130,13 +149,15 @@ def harmonize(
             **network,
             strength=strength,
             fit=fit_mask,
+            mask_value=mask_value,
+            invert_mask=invert_mask,
             quality=quality,
             video=video,
             workers=workers,
             engine=engine,
             resume=resume,
         )
-    elif is_moving(composite):
+    elif moving and mask is not None:
         job = VideoJob(
             composite,
             mask,
@@ -144,6 +165,8 @@ def harmonize(
             background=background,
             options=video,
             fit=fit_mask,
+            mask_value=mask_value,
+            invert_mask=invert_mask,
             limit=limit,
         )
         with load_runner(**network) as runner:
@@ -159,6 +182,8 @@ def harmonize(
                 output,
                 background=background,
                 fit=fit_mask,
+                mask_value=mask_value,
+                invert_mask=invert_mask,
                 strength=strength,
                 quality=quality,
                 preview=preview,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.errors import UsageError
+from edge_harmony.files.names import LONGEST, shortened
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,9 @@ def new_file(path: Path) -> Iterator[Path]:
         UsageError: the folder is missing or cannot be written, or the disk is full.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".part{path.suffix}", dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{_beginning(path, path.suffix)}.", suffix=f".part{path.suffix}", dir=path.parent
+        )
     except OSError as error:
         raise UsageError(f"cannot write {path} ({error.strerror})", "choose a folder that can be written") from None
     temporary = Path(name)
@@ -82,7 +85,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         UsageError: the folder it lies in is missing or cannot be written.
     """
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{_beginning(path)}.", suffix=".part", dir=path.parent))
     except OSError as error:
         raise UsageError(f"cannot write {path} ({error.strerror})", "choose a folder that can be written") from None
     try:
@@ -113,6 +116,11 @@ def make_folder(path: Path) -> Path:
     if not os.access(path, os.W_OK):
         raise UsageError(f"the folder {path} cannot be written", "choose another or change its permissions")
     return path
+
+
+def _beginning(path: Path, suffix: str = "") -> str:
+    """What of a name fits beside the rest of a temporary one."""
+    return shortened(path.name, LONGEST - len("..12345678.part") - len(suffix.encode()))
 
 
 def _umask() -> int:

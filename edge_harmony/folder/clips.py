@@ -64,6 +64,8 @@ class _VideoWorker:
                 Path(item.output),
                 options=replace(work.video, strength=work.strength),
                 fit=work.fit,
+                mask_value=work.mask_value,
+                invert_mask=work.invert_mask,
             ),
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from edge_harmony.errors import UsageError
+from edge_harmony.files.names import folded, natural
 from edge_harmony.folder.storage import join, list_files, suffix_of
 from edge_harmony.pictures.images import SUFFIXES
 
@@ -71,7 +72,7 @@ def find_items(
     Args:
         kind: of what files.
         composites: folder of the files.
-        masks: folder of their masks, see :func:`find_mask`.
+        masks: folder of their masks, see :class:`MaskNames`.
         output: folder of the results.
         since: leave out what has a result from this time on that is newer than composite and mask; None: nothing.
 
@@ -85,10 +86,14 @@ def find_items(
         raise UsageError(f"{masks} is no folder that exists", "give a folder of masks for a folder of composites")
     results = {} if since is None else list_files(output) or {}
     items, before = [], 0
-    for name in sorted(files):
-        if name.startswith(".") or suffix_of(name) not in kind.suffixes:
-            continue
-        mask = find_mask(kind, of_masks, name, same=composites == masks)
+    same = composites == masks
+    names = [name for name in files if not name.startswith(".") and suffix_of(name) in kind.suffixes]
+    wanted = MaskNames(kind, of_masks, same=same)
+    if same:
+        taken = {mask for mask in map(wanted.find, names) if mask is not None}
+        names = [name for name in names if name not in taken]
+    for name in sorted(names, key=natural):
+        mask = wanted.find(name)
         made = results.get(kind.result(name))
         if made is not None and mask is not None and made >= max(since or 0, files[name], of_masks[mask]):
             before += 1
@@ -97,20 +102,40 @@ def find_items(
     return items, before
 
 
-def find_mask(kind: FileKind, names: Mapping[str, float], composite: str, *, same: bool) -> str | None:
-    """The mask of a file among the names of a folder: ``dog.png``, ``dog_mask.png`` or ``dog-mask.png`` is that of
-    ``dog.jpg``, and (iHarmony4) ``a_b.png`` that of ``a_b_c.jpg``.
+class MaskNames:
+    """Finds the masks of files among the names of a folder: ``dog.png``, ``dog_mask.png`` or ``dog-mask.png`` is that
+    of ``dog.jpg``, and so is ``dog.jpg.png``, and (iHarmony4) ``a_b.png`` that of ``a_b_c.jpg``.
+
+    Capitals and Unicode forms do not matter where no name is the same without: ``IMG_1.PNG`` is that of ``IMG_1.JPG``.
 
     Args:
-        kind: of the file.
+        kind: of the files.
         names: of the folder's files.
-        composite: the file's name.
-        same: composites and masks lie in one folder, where none is its own mask.
+        same: composites and masks lie in one folder, where none is its own mask, and of two files of one
+            name the PNG is the mask.
     """
-    stem = PurePosixPath(composite).stem
-    for name in (stem, f"{stem}_mask", f"{stem}-mask", stem.rsplit("_", 1)[0]):
-        for suffix in kind.masks:
-            mask = f"{name}{suffix}"
-            if mask in names and not (same and mask == composite):
-                return mask
-    return None
+
+    def __init__(self, kind: FileKind, names: Iterable[str], *, same: bool) -> None:
+        self._kind, self._same = kind, same
+        self._names = set(names)
+        self._alike: dict[str, str] = {}
+        for name in sorted(self._names):
+            self._alike.setdefault(folded(name), name)
+
+    def find(self, composite: str) -> str | None:
+        """The mask of a file; None if there is none."""
+        stem = PurePosixPath(composite).stem
+        of_iharmony4 = () if self._same else (stem.rsplit("_", 1)[0],)
+        for name in (stem, f"{stem}_mask", f"{stem}-mask", PurePosixPath(composite).name, *of_iharmony4):
+            for suffix in self._kind.masks:
+                wanted = f"{name}{suffix}"
+                mask = wanted if wanted in self._names else self._alike.get(folded(wanted))
+                if mask is not None and not (self._same and self._is_composite(mask, composite)):
+                    return mask
+        return None
+
+    def _is_composite(self, mask: str, composite: str) -> bool:
+        """In one folder: none is its own mask, and of ``dog.jpg`` and ``dog.png`` the latter is."""
+        order = self._kind.masks.index
+        same_stem = folded(PurePosixPath(composite).stem) == folded(PurePosixPath(mask).stem)
+        return mask == composite or (same_stem and order(suffix_of(mask)) >= order(suffix_of(composite)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import threading
@@ -18,14 +19,20 @@ from edge_harmony.folder.clips import VideoWork
 from edge_harmony.folder.items import Item, Outcome, find_items
 from edge_harmony.folder.on_ray import run_on_ray
 from edge_harmony.folder.processes import run_in_processes
-from edge_harmony.folder.storage import is_address, join, list_files, make, read, write
+from edge_harmony.folder.storage import is_address, join, list_files, make, read, suffix_of, write
 from edge_harmony.folder.work import Work
 from edge_harmony.models.registry import DEFAULT_MODEL
+from edge_harmony.pictures.images import SUFFIXES
 from edge_harmony.video.job import VideoOptions
+from edge_harmony.video.reader import SUFFIXES as VIDEO_SUFFIXES
 
 FolderEngine = Callable[[Work, Sequence[Item], int, threading.Event], Iterator[Outcome]]
 ENGINES: dict[str, FolderEngine] = {"local": run_in_processes, "ray": run_on_ray}
 """Who does the work."""
+
+log = logging.getLogger(__name__)
+
+_NOT_READ = (".heic", ".heif", ".avif")
 
 RECORD = "edge-harmony.json"
 """Written beside the results when a run begins: its settings. Only results that are newer belong to it."""
@@ -66,6 +73,8 @@ def harmonize_folder(
     device: str = "auto",
     strength: float = 1.0,
     fit: bool = False,
+    mask_value: int | None = None,
+    invert_mask: bool = False,
     quality: int = 95,
     video: VideoOptions | None = None,
     workers: int = 0,
@@ -88,6 +97,8 @@ def harmonize_folder(
             :func:`edge_harmony.load_runner` takes them.
         strength: share of the change, 0 to 1.5.
         fit: resize masks of another size instead of refusing them.
+        mask_value: the class id that is the foreground in masks.
+        invert_mask: what is white in masks is the background.
         quality: of JPEG and WebP, 1 to 100.
         video: how videos are harmonized and written; ``strength`` is that of the folder.
         workers: how many work at a time; 0 leaves it to the engine.
@@ -109,8 +120,8 @@ def harmonize_folder(
     request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
     of_videos = replace(video or VideoOptions(), in_place=True, strength=strength)
     works = [
-        Work(backend, request, fit, quality, strength),
-        VideoWork(backend, request, fit, quality, strength, of_videos),
+        Work(backend, request, fit, quality, strength, mask_value, invert_mask),
+        VideoWork(backend, request, fit, quality, strength, mask_value, invert_mask, of_videos),
     ]
     return run_folder(
         works,
@@ -158,6 +169,9 @@ def run_folder(
     if not left + skipped:
         suffixes = [suffix for work in works for suffix in work.kind.suffixes]
         raise UsageError(f"{composites} holds nothing to harmonize", f"put files with {' '.join(suffixes)} there")
+    if not is_address(output) and not Path(output).is_dir() and suffix_of(output) in (*SUFFIXES, *VIDEO_SUFFIXES):
+        raise UsageError(f"{output} is the name of a file, not of a folder", "name a folder for the results")
+    _tell_passed_over(composites)
     make(output)
     with _alone(output):
         _remove_left_overs(output)
@@ -175,6 +189,13 @@ def run_folder(
         told = [{"file": outcome.item.composite, "error": outcome.error} for outcome in failed]
         _write_json(output, FAILED, told)
         return FolderReport(done, skipped, failed, done + len(failed) < left)
+
+
+def _tell_passed_over(composites: str) -> None:
+    """Photographs of phones that are not read must not be missing from the results in silence."""
+    passed_over = [name for name in list_files(composites) or () if suffix_of(name) in _NOT_READ]
+    if passed_over:
+        log.warning("%d HEIC or AVIF pictures are passed over (%s); convert them", len(passed_over), passed_over[0])
 
 
 def _refuse_same(composites: str, masks: str, output: str) -> None:

@@ -42,6 +42,8 @@ class Work:
         fit: resize masks of another size instead of refusing them.
         quality: of JPEG and WebP.
         strength: share of the change, 0 to 1.5.
+        mask_value: the class id that is the foreground in masks.
+        invert_mask: what is white in masks is the background.
     """
 
     kind: ClassVar[FileKind] = PICTURES
@@ -52,6 +54,8 @@ class Work:
     fit: bool = False
     quality: int = 95
     strength: float = 1.0
+    mask_value: int | None = None
+    invert_mask: bool = False
 
     def start(self) -> FolderWorker:
         """Load the network.
@@ -94,6 +98,8 @@ class Work:
             "fit_mask": self.fit,
             "quality": self.quality,
             "strength": self.strength,
+            "mask_value": self.mask_value,
+            "invert_mask": self.invert_mask,
         }
 
 
@@ -117,6 +123,8 @@ class _PictureWorker:
             suffix_of(item.output),
             names=(item.composite, mask),
             fit=self._work.fit,
+            mask_value=self._work.mask_value,
+            invert_mask=self._work.invert_mask,
             strength=self._work.strength,
             quality=self._work.quality,
         )

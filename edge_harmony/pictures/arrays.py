@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError
+from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.resize import resize
 
 _CRUMB = 1e-5
@@ -16,12 +17,13 @@ Box = tuple[int, int, int, int]
 Pixels = NDArray[np.uint8]
 """Levels of 8 bits."""
 Floats = NDArray[np.float32]
+_ASPECT_TOLERANCE = 0.03
 _GRAY_TOLERANCE = 12
 """Largest difference between the channels of a mask that is gray but went through JPEG (0..255)."""
 
 
 def checked_pair(
-    composite: NDArray[Any], mask: NDArray[Any], *, in_place: bool = False
+    composite: NDArray[Any], mask: NDArray[Any], *, in_place: bool = False, reader: MaskReader | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """What :func:`~edge_harmony.pipeline.harmonize.predict` and :func:`~edge_harmony.pipeline.apply.apply_grid` take.
 
@@ -31,7 +33,7 @@ def checked_pair(
         InputError: shapes, types or values do not fit.
     """
     check_composite(composite)
-    weight = checked_mask(mask)
+    weight = checked_mask(mask, reader)
     if weight.shape != composite.shape[:2]:
         raise InputError(
             f"mask is {weight.shape[1]}x{weight.shape[0]} but composite is {composite.shape[1]}x{composite.shape[0]}",
@@ -79,30 +81,60 @@ def check_composite(composite: NDArray[Any]) -> None:
         raise InputError(f"composite has the type {composite.dtype}", "give uint8, uint16 or float in [0, 1]")
 
 
-def checked_mask(mask: NDArray[Any]) -> NDArray[Any]:
-    """Masks as people have them to ``(H, W)`` uint8, uint16 or float32.
+def checked_mask(mask: NDArray[Any], reader: MaskReader | None = None) -> NDArray[Any]:
+    """Masks as people have them to ``(H, W)`` uint8, uint16 or float32; ``reader`` says what their numbers mean.
 
     See :func:`~edge_harmony.pipeline.harmonize.harmonize_pixels`.
+
+    Raises:
+        InputError: it is no mask, or what it means is not clear.
     """
+    reader = reader or MaskReader()
     if mask.ndim == 3 and mask.shape[2] == 1:
         mask = mask[..., 0]
     if mask.ndim != 2:
         raise InputError(f"mask has the shape {mask.shape}", "give (H, W), white in the foreground")
-    if mask.dtype == np.bool_:
-        return np.ascontiguousarray(mask).view(np.uint8) * np.uint8(255)
+    if 0 in mask.shape:
+        raise InputError(f"mask has the shape {mask.shape}", "give (H, W), white in the foreground")
     if mask.dtype.kind == "f":
         check_float_range(mask, "mask")
-        return np.ascontiguousarray(mask, dtype=np.float32)
-    if mask.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"mask has the type {mask.dtype}", "give uint8, uint16, bool or float in [0, 1]")
-    return np.ascontiguousarray(mask)
+    elif mask.dtype.kind not in "bui":
+        raise InputError(f"mask has the type {mask.dtype}", "give integers, bool or float in [0, 1]")
+    return reader.read(mask)
 
 
 def fit_mask(mask: NDArray[np.float32], composite: NDArray[Any]) -> NDArray[np.float32]:
-    """Resize a mask to the composite's size; one that has it already is returned as it is."""
+    """Resize a mask to the composite's size; one that has it already is returned as it is.
+
+    Raises:
+        InputError: its aspect is another, so that it would be stretched.
+    """
     if mask.shape == composite.shape[:2]:
         return mask
+    check_aspect((mask.shape[1], mask.shape[0]), (composite.shape[1], composite.shape[0]), "the mask")
     return snap(resize(mask, (composite.shape[1], composite.shape[0])))
+
+
+def check_aspect(size: tuple[int, int], wanted: tuple[int, int], name: str) -> None:
+    """Refuse to stretch: sides may differ from the other aspect by 3 percent, or by a pixel of rounding.
+
+    Args:
+        size: (width, height) of what is to be resized.
+        wanted: to what.
+        name: what the error calls it.
+
+    Raises:
+        InputError: the aspect is another.
+    """
+    (width, height), (new_width, new_height) = size, wanted
+    if abs(width * new_height - height * new_width) > max(
+        _ASPECT_TOLERANCE * height * new_width, max(new_width, new_height)
+    ):
+        turned = abs(width * new_width - height * new_height) <= _ASPECT_TOLERANCE * height * new_height
+        raise InputError(
+            f"{name} is {width}x{height} but the picture is {new_width}x{new_height}: another aspect",
+            "turn it by a quarter" if turned else "crop it to what the picture shows; it would be stretched",
+        )
 
 
 def full_scale(mask: NDArray[Any]) -> float:

@@ -1,33 +1,153 @@
-"""What the decoders leave open about picture files, read from their bytes: is it whole, how large, which way up."""
+"""What picture files say before their pixels, read from their bytes: kind, size, segments, chunks, and the end."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 import struct
+import warnings
 import zlib
+from collections.abc import Iterator
 
-ORIENTATION_TAG = 0x0112
-"""EXIF 2.3, "Orientation"."""
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
-_ICC_TAG = 34675
+PILLOW_ERRORS = (
+    UnidentifiedImageError,
+    OSError,
+    ValueError,
+    SyntaxError,
+    struct.error,
+    TypeError,
+    EOFError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    AttributeError,
+    RuntimeError,
+    zlib.error,
+    Image.DecompressionBombError,
+    Warning,
+)
+"""What Pillow's parsers raise on damaged files."""
+
+_PLUGINS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
+    (rb"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
+    (rb"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    (rb"RIFF....WEBP", WebPImagePlugin.WebPImageFile),
+    (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", TiffImagePlugin.TiffImageFile),
+    (rb"BM", BmpImagePlugin.BmpImageFile),
+    (rb"GIF8", GifImagePlugin.GifImageFile),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", Jpeg2KImagePlugin.Jpeg2KImageFile),
+    (rb"P[1-6]", PpmImagePlugin.PpmImageFile),
+)
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
+_JPEG_ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
-def jpeg_is_whole(data: bytes) -> bool:
-    """OpenCV fills the rest of a cut JPEG with gray: there must be an end marker after the last scan starts."""
-    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+@contextlib.contextmanager
+def open_header(data: bytes) -> Iterator[ImageFile.ImageFile]:
+    """Pillow's view of a file, by the plugin of its first bytes: ``Image.open`` has a limit of its own on pixels.
+
+    Raises:
+        UnidentifiedImageError: of no kind that is known.
+        Exception: one of ``PILLOW_ERRORS``, where the file is damaged.
+    """
+    plugin = next((plugin for start, plugin in _PLUGINS if re.match(start, data, re.DOTALL)), None)
+    if plugin is None:
+        raise UnidentifiedImageError("no picture")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its limits and of damaged metadata
+        with plugin(io.BytesIO(data)) as header:
+            yield header
 
 
-def png_is_whole(data: bytes) -> bool:
-    """All chunks up to the end marker are there and have the checksums they name; OpenCV shows what it could read."""
-    position = 8
+def jpeg_segments(data: bytes) -> tuple[list[tuple[int, bytes]], int | None]:
+    """Markers and contents of the segments of the (first) JPEG of a file, and where it ends: behind its end marker.
+
+    Phones append more behind that: a second picture, a gain map, a video. The end is None where it is cut off.
+    """
+    segments: list[tuple[int, bytes]] = []
+    position = 2
+    while True:
+        found = _NEXT_MARKER.search(data, position)
+        if found is None:
+            return segments, None
+        marker, position = data[found.end() - 1], found.end()
+        if marker == 0xD9:
+            return segments, position
+        if marker in _JPEG_ALONE:
+            continue
+        if position + 2 > len(data):
+            return segments, None
+        length = int.from_bytes(data[position : position + 2], "big")
+        if length < 2 or position + length > len(data):
+            return segments, None
+        segments.append((marker, data[position + 2 : position + length]))
+        position += length
+
+
+def png_chunks(data: bytes) -> tuple[list[tuple[bytes, bytes]], bool]:
+    """Names and contents of the chunks of a PNG but for its pixels, and whether it is whole.
+
+    Whole means that all chunks up to the end marker are there and have the checksums they name.
+    """
+    chunks: list[tuple[bytes, bytes]] = []
+    position, view = 8, memoryview(data)
     while position + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
         end = position + 8 + length
-        if end + 4 > len(data) or zlib.crc32(data[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            return False
+        if end + 4 > len(data) or zlib.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+            return chunks, False
         if name == b"IEND":
-            return True
+            return chunks, True
+        if name not in (b"IDAT", b"fdAT"):
+            chunks.append((name, data[position + 8 : end]))
         position = end + 4
-    return False
+    return chunks, False
+
+
+def png_pixels(data: bytes) -> bytes:
+    """A PNG with only the chunks that its pixels need: libpng talks on stderr about the others, and Pillow refuses some
+    for which no picture has to be refused.
+    """
+    if not data.startswith(_PNG_START):
+        return data
+    kept, position, view = [memoryview(_PNG_START)], 8, memoryview(data)
+    while position + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            kept.append(view[position:end])
+        position = end
+        if name == b"IEND":
+            break
+    return b"".join(kept) if sum(map(len, kept)) < min(position, len(data)) else data
+
+
+def webp_chunks(data: bytes) -> dict[bytes, bytes]:
+    """Contents of the chunks ICCP, EXIF and XMP of a WebP (RIFF) file."""
+    chunks: dict[bytes, bytes] = {}
+    position = 12
+    while position + 8 <= len(data):
+        name, length = struct.unpack_from("<4sI", data, position)
+        if name in (b"ICCP", b"EXIF", b"XMP "):
+            chunks[name] = data[position + 8 : position + 8 + length]
+        position += 8 + length + length % 2
+    return chunks
 
 
 def tiff_size(data: bytes) -> tuple[int, int] | None:
@@ -45,39 +165,3 @@ def tiff_size(data: bytes) -> tuple[int, int] | None:
     except struct.error:
         return None
     return (sizes[256], sizes[257]) if len(sizes) == 2 else None
-
-
-def reset_orientation(exif: bytes | None) -> bytes | None:
-    """Set the orientation in the first directory to 1, leaving every other byte alone."""
-    if exif is None:
-        return None
-    start = 6 if exif.startswith(b"Exif\0\0") else 0
-    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
-    try:
-        if order is None:
-            return exif
-        block = bytearray(exif)
-        directory = start + struct.unpack_from(f"{order}I", block, start + 4)[0]
-        for k in range(struct.unpack_from(f"{order}H", block, directory)[0]):
-            entry = directory + 2 + 12 * k
-            if struct.unpack_from(f"{order}H", block, entry)[0] == ORIENTATION_TAG:
-                struct.pack_into(f"{order}HIHH", block, entry + 2, 3, 1, 1, 0)
-    except struct.error:
-        return None  # a damaged block is not worth keeping
-    return bytes(block)
-
-
-def add_tiff_profile(data: bytes, icc: bytes) -> bytes:
-    """Append a copy of the first directory that also has the ICC profile (TIFF 6.0; tag 34675)."""
-    order = "<" if data[:2] == b"II" else ">"
-    directory = struct.unpack_from(f"{order}I", data, 4)[0]
-    count = struct.unpack_from(f"{order}H", data, directory)[0]
-    entries = [data[directory + 2 + 12 * k :][:12] for k in range(count)]
-    body = bytearray(data)
-    body += b"\0" * (len(body) % 2)
-    entries.append(struct.pack(f"{order}HHII", _ICC_TAG, 7, len(icc), len(body)))
-    entries.sort(key=lambda entry: struct.unpack_from(f"{order}H", entry)[0])
-    body += icc + b"\0" * (len(icc) % 2)
-    struct.pack_into(f"{order}I", body, 4, len(body))
-    body += struct.pack(f"{order}H", len(entries)) + b"".join(entries) + b"\0\0\0\0"
-    return bytes(body)

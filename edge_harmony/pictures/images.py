@@ -1,16 +1,14 @@
 """Reading and writing the pictures that users have: any depth, alpha, EXIF orientation, ICC profile.
 
-OpenCV decodes and encodes the pixels; Pillow reads the header first, so that a picture is refused for its size
-or kind before anything is allocated.
+How bytes become pixels says :mod:`edge_harmony.pictures.decode`, how metadata get into files
+:mod:`edge_harmony.pictures.embed`.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import os
-import struct
-import warnings
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,45 +17,37 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.atomic import atomic_write
-from edge_harmony.pictures.arrays import check_float_range, refuse_coloured, to_eight_bits
-from edge_harmony.pictures.headers import (
-    ORIENTATION_TAG,
-    add_tiff_profile,
-    jpeg_is_whole,
-    png_is_whole,
-    reset_orientation,
-    tiff_size,
-)
+from edge_harmony.pictures.arrays import fit_mask, refuse_coloured, to_eight_bits
+from edge_harmony.pictures.decode import NO_MEMORY, decode_pixels
+from edge_harmony.pictures.embed import embed
+from edge_harmony.pictures.headers import PILLOW_ERRORS, open_header
+from edge_harmony.pictures.icc import between_profiles
+from edge_harmony.pictures.masks import MaskReader
+from edge_harmony.pictures.metadata import Metadata
+from edge_harmony.pictures.orientation import QUARTER_TURNS, upright
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 """File name suffixes that are read and written."""
 
-MAX_PIXELS = 200_000_000
-"""Pictures with more pixels are refused; EDGE_HARMONY_MAX_PIXELS overrides it."""
-
 _DEEP = (".png", ".tif", ".tiff")
 _ALPHA = (".png", ".tif", ".tiff", ".webp")
+_LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A decoded picture, upright.
+class Picture(Metadata):
+    """A decoded picture, upright, and what its file says of it.
 
     Attributes:
         pixels: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA; uint8, uint16, or float32 in [0, 1].
-        exif: EXIF block as stored, its orientation reset to upright; None if there was none.
-        icc: ICC profile as stored, or None.
     """
 
     pixels: NDArray[Any]
-    exif: bytes | None = None
-    icc: bytes | None = None
 
     def with_pixels(self, pixels: NDArray[Any]) -> Picture:
         """The same metadata around other pixels."""
@@ -89,58 +79,115 @@ def decode_picture(data: bytes, name: str) -> Picture:
     """
     if not data:
         raise InputError(f"{name} is empty", "export it again")
-    orientation, icc = _inspect(name, data)
-    pixels, exif, embedded_icc = _decode(name, data)
-    if pixels.dtype == np.float64:
-        pixels = pixels.astype(np.float32)
-    if pixels.dtype == np.float32:
-        check_float_range(pixels, name)
-    elif pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"{name} has {pixels.dtype} samples", "use 8-bit, 16-bit or float pictures")
-    if pixels.ndim == 2:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    elif pixels.shape[2] == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    elif pixels.shape[2] == 4:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
-    else:
-        raise InputError(f"{name} has {pixels.shape[2]} channels", "use a gray, RGB or RGBA picture")
-    return Picture(_upright(pixels, orientation), reset_orientation(exif), embedded_icc or icc)
+    pixels, fields = decode_pixels(data, name)
+    return Picture(pixels, **fields)
 
 
-def read_mask(path: Path | str) -> NDArray[np.float32]:
+def read_mask(path: Path | str, reader: MaskReader | None = None) -> NDArray[np.float32]:
     """Read a mask: gray, or gray stored as RGB or RGBA; white is the foreground.
 
-    An RGBA file whose colour is one constant holds its mask in the alpha channel. A file with the values 0 and 1
-    only is read as 0 and 255.
+    An RGBA file of one colour holds its mask in the alpha channel. In a file with a coloured palette the indices are
+    the values. What values mean says :class:`~edge_harmony.pictures.masks.MaskReader`.
+
+    Args:
+        path: of the file.
+        reader: picks a class id, or inverts.
 
     Returns:
         ``(H, W)`` float32 in [0, 1], upright.
 
     Raises:
         UsageError: there is no such file, or it is a folder.
-        InputError: the file is broken or the mask is coloured.
+        InputError: the file is broken, the mask is coloured, or what it means is not clear.
     """
-    return decode_mask(read_bytes(Path(path)), str(path))
+    return decode_mask(read_bytes(Path(path)), str(path), reader)
 
 
-def decode_mask(data: bytes, name: str) -> NDArray[np.float32]:
+def decode_mask(data: bytes, name: str, reader: MaskReader | None = None) -> NDArray[np.float32]:
     """The same from a file's bytes; ``name`` is what errors call it.
 
     Raises:
-        InputError: they are broken or the mask is coloured.
+        InputError: they are broken, the mask is coloured, or what it means is not clear.
     """
-    pixels = decode_picture(data, name).pixels
-    peak = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
+    picture = decode_picture(data, name)
+    indices = _palette_indices(data)
+    gray = (
+        _gray_of(picture.pixels, name)
+        if indices is None or picture.pixels.shape[2] == 4
+        else upright(indices, picture.turned)
+    )
+    weight = (reader or MaskReader()).read(gray, name)
+    if weight.dtype == np.float32:
+        return weight
+    return weight.astype(np.float32) / np.float32(np.iinfo(weight.dtype).max)
+
+
+def _gray_of(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     colour = pixels[..., :3]
-    if pixels.shape[2] == 4 and np.ptp(colour) == 0 and np.ptp(pixels[..., 3]) > 0:
-        gray = pixels[..., 3]
-    else:
-        refuse_coloured(colour, name)
-        gray = colour[..., 1]
-    if gray.dtype != np.float32 and gray.max() == 1:
-        peak = 1.0
-    return np.ascontiguousarray(gray, dtype=np.float32) / np.float32(peak)
+    if pixels.shape[2] == 4 and np.ptp(pixels[..., 3]) > 0:
+        shown = colour[pixels[..., 3] > 0]
+        if not np.ptp(shown, axis=0).any():
+            return np.ascontiguousarray(pixels[..., 3])
+    refuse_coloured(colour, name)
+    return np.ascontiguousarray(colour[..., 1])
+
+
+def _palette_indices(data: bytes) -> NDArray[np.uint8] | None:
+    """Of a file whose palette is coloured, as label maps are saved; None for others."""
+    try:
+        with open_header(data) as header:
+            if header.mode != "P":
+                return None
+            palette = np.array(header.getpalette("RGB") or [], np.int16).reshape(-1, 3)
+            indices = np.asarray(header)
+    except PILLOW_ERRORS:
+        return None
+    used = palette[np.unique(indices).clip(0, max(0, len(palette) - 1))] if len(palette) else palette
+    return indices if used.size and np.ptp(used, axis=1).max() else None
+
+
+def match_mask(weight: NDArray[np.float32], picture: Picture, name: str, *, fit: bool = False) -> NDArray[np.float32]:
+    """A mask that lies as the picture does, of its size.
+
+    A mask made on a photograph as the sensor stored it, by a tool that does not look at the orientation, is told by its
+    size where the photograph was turned by a quarter; it is turned too, with a line in the log.
+
+    Args:
+        weight: ``(H, W)`` in [0, 1].
+        picture: its picture.
+        name: what errors call the mask.
+        fit: resize a mask of another size instead of refusing it.
+
+    Raises:
+        InputError: the sizes differ, or with ``fit`` the aspects.
+    """
+    height, width = picture.pixels.shape[:2]
+    if picture.turned in QUARTER_TURNS and width != height and weight.shape == (width, height):
+        log.warning(
+            "%s is %dx%d, as the picture was stored before it was turned upright (%dx%d): it is turned too",
+            *(name, height, width, width, height),
+        )
+        weight = upright(weight, picture.turned)
+    if fit:
+        return fit_mask(weight, picture.pixels)
+    if weight.shape != (height, width):
+        raise InputError(
+            f"{name} is {weight.shape[1]}x{weight.shape[0]} but composite is {width}x{height}",
+            "turn it by a quarter" if weight.shape == (width, height) else "resize it or pass --fit-mask",
+        )
+    return weight
+
+
+def in_profile(picture: Picture, icc: bytes | None) -> NDArray[Any]:
+    """A picture's pixels in the numbers of another ICC profile (None: sRGB), to be mixed with pixels that have it."""
+    if picture.icc == icc:
+        return picture.pixels
+    pixels = picture.pixels
+    if pixels.dtype != np.uint8:
+        log.warning("two pictures of different ICC profiles are mixed, and more than 8 bits are not converted")
+        return pixels
+    colour = between_profiles(np.ascontiguousarray(pixels[..., :3]), picture.icc, icc)
+    return colour if pixels.shape[2] == 3 else np.dstack([colour, pixels[..., 3]])
 
 
 def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> None:
@@ -181,25 +228,43 @@ def encode_picture(picture: Picture, suffix: str, *, quality: int = 95) -> bytes
     if pixels.shape[2] == 4 and suffix not in _ALPHA:
         log.warning("%s has no alpha channel; write .png to keep it", suffix)
         pixels = pixels[..., :3]
-    code = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    height, width, channels = pixels.shape
+    check_holds(suffix, (width, height))
+    code = cv2.COLOR_RGB2BGR if channels == 3 else cv2.COLOR_RGBA2BGRA
     pixels = cv2.cvtColor(np.ascontiguousarray(pixels), code)
     options = {
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111],
         ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111],
         ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
     }.get(suffix, [])
-    kinds, blocks = [], []
-    for kind, block in ((cv2.IMAGE_METADATA_EXIF, picture.exif), (cv2.IMAGE_METADATA_ICCP, picture.icc)):
-        if block and suffix in (".jpg", ".jpeg", ".png", ".webp"):
-            kinds.append(kind)
-            blocks.append(np.frombuffer(block, np.uint8))
-    done, data = cv2.imencodeWithMetadata(suffix, pixels, kinds, blocks, options)
+    try:
+        done, data = cv2.imencode(suffix, pixels, options)
+    except cv2.error as error:
+        if error.code == NO_MEMORY:
+            raise MemoryError from None
+        done = False
     if not done:
-        raise InputError(f"cannot encode {pixels.shape[1]}x{pixels.shape[0]} {pixels.dtype} as {suffix}")
-    encoded = data.tobytes()
-    if picture.icc and suffix in (".tif", ".tiff"):
-        encoded = add_tiff_profile(encoded, picture.icc)
-    return encoded
+        raise InputError(f"cannot encode {width}x{height} {pixels.dtype} as {suffix}", "write .png or .tif")
+    return embed(data.tobytes(), suffix, picture, (width, height), alpha=channels == 4)
+
+
+def check_holds(suffix: str, size: tuple[int, int]) -> None:
+    """Refuse a picture that is too large for the format of its result, before any work is done on it.
+
+    Args:
+        suffix: of the result.
+        size: (width, height).
+
+    Raises:
+        InputError: it is.
+    """
+    largest = _LARGEST_SIDE.get(suffix.lower())
+    if largest is not None and max(size) > largest:
+        others = [s for s in (".png", ".tif", ".jpg") if max(size) <= _LARGEST_SIDE.get(s, max(size))]
+        raise InputError(
+            f"{size[0]}x{size[1]} does not fit into {suffix}, whose sides end at {largest:,}",
+            f"write {' or '.join(others)}",
+        )
 
 
 def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
@@ -225,74 +290,20 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
+        other = _same_name(path)
+        if other is not None:
+            return read_bytes(other)
         raise UsageError(f"{path} does not exist", "check the path") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
 
 
-def _inspect(name: str, data: bytes) -> tuple[int, bytes | None]:
-    """Refuse by header: not a picture, too large, cut short. Returns the turn still to undo and the ICC profile."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own size warning; the limit below is ours
-            with Image.open(io.BytesIO(data)) as header:
-                width, height = header.size
-                kind = header.format
-                icc = header.info.get("icc_profile")
-                orientation = _orientation(header)
-    except Image.DecompressionBombError as error:
-        raise _too_large(name, str(error)) from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, TypeError, EOFError):
-        size = tiff_size(data)
-        if size is None:
-            raise InputError(f"{name} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF or BMP") from None
-        (width, height), kind, icc, orientation = size, "TIFF", None, 1
-    limit = _pixel_limit()
-    if width * height > limit:
-        raise _too_large(name, f"{width} x {height} pixels, the limit is {limit:,}")
-    if (kind == "JPEG" and not jpeg_is_whole(data)) or (kind == "PNG" and not png_is_whole(data)):
-        raise InputError(f"{name} is truncated or damaged", "export or download it again")
-    return 1 if kind == "TIFF" else orientation, icc  # OpenCV turns TIFF itself
-
-
-def _orientation(header: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; upright where the block is damaged: that is no reason to refuse the picture."""
-    try:
-        value = header.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # Pillow's parsers raise many kinds on damaged blocks
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _pixel_limit() -> int:
-    text = os.environ.get("EDGE_HARMONY_MAX_PIXELS", str(MAX_PIXELS))
-    if not text.isdecimal():
-        raise UsageError(f"EDGE_HARMONY_MAX_PIXELS is {text!r}", "set it to a number of pixels")
-    return int(text)
-
-
-def _too_large(name: str, detail: str) -> InputError:
-    return InputError(f"{name} is too large ({detail})", "set EDGE_HARMONY_MAX_PIXELS to allow more")
-
-
-def _decode(name: str, data: bytes) -> tuple[NDArray[Any], bytes | None, bytes | None]:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
-    try:
-        pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise InputError(f"{name} cannot be decoded ({error.err})", "export it again") from None
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    if pixels is None:
-        raise InputError(f"{name} is damaged and cannot be decoded", "export or download it again")
-    found = {int(kind): np.asarray(block).tobytes() for kind, block in zip(kinds, blocks, strict=True)}
-    return pixels, found.get(cv2.IMAGE_METADATA_EXIF), found.get(cv2.IMAGE_METADATA_ICCP)
-
-
-def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Undo an EXIF orientation, 1 to 8 (EXIF 2.3, tag 0x0112)."""
-    if orientation in (2, 4, 5, 7):
-        pixels = pixels[:, ::-1]
-    turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
-    return np.ascontiguousarray(np.rot90(pixels, turns))
+def _same_name(path: Path) -> Path | None:
+    """A file whose name is the same but for its Unicode form: one system composes accents, another does not."""
+    wanted = unicodedata.normalize("NFC", path.name)
+    if wanted.isascii() or not path.parent.is_dir():
+        return None
+    return next(
+        (x for x in path.parent.iterdir() if x.name != path.name and unicodedata.normalize("NFC", x.name) == wanted),
+        None,
+    )

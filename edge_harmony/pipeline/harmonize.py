@@ -34,8 +34,8 @@ def harmonize_pixels(
     Args:
         runner: a loaded network.
         composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA; uint8, uint16, or floating point in [0, 1].
-        mask: ``(H, W)`` or ``(H, W, 1)``; uint8 or uint16 (full scale is the foreground), bool, or floating point in
-        [0, 1].
+        mask: ``(H, W)`` or ``(H, W, 1)``; integers (full scale is the foreground, or the larger one of two values),
+            bool, or floating point in [0, 1].
         strength: share of the change, 0 to 1.5; 1 is what the network predicts.
         in_place: change ``composite`` itself, which is faster where it is large.
 

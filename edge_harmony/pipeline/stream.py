@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.pictures.arrays import Box, checked_pair, foreground_box, like
+from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.working_size import mask_to_working_size, to_working_size
 from edge_harmony.pipeline.apply import apply_grid, check_strength
 from edge_harmony.pipeline.harmonize import predict_later
@@ -56,7 +57,7 @@ FramePair = tuple[NDArray[Any], NDArray[Any]]
 
 def stream(runner: Runner, pairs: Iterable[FramePair], options: StreamOptions) -> Generator[NDArray[Any], None, None]:
     """Harmonize pairs of frame and mask in their order; see :meth:`edge_harmony.harmonizer.Harmonizer.stream`."""
-    predictor, finisher = _Predictor(runner, options), _Finisher(options)
+    predictor, finisher, reader = _Predictor(runner, options), _Finisher(options), MaskReader()
     on_the_way: deque[tuple[Future[NDArray[Any]], Future[_Begun]]] = deque()
     with (
         ThreadPoolExecutor(1, "edge-harmony-predict") as predicting,
@@ -64,7 +65,7 @@ def stream(runner: Runner, pairs: Iterable[FramePair], options: StreamOptions) -
     ):
         try:
             for frame, mask in pairs:
-                pixels, weight = checked_pair(frame, mask, in_place=options.in_place)
+                pixels, weight = checked_pair(frame, mask, in_place=options.in_place, reader=reader)
                 shot = _Shot(frame, pixels, weight, foreground_box(weight) if options.strength else None)
                 beginning = predicting.submit(predictor.begin, shot)
                 on_the_way.append((applying.submit(finisher.finish, shot, beginning), beginning))

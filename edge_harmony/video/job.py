@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.files.atomic import new_file
-from edge_harmony.pictures.arrays import to_eight_bits
+from edge_harmony.pictures.arrays import check_aspect, to_eight_bits
 from edge_harmony.pictures.images import check_writable
+from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.resize import resize
 from edge_harmony.pipeline.stream import FramePair, StreamOptions, stream
@@ -61,6 +62,8 @@ class VideoJob:
         background: what the foreground is pasted on, if it is not on it already.
         options: how it is harmonized and written.
         fit: resize masks (and the background) of another size instead of refusing them.
+        mask_value: the class id that is the foreground in masks.
+        invert_mask: what is white in masks is the background.
         limit: stop after so many frames; 0: at the end.
     """
 
@@ -71,6 +74,8 @@ class VideoJob:
     background: str | None = None
     options: VideoOptions = field(default_factory=VideoOptions)
     fit: bool = False
+    mask_value: int | None = None
+    invert_mask: bool = False
     limit: int = 0
 
 
@@ -160,7 +165,8 @@ class _Inputs:
     def __init__(self, job: VideoJob) -> None:
         self._job = job
         self._source = open_frames(job.composite)
-        self._masks = open_frames(job.masks, gray=True)
+        self._reader = MaskReader(job.mask_value, invert=job.invert_mask)
+        self._masks = open_frames(job.masks, gray=True, reader=self._reader)
         self._background = open_frames(job.background) if job.background else None
         source, masks, background = self._source, self._masks, self._background
         for name, other in ((job.masks, masks), (job.background, background)):
@@ -170,6 +176,8 @@ class _Inputs:
                     f"{source.size[0]}x{source.size[1]}",
                     "resize it or pass --fit-mask",
                 )
+        if job.fit:
+            check_aspect(masks.size, source.size, job.masks)
         if source.count and masks.count and source.count != masks.count and not job.limit:
             raise InputError(
                 f"{job.composite} has {source.count} frames but {job.masks} has {masks.count}",
@@ -218,6 +226,8 @@ class _Inputs:
                 if self._source.endless:
                     return
                 raise InputError(f"{job.masks} ends after {done} frames, {job.composite} does not", "give one for each")
+            if isinstance(self._masks, VideoReader | Camera):
+                mask = self._reader.read(mask, job.masks)
             mask = _fitted(mask, size, job.fit)
             if self._background is not None:
                 under, _ = next(behind, (None, None))

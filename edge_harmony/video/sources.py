@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.files.names import natural
 from edge_harmony.pictures.images import SUFFIXES, list_pictures, read_mask, read_picture
+from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.video.camera import PREFIX, Camera
 from edge_harmony.video.reader import Frame, VideoReader, is_video
 
@@ -37,11 +39,11 @@ class Frames(Protocol):
 
 
 class ImageSequence:
-    """The pictures of a folder, in the order of their names.
+    """The pictures of a folder, in the order of their names, in which numbers count as such.
 
     Args:
         folder: where they are.
-        gray: they are masks.
+        reader: they are masks, and this says what their values mean.
 
     Raises:
         UsageError: there are none.
@@ -50,19 +52,19 @@ class ImageSequence:
 
     endless = False
 
-    def __init__(self, folder: Path, *, gray: bool = False) -> None:
-        self._paths = list(list_pictures(folder))
-        self._gray = gray
+    def __init__(self, folder: Path, *, reader: MaskReader | None = None) -> None:
+        self._paths = sorted(list_pictures(folder), key=lambda path: natural(path.name))
+        self._reader = reader
         if not self._paths:
             raise UsageError(f"{folder} holds no pictures", f"put files with {' '.join(SUFFIXES)} there")
         self.count = len(self._paths)
-        first = _read(self._paths[0], gray)
+        first = _read(self._paths[0], reader)
         self.size = (first.shape[1], first.shape[0])
 
     def __iter__(self) -> Iterator[Frame]:
         """One after the other; their times are their numbers."""
         for number, path in enumerate(self._paths):
-            yield _read(path, self._gray), Fraction(number)
+            yield _read(path, self._reader), Fraction(number)
 
 
 class Still:
@@ -71,8 +73,8 @@ class Still:
     endless = True
     count = None
 
-    def __init__(self, path: Path, *, gray: bool = False) -> None:
-        self._pixels = _read(path, gray)
+    def __init__(self, path: Path, *, reader: MaskReader | None = None) -> None:
+        self._pixels = _read(path, reader)
         self.size = (self._pixels.shape[1], self._pixels.shape[0])
 
     def __iter__(self) -> Iterator[Frame]:
@@ -83,12 +85,13 @@ class Still:
             number += 1
 
 
-def open_frames(name: str, *, gray: bool = False) -> Frames:
+def open_frames(name: str, *, gray: bool = False, reader: MaskReader | None = None) -> Frames:
     """Whatever a name stands for.
 
     Args:
         name: a video, ``camera:...`` (see :class:`~edge_harmony.video.camera.Camera`), a folder, or a picture.
         gray: frames are masks: ``(H, W)``, white in the foreground.
+        reader: says what the values of masks in pictures mean; those of a video or camera come as they are.
 
     Raises:
         UsageError: there is nothing of that name.
@@ -100,7 +103,8 @@ def open_frames(name: str, *, gray: bool = False) -> Frames:
     if is_video(name):
         return VideoReader(name, gray=gray)
     path = Path(name)
-    return ImageSequence(path, gray=gray) if path.is_dir() else Still(path, gray=gray)
+    reader = (reader or MaskReader()) if gray else None
+    return ImageSequence(path, reader=reader) if path.is_dir() else Still(path, reader=reader)
 
 
 def is_moving(name: str) -> bool:
@@ -108,9 +112,9 @@ def is_moving(name: str) -> bool:
     return name.startswith(PREFIX) or is_video(name)
 
 
-def _read(path: Path, gray: bool) -> NDArray[Any]:
-    if gray:
-        return np.rint(read_mask(path) * np.float32(255)).astype(np.uint8)
+def _read(path: Path, reader: MaskReader | None) -> NDArray[Any]:
+    if reader is not None:
+        return np.rint(read_mask(path, reader) * np.float32(255)).astype(np.uint8)
     pixels = read_picture(path).pixels
     if pixels.shape[2] == 4:
         raise InputError(f"{path.name} has an alpha channel", "flatten it; the mask says what is foreground")

@@ -2,12 +2,15 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.pictures.images import decode_picture
+from edge_harmony.pictures.alpha import straight
+from edge_harmony.pictures.images import Picture, decode_picture, in_profile, read_picture
 from edge_harmony.samples import sample_files, sample_pictures
 
 RNG = np.random.default_rng(9)
@@ -39,3 +42,58 @@ def test_bytes_to_bytes():
             harmonizer.harmonize_bytes(b"dear madam", mask.read_bytes(), ".png", names=("letter.png", "mask"))
         with pytest.raises(UsageError, match="suffix"):
             harmonizer.harmonize_bytes(composite.read_bytes(), mask.read_bytes(), ".gif")
+
+
+@pytest.fixture
+def cut_out(tmp_path):
+    """Files of a cut-out with soft edges, straight and premultiplied, of a background, and of the same composite."""
+    scene = cv2.resize(RNG.random((5, 6, 3), np.float32), (120, 90))
+    thing = cv2.resize(0.6 + 0.4 * RNG.random((4, 4, 3), np.float32), (120, 90))
+    alpha = np.zeros((90, 120), np.float32)
+    cv2.circle(alpha, (60, 45), 25, 1.0, -1)
+    alpha = cv2.GaussianBlur(alpha, (0, 0), 2)
+
+    def save(name, pixels):
+        Image.fromarray(np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)).save(tmp_path / name)
+
+    save("street.png", scene)
+    save("straight.png", np.dstack([thing, alpha]))
+    save("premultiplied.png", np.dstack([thing * alpha[..., None], alpha]))
+    save("thing.png", thing)
+    save("alpha.png", alpha)
+    save("inverted.png", 1 - alpha)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["straight.png", "premultiplied.png"])
+def test_the_alpha_of_a_cut_out_is_its_mask(cut_out, name):
+    street = cut_out / "street.png"
+    with Harmonizer.from_pretrained("edge-n") as harmonizer:
+        harmonizer.harmonize_file(cut_out / name, None, cut_out / "out.png", background=street)
+        harmonizer.harmonize_file(cut_out / "thing.png", cut_out / "alpha.png", cut_out / "a.png", background=street)
+        wanted, made = (read_picture(cut_out / file).pixels for file in ("a.png", "out.png"))
+        assert made.shape == (90, 120, 3)
+        assert np.abs(made.astype(int) - wanted).max() <= (1 if name == "straight.png" else 8)
+        arguments = cut_out / "thing.png", cut_out / "inverted.png", cut_out / "b.png"
+        harmonizer.harmonize_file(*arguments, background=street, invert_mask=True)
+        assert np.abs(read_picture(cut_out / "b.png").pixels.astype(int) - wanted).max() <= 1
+        with pytest.raises(UsageError, match="--background"):
+            harmonizer.harmonize_file(cut_out / name, None, cut_out / "out.png")
+        with pytest.raises(InputError, match="no transparency"):
+            harmonizer.harmonize_file(cut_out / "thing.png", None, cut_out / "out.png", background=street)
+
+
+def test_dark_things_with_soft_edges_are_left_as_they_are():
+    alpha = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
+    dark = np.dstack([np.full((64, 64, 3), 8, np.uint8), alpha])
+    np.testing.assert_array_equal(straight(dark), dark)
+
+
+def test_a_background_in_another_profile_is_converted():
+    """Red and green exchanged in a profile: its numbers mean other colours."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exchanged = srgb.replace(b"rXYZ", b"****").replace(b"gXYZ", b"rXYZ").replace(b"****", b"gXYZ")
+    red = np.full((4, 5, 3), (255, 0, 0), np.uint8)
+    converted = in_profile(Picture(red, icc=exchanged), None)
+    assert np.abs(converted[0, 0].astype(int) - (0, 255, 0)).max() <= 2
+    assert in_profile(Picture(red), None) is red

@@ -404,3 +404,51 @@ def test_compiling_needs_a_compiler(capsys, tmp_path, monkeypatch):
     assert status == 3
     assert "C++ compiler" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cut_out_needs_no_mask(capsys, tmp_path):
+    mask = cv2.imread(str(MASK), cv2.IMREAD_GRAYSCALE)
+    pixels = np.dstack([cv2.imread(str(COMPOSITE)), mask])
+    cv2.imwrite(str(tmp_path / "cutout.png"), pixels)
+    cv2.imwrite(str(tmp_path / "street.png"), pixels[..., :3])
+    arguments = "harmonize", tmp_path / "cutout.png", "-o", tmp_path / "out.png"
+    assert run(capsys, *arguments, "--background", tmp_path / "street.png")[0] == 0
+    made = cv2.imread(str(tmp_path / "out.png"))
+    np.testing.assert_array_equal(made[mask == 0], pixels[..., :3][mask == 0])
+    assert not np.array_equal(made, pixels[..., :3])
+    status, _, err = run(capsys, *arguments)
+    assert (status, "--background" in err) == (2, True)
+    status, _, err = run(capsys, "harmonize", tmp_path, "-o", tmp_path / "out")
+    assert (status, "folder of masks" in err) == (2, True)
+
+
+def test_a_class_id_is_picked(capsys, tmp_path):
+    mask = cv2.imread(str(MASK), cv2.IMREAD_GRAYSCALE)
+    ids = np.where(mask > 127, 15, 0).astype(np.uint8)
+    ids[:3] = 2
+    cv2.imwrite(str(tmp_path / "ids.png"), ids)
+    cv2.imwrite(str(tmp_path / "binary.png"), np.where(mask > 127, 255, 0).astype(np.uint8) * (ids != 2))
+    arguments = "harmonize", COMPOSITE, tmp_path / "ids.png", "-o", tmp_path / "out.png"
+    status, _, err = run(capsys, *arguments)
+    assert (status, "--mask-value" in err) == (1, True)
+    assert run(capsys, *arguments, "--mask-value", 15)[0] == 0
+    assert run(capsys, "harmonize", COMPOSITE, tmp_path / "binary.png", "-o", tmp_path / "wanted.png")[0] == 0
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out.png")), cv2.imread(str(tmp_path / "wanted.png")))
+
+
+def test_a_folder_into_a_video_file_is_a_video(capsys, tmp_path):
+    pytest.importorskip("av")
+    for folder in ("frames", "masks"):
+        (tmp_path / folder).mkdir()
+    pixels, mask = cv2.imread(str(COMPOSITE))[:96, :128], np.zeros((96, 128), np.uint8)
+    mask[20:60, 30:90] = 1
+    for number in (1, 2, 10):
+        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), pixels)
+        cv2.imwrite(str(tmp_path / "masks" / f"{number}.png"), mask)
+    made = tmp_path / "out.mp4"
+    found = run_json(capsys, "harmonize", tmp_path / "frames", tmp_path / "masks", "-o", made)
+    assert found["frames"] == 3
+    assert made.is_file()
+    status, _, err = run(capsys, "harmonize", tmp_path / "frames", tmp_path / "masks", "-o", tmp_path / "out.png")
+    assert (status, "not of a folder" in err) == (2, True)
+    assert not (tmp_path / "out.png").exists()

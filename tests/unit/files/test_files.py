@@ -8,7 +8,7 @@ import pytest
 from edge_harmony.backends.targets import Target
 from edge_harmony.errors import ArtifactError, InputError, UsageError
 from edge_harmony.files import resources
-from edge_harmony.files.atomic import atomic_write, make_folder, sha256_of
+from edge_harmony.files.atomic import atomic_write, make_folder, new_folder, sha256_of
 from edge_harmony.files.manifest import IOSpec, Manifest, artifact_name, read_manifest, write_manifest
 from edge_harmony.files.toml import read_toml
 
@@ -97,3 +97,12 @@ def test_toml_errors_name_the_key(tmp_path, text, message):
         read_toml(path, Target)
     with pytest.raises(UsageError):
         read_toml(tmp_path / "absent.toml", Target)
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".png", "\u00e4" * 125 + "x.PNG", "x" * 200])
+def test_names_of_any_legal_length(tmp_path, name):
+    atomic_write(tmp_path / name, b"whole")
+    assert (tmp_path / name).read_bytes() == b"whole"
+    with new_folder(tmp_path / f"folder {name[7:]}") as folder:
+        folder.mkdir()
+    assert len(list(tmp_path.iterdir())) == 2

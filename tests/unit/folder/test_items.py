@@ -1,26 +1,28 @@
 """What is to be done in a folder: masks by name, and what is done already."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from edge_harmony.errors import UsageError
-from edge_harmony.folder.items import PICTURES, FileKind, Item, find_items, find_mask
+from edge_harmony.folder.items import PICTURES, FileKind, Item, MaskNames, find_items
 
 
 def test_masks_are_found_by_name():
-    names = dict.fromkeys(["dog.png", "cat_mask.jpg", "cow-mask.png", "a_b.png", "x.webp", "x.png"], 0.0)
+    names = dict.fromkeys(["dog.png", "cat_mask.jpg", "cow-mask.png", "a_b.png", "x.webp", "x.png", "fox.jpg.png"], 0.0)
     for picture, mask in {
         "dog.jpg": "dog.png",
         "cat.png": "cat_mask.jpg",
         "cow.tif": "cow-mask.png",
         "a_b_c.jpg": "a_b.png",
         "x.bmp": "x.png",
+        "fox.jpg": "fox.jpg.png",
         "owl.jpg": None,
     }.items():
-        assert find_mask(PICTURES, names, picture, same=False) == mask
-    assert find_mask(PICTURES, {"dog.png": 0.0}, "dog.png", same=False) == "dog.png"
-    assert find_mask(PICTURES, {"dog.png": 0.0}, "dog.png", same=True) is None
+        assert MaskNames(PICTURES, names, same=False).find(picture) == mask
+    assert MaskNames(PICTURES, {"dog.png": 0.0}, same=False).find("dog.png") == "dog.png"
+    assert MaskNames(PICTURES, {"dog.png": 0.0}, same=True).find("dog.png") is None
 
 
 def test_items_and_what_is_done(tmp_path):
@@ -66,5 +68,35 @@ def test_a_kind_of_files():
     kind = FileKind((".avi", ".mp4"), (".mp4", ".png"), (".mp4",), ".mp4")
     assert kind.result("a.mp4") == "a.mp4"
     assert kind.result("a.avi") == "a.avi.mp4"  # beside a.mp4's
-    assert find_mask(kind, {"a.png": 0.0, "a.mp4": 0.0}, "a.avi", same=False) == "a.mp4"
-    assert find_mask(kind, {"a.png": 0.0}, "a.avi", same=False) == "a.png"
+    assert MaskNames(kind, {"a.png": 0.0, "a.mp4": 0.0}, same=False).find("a.avi") == "a.mp4"
+    assert MaskNames(kind, {"a.png": 0.0}, same=False).find("a.avi") == "a.png"
+
+
+def test_capitals_and_unicode_forms_do_not_matter():
+    names = ["IMG_1.PNG", "Ma\u0308dchen.png", "x.png", "X.PNG"]
+    found = MaskNames(PICTURES, names, same=False)
+    assert found.find("IMG_1.JPG") == "IMG_1.PNG"
+    assert found.find("img_1.jpg") == "IMG_1.PNG"
+    assert found.find("M\u00e4dchen.jpg") == "Ma\u0308dchen.png"
+    assert (found.find("x.jpg"), found.find("X.jpg")) == ("x.png", "X.PNG")
+
+
+def test_one_folder_for_pictures_and_masks(tmp_path):
+    for name in ("dog.jpg", "dog_mask.png", "cat.JPG", "cat.png", "cow.png", "cow-mask.png", "owl.png", "IMG.jpg"):
+        (tmp_path / name).touch()
+    for number in (10, 2, 1):
+        (tmp_path / f"IMG_{number}.jpg").touch()
+        (tmp_path / f"IMG_{number}_mask.png").touch()
+    found, _ = find_items(PICTURES, str(tmp_path), str(tmp_path), "out", since=None)
+    names = {Path(item.composite).name: item.mask and Path(item.mask).name for item in found}
+    assert names == {
+        "IMG.jpg": None,
+        "IMG_1.jpg": "IMG_1_mask.png",
+        "IMG_2.jpg": "IMG_2_mask.png",
+        "IMG_10.jpg": "IMG_10_mask.png",
+        "cat.JPG": "cat.png",
+        "cow.png": "cow-mask.png",
+        "dog.jpg": "dog_mask.png",
+        "owl.png": None,
+    }
+    assert [name for name in names if name.startswith("IMG_")] == ["IMG_1.jpg", "IMG_2.jpg", "IMG_10.jpg"]

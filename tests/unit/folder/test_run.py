@@ -130,3 +130,18 @@ def test_addresses(tmp_path):
     assert run_folder(REAL, composites, masks, output, workers=1).done == 3
     assert run_folder(REAL, composites, masks, output, workers=1, resume=True).skipped == 3
     assert cv2.imread(str(tmp_path / "out" / "0000.png")).shape == (32, 32, 3)
+
+
+def test_pictures_that_are_not_read_are_told(tmp_path, caplog):
+    composites, masks, output = make_folders(tmp_path, 1)
+    (Path(composites) / "IMG_1.HEIC").touch()
+    assert run_folder(REAL, composites, masks, output, workers=1).done == 1
+    assert "1 HEIC or AVIF pictures are passed over (IMG_1.HEIC)" in caplog.text
+
+
+def test_a_file_name_is_no_folder_of_results(tmp_path):
+    composites, masks, _ = make_folders(tmp_path, 1)
+    for name in ("out.mp4", "out.PNG"):
+        with pytest.raises(UsageError, match="not of a folder"):
+            run_folder(REAL, composites, masks, str(tmp_path / name))
+        assert not (tmp_path / name).exists()

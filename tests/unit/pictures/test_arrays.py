@@ -18,13 +18,13 @@ def test_masks_in_every_type():
         assert checked_mask(mask).dtype == dtype
         small = to_working_size(picture(6, 5), checked_mask(mask), (3, 2))[1]
         np.testing.assert_allclose(small, to_working_size(picture(6, 5), soft, (3, 2))[1], atol=1 / 255)
-    assert fit_mask(soft, picture(12, 20)).shape == (12, 20)
+    assert fit_mask(soft, picture(24, 20)).shape == (24, 20)
 
 
 def test_a_mask_that_fits_is_left_alone():
     mask = np.random.default_rng(0).random((20, 30), np.float32)
     assert fit_mask(mask, np.zeros((20, 30, 3), np.uint8)) is mask
-    ones = fit_mask(np.ones((7, 11), np.float32), np.zeros((300, 401, 3), np.uint8))
+    ones = fit_mask(np.ones((7, 11), np.float32), np.zeros((300, 470, 3), np.uint8))
     assert (ones == 1).all()
 
 

@@ -133,7 +133,7 @@ def test_an_empty_mask_warns_and_returns_a_copy(caplog):
         (np.full((10, 10, 3), np.nan, np.float32), np.zeros((10, 10), np.uint8), "float values"),
         (picture(10, 10), np.zeros((10, 10, 3), np.uint8), "mask has the shape"),
         (picture(10, 10), np.full((10, 10), np.nan, np.float32), "float values"),
-        (picture(10, 10), np.zeros((10, 10), np.int64), "mask has the type"),
+        (picture(10, 10), np.zeros((10, 10), np.complex64), "mask has the type"),
     ],
 )
 def test_wrong_arrays(composite, mask, message):

@@ -67,6 +67,18 @@ def test_every_frame_at_its_time_with_its_sound(videos, tmp_path, masks):
     assert [path.name for path in tmp_path.iterdir()] == ["o.mp4"]
 
 
+@pytest.mark.parametrize("masks", ["mask.mkv", "sequence", "still.png"])
+def test_masks_are_inverted_and_class_ids_picked(videos, tmp_path, masks):
+    def first(**options):
+        return next(pairs_of(job(videos, tmp_path / "o.mp4", masks=masks, **options), threading.Event(), deque()))[1]
+
+    mask = first()
+    assert set(np.unique(mask)) == {0, 255}
+    np.testing.assert_array_equal(first(invert_mask=True), 255 - mask)
+    np.testing.assert_array_equal(first(mask_value=255), mask)
+    np.testing.assert_array_equal(first(mask_value=0), 255 - mask)
+
+
 def test_a_foreground_is_pasted_on_a_background(videos, tmp_path):
     harmonize_video(FakeRunner(value=0.0), job(videos, tmp_path / "o.mkv", background="background.mkv"))
     harmonize_video(FakeRunner(value=0.0), job(videos, tmp_path / "s.mkv", background="still.png"))

@@ -148,3 +148,17 @@ def test_a_file_in_place_of_a_device(tmp_path):
     frames = list(Camera(f"camera:{path}"))
     assert 1 <= len(frames) <= 5
     assert frames[0][0].shape == (48, 64, 3)
+
+
+def test_numbered_pictures_come_in_the_order_of_their_numbers(tmp_path):
+    for number in (10, 9, 2, 100):
+        cv2.imwrite(str(tmp_path / f"frame{number}.png"), np.full((6, 8, 3), number, np.uint8))
+    assert [int(frame[0, 0, 0]) for frame, _ in open_frames(str(tmp_path))] == [2, 9, 10, 100]
+
+
+def test_masks_of_class_ids_in_a_folder(tmp_path):
+    for number, value in enumerate((15, 0, 15)):
+        mask = np.zeros((6, 8), np.uint8)
+        mask[2:4, 2:4] = value
+        cv2.imwrite(str(tmp_path / f"{number}.png"), mask)
+    assert [int(mask.max()) for mask, _ in open_frames(str(tmp_path), gray=True)] == [255, 0, 255]

@@ -1,0 +1,171 @@
+"""A picture file's bytes to pixels, upright, in RGB or sRGB, and to what the file says of them.
+
+OpenCV decodes; Pillow reads the header first, so that a picture is refused for its size or kind before anything is
+allocated, and decodes what OpenCV gets wrong: CMYK, Lab, and TIFF with alpha.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import TiffImagePlugin
+
+from edge_harmony.errors import InputError, UsageError
+from edge_harmony.pictures.alpha import unmultiplied
+from edge_harmony.pictures.arrays import check_float_range
+from edge_harmony.pictures.exif import ORIENTATION, settled
+from edge_harmony.pictures.headers import PILLOW_ERRORS, open_header, png_pixels, tiff_size
+from edge_harmony.pictures.icc import colour_space, gray_curve, to_srgb
+from edge_harmony.pictures.metadata import read_metadata
+from edge_harmony.pictures.orientation import upright
+
+log = logging.getLogger(__name__)
+
+MAX_PIXELS = 200_000_000
+"""Pictures with more pixels are refused; EDGE_HARMONY_MAX_PIXELS overrides it."""
+
+_OPENCV_PIXELS = 1 << 30
+_OPENCV_SIDE = 1 << 20
+NO_MEMORY = -4
+"""OpenCV's code for an allocation that failed."""
+_HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+
+
+def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Pixels as :class:`~edge_harmony.pictures.images.Picture` holds them, and the fields of
+    :class:`~edge_harmony.pictures.metadata.Metadata`.
+
+    Args:
+        data: the file, not empty.
+        name: what errors call it.
+
+    Raises:
+        InputError: it is truncated, no picture, or too large.
+        MemoryError: there is too little memory for it.
+    """
+    bare = png_pixels(data)
+    kind, mode, by_pillow = _inspect(name, bare)
+    fields, whole = read_metadata(kind, data)
+    if not whole:
+        raise InputError(f"{name} is truncated or damaged", "export or download it again")
+    icc, turned = fields.get("icc"), fields.get("turned", 1)
+    if mode in ("CMYK", "LAB"):
+        log.warning("%s is %s: the result is sRGB", name, {"LAB": "Lab"}.get(mode, mode))
+        pixels, fields["icc"] = _decode_by_pillow(name, data, turned, icc), None
+    elif by_pillow:
+        pixels = _decode_by_pillow(name, data, turned)
+    else:
+        pixels = _rgb(_decode(name, bare), name)
+        if kind != "TIFF":  # OpenCV turns TIFF itself
+            pixels = upright(pixels, turned)
+        if icc is not None and colour_space(icc) != "RGB":
+            pixels, fields["icc"] = _without_profile(pixels, icc, name), None
+    if mode == "RGBa" and pixels.shape[2] == 4:
+        pixels = unmultiplied(pixels)
+    if fields.get("exif"):
+        fields["exif"] = settled(fields["exif"], (pixels.shape[1], pixels.shape[0]))
+    return pixels, fields
+
+
+def _rgb(pixels: NDArray[Any], name: str) -> NDArray[Any]:
+    """OpenCV's pixels as they are held here."""
+    if pixels.dtype == np.float64:
+        pixels = pixels.astype(np.float32)
+    if pixels.dtype == np.float32:
+        check_float_range(pixels, name)
+    elif pixels.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{name} has {pixels.dtype} samples", "use 8-bit, 16-bit or float pictures")
+    if pixels.ndim == 2:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    if pixels.shape[2] == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    if pixels.shape[2] == 4:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
+    raise InputError(f"{name} has {pixels.shape[2]} channels", "use a gray, RGB or RGBA picture")
+
+
+def _without_profile(pixels: NDArray[Any], icc: bytes, name: str) -> NDArray[Any]:
+    """Gray pixels in sRGB by their profile; others as they are, where the profile describes another picture."""
+    gray = not np.ptp(pixels[..., :3], axis=2).any() if colour_space(icc) == "GRAY" else False
+    curve = gray_curve(icc) if gray else None
+    if curve is None:
+        log.warning("%s has a profile of another colour space (%s): left out", name, colour_space(icc))
+        return pixels
+    levels = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+    made = np.interp(pixels[..., 1].astype(np.float32) * np.float32(255 / levels), np.arange(256), curve) * levels
+    pixels[..., :3] = (np.rint(made) if levels > 1 else made).astype(pixels.dtype)[..., None]
+    return pixels
+
+
+def _inspect(name: str, data: bytes) -> tuple[str | None, str, bool]:
+    """Refuse by header: not a picture, too large. Returns the format, Pillow's mode, and whether
+    Pillow has to decode it: OpenCV multiplies the colours of TIFF by alpha.
+    """
+    try:
+        with open_header(data) as header:
+            size, kind, mode = header.size, header.format, header.mode
+            bits = header.tag_v2.get(258, (8,)) if isinstance(header, TiffImagePlugin.TiffImageFile) else ()
+    except PILLOW_ERRORS:
+        found = tiff_size(data)
+        if found is None:
+            raise _not_readable(name, data) from None
+        size, kind, mode, bits = found, "TIFF", "", ()
+    limit = _pixel_limit()
+    if size[0] * size[1] > limit:
+        raise _too_large(name, f"{size[0]} x {size[1]} pixels, the limit is {limit:,}")
+    if size[0] * size[1] > _OPENCV_PIXELS or max(size) > _OPENCV_SIDE:
+        raise InputError(
+            f"{name} is too large ({size[0]} x {size[1]} pixels)", f"no more than {_OPENCV_PIXELS:,} can be decoded"
+        )
+    return kind, mode, set(bits) == {8} and mode in ("RGBA", "RGBa")
+
+
+def _not_readable(name: str, data: bytes) -> InputError:
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        kind = "AVIF" if data[8:12] in (b"avif", b"avis") else "HEIC"
+        return InputError(f"{name} is {kind}, which is not read", f"convert it: magick {Path(name).name} picture.png")
+    return InputError(f"{name} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF or BMP")
+
+
+def _pixel_limit() -> int:
+    text = os.environ.get("EDGE_HARMONY_MAX_PIXELS", str(MAX_PIXELS))
+    if not text.isdecimal():
+        raise UsageError(f"EDGE_HARMONY_MAX_PIXELS is {text!r}", "set it to a number of pixels")
+    return int(text)
+
+
+def _too_large(name: str, detail: str) -> InputError:
+    return InputError(f"{name} is too large ({detail})", "set EDGE_HARMONY_MAX_PIXELS to allow more")
+
+
+def _decode(name: str, data: bytes) -> NDArray[Any]:
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
+    try:
+        pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        if error.code == NO_MEMORY:
+            raise MemoryError from None
+        raise InputError(f"{name} cannot be decoded ({error.err})", "export it again") from None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if pixels is None:
+        raise InputError(f"{name} is damaged and cannot be decoded", "export or download it again")
+    return pixels
+
+
+def _decode_by_pillow(name: str, data: bytes, turned: int, icc: bytes | None = None) -> NDArray[np.uint8]:
+    try:
+        with open_header(data) as picture:
+            picture.load()
+            pixels = to_srgb(picture, icc) if picture.mode in ("CMYK", "LAB") else np.array(picture)
+            left = turned if picture.getexif().get(ORIENTATION, 1) == turned else 1  # newer versions turn TIFF
+            return upright(pixels, left)
+    except PILLOW_ERRORS:
+        raise InputError(f"{name} is damaged and cannot be decoded", "export or download it again") from None
