@@ -24,7 +24,7 @@ from provenance import provenance
 from pydantic import BaseModel, ConfigDict
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_harmony.backends.base import get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
 from edge_harmony.errors import CapabilityError
 from edge_harmony.files.atomic import write_json
 from edge_harmony.files.toml import read_toml
@@ -123,7 +123,7 @@ def tabulate(ablation: Ablation, runs: Path, rounds: int) -> list[dict[str, Any]
                 path = weights if precision == "fp32" else calibrated(model, weights, summary["model"], folder)
                 if path is None:
                     continue
-                artifact = get_backend("onnxruntime").build(path, folder, model=summary["model"], precision=precision)
+                artifact = get_backend("onnxruntime").build(ExportRequest(summary["model"], precision), path, folder)
                 runner = load_runner(
                     summary["model"], backend="onnxruntime", precision=precision, artifact=artifact, threads=1
                 )

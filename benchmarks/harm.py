@@ -17,7 +17,7 @@ from typing import Any
 
 from provenance import provenance
 
-from edge_harmony.backends.base import get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import sha256_of, write_json
 from edge_harmony.models.weights_file import resolve_weights
@@ -54,7 +54,7 @@ def measured(model: str, precision: str, preparation: Preparation, samples: list
         artifact = None
         if precision != "int8":
             artifact = get_backend("onnxruntime").build(
-                resolve_weights(model), Path(folder), model=model, precision=precision
+                ExportRequest(model, precision), resolve_weights(model), Path(folder)
             )
         with load_runner(model, backend="onnxruntime", precision=precision, artifact=artifact) as runner:
             scores = evaluate(runner, samples, preparation=preparation)

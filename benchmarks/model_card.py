@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.backends.base import get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import atomic_write, write_json
 from edge_harmony.models.registry import find_model
@@ -71,7 +71,7 @@ def measure(name: str, weights: Path, folder: Path, samples: list[Triplet]) -> d
     """Scores of the artifact that users run by default, of the float network, and how far the two agree."""
     integer = bool(read_weights(weights).ranges)
     precision = "int8" if integer else "fp32"
-    artifact = get_backend("onnxruntime").build(weights, folder, model=name, precision=precision)
+    artifact = get_backend("onnxruntime").build(ExportRequest(name, precision), weights, folder)
     shipped = load_runner(name, backend="onnxruntime", precision=precision, artifact=artifact)
     sealed = evaluate(shipped, samples, preparation=SEALED)
     result: dict[str, Any] = {"quality": quality(evaluate(shipped, samples), sealed, "onnxruntime", precision)}

@@ -35,7 +35,7 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Export a network for a target."""
-    if whole_pipeline:
+    if fuse_io:
         notes.print("--fuse-io is now --whole-pipeline; the old name goes in 0.4", soft_wrap=True)
         whole_pipeline = True
     entry = find_model(model)

@@ -71,7 +71,7 @@ def test_a_planted_loss_of_accuracy_exits_with_4(capsys, tmp_path, exported, edg
         + f'[[contenders]]\nlabel = "spoiled"\nartifact = "{exported["int8"]}"\nweights = "{edge_weights}"\n'
     )
     budget = tmp_path / "b.toml"
-    budget.write_text('[[limits]]\ncontender = "*"\nmin_parity_psnr = 70\n')
+    budget.write_text('[[limits]]\ncontender = "*"\nmin_parity_psnr = 90\n')
     status, out, _ = run(capsys, suite, "--budget", budget)
     assert status == 4
     assert "FAIL: spoiled: parity, dB" in out

@@ -106,7 +106,7 @@ def test_options_reach_the_stream(videos, tmp_path):
             InputError,
             "has 30 frames|ends after 30",
         ),
-        ({"codec": "libx999"}, UsageError, "no encoder"),
+        ({"options": VideoOptions(codec="libx999")}, UsageError, "no encoder"),
     ],
 )
 def test_what_does_not_fit_leaves_nothing(videos, tmp_path, change, kind, says):
