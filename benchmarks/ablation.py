@@ -3,8 +3,8 @@
     python benchmarks/ablation.py benchmarks/ablations/edge-family.toml --data ROOT --runs runs/ablation \
         -o benchmarks/results/0.1.0/ablation--edge-family.json
 
-Variants that are trained already are not trained again, so a stopped run goes on. Latency is taken at the end, all
-variants interleaved. Needs the extra [train]. ``--only GROUP`` trains some, and leaves the table to a later call.
+Finished variants are not trained again, so a stopped run can go on. Latency is measured at the end, with all variants
+interleaved. Needs the extra [train]. ``--only GROUP`` trains one group, and leaves the table to a later call.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from edge_harmony.training.trainer import Progress, Trainer
 
 
 class Variant(BaseModel):
-    """One row: what differs from the recipe. Another ``model`` starts from its own options, not the recipe's."""
+    """One row: its changes to the recipe. Another ``model`` starts from its own options, not the recipe's."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -82,7 +82,7 @@ class Ablation(BaseModel):
 
 
 def train(ablation: Ablation, variant: Variant, data: Path, runs: Path) -> None:
-    """Train a variant, or go on where it was stopped."""
+    """Train a variant, or resume its training."""
     folder = runs / variant.folder
     if (folder / "summary.json").exists():
         return

@@ -1,10 +1,10 @@
-"""What every precision costs in quality: FP32, FP16, ranges calibrated after training, and quantization-aware training.
+"""The quality of every precision: FP32, FP16, ranges calibrated after training, and quantization-aware training.
 
     python benchmarks/precision.py edge-s --run runs/edge-s --data ROOT --calibration lbharmony-256 \
         -o benchmarks/results/0.1.0/precision--edge-s.json
 
 Scores each file on the test split at native size in ONNX Runtime and OpenVINO, and compares its pictures with those of
-the PyTorch network of the same weights (fake-quantized for INT8). Needs a run with a quantized stage, and the extras
+the PyTorch network with its weights (fake-quantized for INT8). Needs a run with a quantized stage, and the extras
 [train] and [openvino].
 """
 

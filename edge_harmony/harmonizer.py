@@ -28,13 +28,13 @@ from edge_harmony.pipeline.stream import StreamOptions, in_step, stream
 
 
 class Harmonizer:
-    """Make the foreground of composites fit its background.
+    """Adapts the foreground of composites to the background.
 
     >>> with Harmonizer.from_pretrained("edge-s") as harmonizer:
     ...     result = harmonizer.harmonize(composite, mask)
 
     Args:
-        runner: a loaded network; :meth:`from_pretrained` makes one.
+        runner: a loaded network; :meth:`from_pretrained` loads one for you.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -55,8 +55,8 @@ class Harmonizer:
         """Load a network, with the arguments of :func:`edge_harmony.load_runner`.
 
         Raises:
-            UsageError: an unknown name, or nothing is shipped for this combination.
-            CapabilityError: this machine cannot do it.
+            UsageError: a name is unknown, or nothing is shipped for this combination.
+            CapabilityError: this machine cannot run it.
             ArtifactError: a file is damaged.
         """
         runner = load_runner(
@@ -78,11 +78,11 @@ class Harmonizer:
         Args:
             composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, any size; uint8, uint16 or float in [0, 1].
             mask: ``(H, W)``, white in the foreground; soft edges blend.
-            strength: share of the change, 0 to 1.5: 0 leaves the composite as it is, 1 is what the network predicts.
-            in_place: change ``composite`` itself, which is faster where it is large.
+            strength: size of the change, 0 to 1.5: 0 changes nothing, 1 is what the network predicts.
+            in_place: change ``composite`` itself, which is faster for large pictures.
 
         Returns:
-            ``composite``, or a new array like it, with the same background bit for bit.
+            ``composite``, or a new array like it. The background is unchanged, bit for bit.
         """
         return harmonize_pixels(self.runner, composite, mask, strength=strength, in_place=in_place)
 
@@ -97,31 +97,31 @@ class Harmonizer:
         strength: float = 1.0,
         in_place: bool = False,
     ) -> Iterator[NDArray[Any]]:
-        """Harmonize the frames of a video, in their order.
+        """Harmonize the frames of a video, in order.
 
         >>> for frame in harmonizer.stream(frames, masks):
         ...     show(frame)
 
-        Reading the next frames, prediction and apply overlap; at most three frames are held, and no more are read
-        than are taken. Colours change smoothly over time, and freshly where a scene begins.
+        Reading the next frames, prediction and apply overlap. At most three frames are in memory, and no frame is read
+        before it is needed. Colour transforms change smoothly over time and start anew where a scene begins.
 
         Args:
-            frames: as :meth:`harmonize` takes them, lists or generators.
-            masks: one for every frame.
-            every: predict every so many frames only; those between go on towards the last prediction.
-            keep: share of the colour transform that stays from frame to frame, in [0, 1); 0 treats every frame by
+            frames: composites as for :meth:`harmonize`, in a list or generator.
+            masks: a mask for every frame.
+            every: predict every N-th frame only; between them the transform moves towards the last prediction.
+            keep: share of the colour transform that is kept from frame to frame, in [0, 1); 0 treats every frame by
                 itself.
-            cut: mean difference of two frames, as a share of the full scale, that begins a scene; 0: none does.
-            strength: share of the change, as of :meth:`harmonize`.
-            in_place: change the frames themselves, which is faster where they are large; they are what is yielded.
+            cut: mean difference between two frames, as a share of the full scale, that begins a scene; 0 finds no cuts.
+            strength: size of the change, as for :meth:`harmonize`.
+            in_place: change and yield the frames themselves, which is faster for large frames.
 
         Yields:
             An array like each frame.
 
         Raises:
-            InputError: a frame or mask does not fit, or there are not as many of one as of the other.
+            InputError: a frame or mask does not fit, or there are more frames than masks or more masks than frames.
             UsageError: ``strength`` is out of range.
-            ValueError: ``every`` or ``keep`` is.
+            ValueError: ``every`` or ``keep`` is out of range.
         """
         options = StreamOptions(every=every, keep=keep, cut=cut, in_place=in_place, strength=strength)
         return stream(self.runner, in_step(frames, masks), options)
@@ -138,17 +138,17 @@ class Harmonizer:
         quality: int = 95,
         preview: Path | str | None = None,
     ) -> None:
-        """Harmonize one file; depth, alpha, EXIF and ICC profile are kept, rotated pictures come out upright.
+        """Harmonize one file. It keeps depth, alpha, EXIF and ICC profile, and turns rotated pictures upright.
 
         Args:
-            composite: picture to read.
-            mask: its mask.
-            output: where to write; the suffix chooses the format.
-            background: a picture to paste the foreground of ``composite`` on first.
+            composite: path of the picture.
+            mask: path of the mask.
+            output: path of the result; the suffix chooses the format.
+            background: path of a picture; the foreground of ``composite`` is pasted on it first.
             fit: resize a mask (and a background) of another size instead of refusing it.
-            strength: share of the change, as of :meth:`harmonize`.
-            quality: of JPEG and WebP.
-            preview: where to write composite, mask and result side by side, if wanted.
+            strength: size of the change, as for :meth:`harmonize`.
+            quality: quality of JPEG and WebP, 1 to 100.
+            preview: path of a picture with composite, mask and result side by side; None writes none.
         """
         picture = read_picture(composite)
         weight = read_mask(mask)
@@ -175,19 +175,19 @@ class Harmonizer:
         strength: float = 1.0,
         quality: int = 95,
     ) -> bytes:
-        """The same from bytes to bytes, for servers and object stores.
+        """Harmonize an encoded picture in memory, for servers and object stores.
 
         Args:
-            composite: a picture's file.
-            mask: that of its mask.
-            suffix: of the result, with its dot; it chooses the format.
-            names: what errors call composite and mask.
+            composite: bytes of a picture file.
+            mask: bytes of the mask file.
+            suffix: file name suffix of the result, with its dot; it chooses the format.
+            names: names of composite and mask in error messages.
             fit: resize a mask of another size instead of refusing it.
-            strength: share of the change, as of :meth:`harmonize`.
-            quality: of JPEG and WebP.
+            strength: size of the change, as for :meth:`harmonize`.
+            quality: quality of JPEG and WebP, 1 to 100.
 
         Returns:
-            The result's file.
+            The bytes of the result file.
         """
         picture, weight = decode_picture(composite, names[0]), decode_mask(mask, names[1])
         if fit:

@@ -27,8 +27,8 @@ from edge_harmony.cli.sensitivity import sensitivity
 from edge_harmony.cli.train import train
 from edge_harmony.errors import EdgeHarmonyError, ExitCode
 
-# typer carries its own copy of click from 0.20 on and exports only leaves of its exceptions: the base is found from
-# one of them.
+# From 0.20 on, typer has its own copy of click and exports only leaves of the exception tree, so the base class is
+# found from one of them.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _complain(f"{message} Try edge-harmony --help.")
         return int(ExitCode.USAGE)
     except MemoryError:
-        _complain("this machine has not enough memory for it; use smaller pictures")
+        _complain("this machine does not have enough memory; use smaller pictures")
         return int(ExitCode.FAILURE)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")

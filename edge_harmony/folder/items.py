@@ -1,4 +1,4 @@
-"""What is to be done in a folder: every composite with its mask and the name of its result."""
+"""The work in a folder: every composite with its mask and the name of its result."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Item:
     """A picture or video to harmonize.
 
     Attributes:
-        composite: its name.
-        mask: that of its mask; None if there is none.
-        output: that of the result.
+        composite: path or address of the file.
+        mask: path or address of the mask; None if there is none.
+        output: path or address of the result.
     """
 
     composite: str
@@ -28,11 +28,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an item.
+    """The result of the work on one item.
 
     Attributes:
-        item: it.
-        error: why it failed; None if it did not.
+        item: the item.
+        error: why the item failed; None if it did not.
     """
 
     item: Item
@@ -44,10 +44,10 @@ class FileKind:
     """A kind of files, by their suffixes.
 
     Attributes:
-        suffixes: of the files.
-        masks: of their masks, in the order of preference.
-        written: of those, what results can have.
-        instead: what is appended to the names of the other results.
+        suffixes: suffixes of the files.
+        masks: suffixes of their masks, in the order of preference.
+        written: suffixes that a result can have.
+        instead: suffix appended to the name of a result that cannot keep its own.
     """
 
     suffixes: tuple[str, ...]
@@ -66,23 +66,24 @@ PICTURES = FileKind(SUFFIXES, (".png", *SUFFIXES), SUFFIXES)
 def find_items(
     kind: FileKind, composites: str, masks: str, output: str, *, since: float | None
 ) -> tuple[list[Item], int]:
-    """The items of a folder in the order of their names, and how many are done.
+    """The items of a folder that are left to do, in the order of their names, and how many are done.
 
     Args:
-        kind: of what files.
+        kind: the kind of files.
         composites: folder of the files.
         masks: folder of their masks, see :func:`find_mask`.
         output: folder of the results.
-        since: leave out what has a result from this time on that is newer than composite and mask; None: nothing.
+        since: an item is done if its result was written after this time and is newer than composite and mask; None: no
+            item is done.
 
     Raises:
-        UsageError: a folder is not there.
+        UsageError: a folder does not exist.
     """
     files, of_masks = list_files(composites), list_files(masks)
     if files is None:
-        raise UsageError(f"{composites} is no folder that exists", "check the path")
+        raise UsageError(f"there is no folder {composites}", "check the path")
     if of_masks is None:
-        raise UsageError(f"{masks} is no folder that exists", "give a folder of masks for a folder of composites")
+        raise UsageError(f"there is no folder {masks}", "give a folder of masks for a folder of composites")
     results = {} if since is None else list_files(output) or {}
     items, before = [], 0
     for name in sorted(files):
@@ -98,14 +99,14 @@ def find_items(
 
 
 def find_mask(kind: FileKind, names: Mapping[str, float], composite: str, *, same: bool) -> str | None:
-    """The mask of a file among the names of a folder: ``dog.png``, ``dog_mask.png`` or ``dog-mask.png`` is that of
-    ``dog.jpg``, and (iHarmony4) ``a_b.png`` that of ``a_b_c.jpg``.
+    """Find the mask of a file among the names of a folder: ``dog.png``, ``dog_mask.png`` or ``dog-mask.png`` for
+    ``dog.jpg``, and ``a_b.png`` for ``a_b_c.jpg`` (iHarmony4).
 
     Args:
-        kind: of the file.
-        names: of the folder's files.
-        composite: the file's name.
-        same: composites and masks lie in one folder, where none is its own mask.
+        kind: the kind of the file.
+        names: names of the folder's files.
+        composite: name of the file.
+        same: whether composites and masks are in one folder; then no file is its own mask.
     """
     stem = PurePosixPath(composite).stem
     for name in (stem, f"{stem}_mask", f"{stem}-mask", stem.rsplit("_", 1)[0]):

@@ -1,4 +1,4 @@
-"""What the decoders leave open about picture files, read from their bytes: is it whole, how large, which way up."""
+"""Facts about picture files that the decoders do not give, read from the bytes: completeness, size, orientation."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _ICC_TAG = 34675
 
 
 def jpeg_is_whole(data: bytes) -> bool:
-    """OpenCV fills the rest of a cut JPEG with gray: there must be an end marker after the last scan starts."""
+    """Whether there is an end marker after the last scan starts; OpenCV would fill the rest of a cut JPEG with gray."""
     return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
 
 
 def png_is_whole(data: bytes) -> bool:
-    """All chunks up to the end marker are there and have the checksums they name; OpenCV shows what it could read."""
+    """Whether all chunks up to the end marker are there with correct checksums; OpenCV would decode a damaged file."""
     position = 8
     while position + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
@@ -31,7 +31,7 @@ def png_is_whole(data: bytes) -> bool:
 
 
 def tiff_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height from the first directory, for sample types that Pillow does not know (float RGB, say)."""
+    """Width and height from the first directory, for sample types that Pillow does not know (such as float RGB)."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
     if order is None:
         return None

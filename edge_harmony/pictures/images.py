@@ -1,7 +1,7 @@
-"""Reading and writing the pictures that users have: any depth, alpha, EXIF orientation, ICC profile.
+"""Reading and writing users' pictures: any depth, alpha, EXIF orientation, ICC profile.
 
-OpenCV decodes and encodes the pixels; Pillow reads the header first, so that a picture is refused for its size
-or kind before anything is allocated.
+OpenCV decodes and encodes the pixels. Pillow reads the header first, so that a picture of a wrong size or kind is
+refused before anything is allocated.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Picture:
 
     Attributes:
         pixels: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA; uint8, uint16, or float32 in [0, 1].
-        exif: EXIF block as stored, its orientation reset to upright; None if there was none.
+        exif: EXIF block as stored, with its orientation reset to upright; None if there was none.
         icc: ICC profile as stored, or None.
     """
 
@@ -60,12 +60,12 @@ class Picture:
     icc: bytes | None = None
 
     def with_pixels(self, pixels: NDArray[Any]) -> Picture:
-        """The same metadata around other pixels."""
+        """A picture with other pixels and the metadata of this one."""
         return replace(self, pixels=pixels)
 
 
 def list_pictures(folder: Path) -> Iterator[Path]:
-    """Pictures of a folder in order of their names; hidden files and other kinds are passed over."""
+    """The pictures of a folder in the order of their names; hidden and other files are skipped."""
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
             yield path
@@ -76,16 +76,16 @@ def read_picture(path: Path | str) -> Picture:
 
     Raises:
         UsageError: there is no such file, or it is a folder.
-        InputError: the file is empty, truncated, no picture, or too large.
+        InputError: the file is empty, truncated, not a picture, or too large.
     """
     return decode_picture(read_bytes(Path(path)), str(path))
 
 
 def decode_picture(data: bytes, name: str) -> Picture:
-    """The same from a file's bytes; ``name`` is what errors call it.
+    """Decode the bytes of a picture file and turn the picture upright; ``name`` is its name in error messages.
 
     Raises:
-        InputError: they are empty, truncated, no picture, or too large.
+        InputError: the bytes are empty, truncated, not a picture, or too large.
     """
     if not data:
         raise InputError(f"{name} is empty", "export it again")
@@ -111,24 +111,24 @@ def decode_picture(data: bytes, name: str) -> Picture:
 def read_mask(path: Path | str) -> NDArray[np.float32]:
     """Read a mask: gray, or gray stored as RGB or RGBA; white is the foreground.
 
-    An RGBA file whose colour is one constant holds its mask in the alpha channel. A file with the values 0 and 1
-    only is read as 0 and 255.
+    In an RGBA file of one constant colour, the alpha channel is the mask. In a file that has only the values 0 and 1,
+    1 is the foreground.
 
     Returns:
         ``(H, W)`` float32 in [0, 1], upright.
 
     Raises:
         UsageError: there is no such file, or it is a folder.
-        InputError: the file is broken or the mask is coloured.
+        InputError: the file is damaged or the mask is coloured.
     """
     return decode_mask(read_bytes(Path(path)), str(path))
 
 
 def decode_mask(data: bytes, name: str) -> NDArray[np.float32]:
-    """The same from a file's bytes; ``name`` is what errors call it.
+    """Decode the bytes of a mask file as :func:`read_mask` does; ``name`` is its name in error messages.
 
     Raises:
-        InputError: they are broken or the mask is coloured.
+        InputError: the bytes are damaged or the mask is coloured.
     """
     pixels = decode_picture(data, name).pixels
     peak = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
@@ -146,16 +146,16 @@ def decode_mask(data: bytes, name: str) -> NDArray[np.float32]:
 def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> None:
     """Write a picture; the file appears whole or not at all.
 
-    The format follows the suffix. What the format cannot hold (16 bits or alpha in JPEG, say) is converted
-    with a warning.
+    The suffix chooses the format. If the format cannot hold 16 bits or alpha (JPEG, for example), the picture is
+    converted with a warning.
 
     Args:
-        path: where to; its folder must exist.
+        path: path of the file; its folder must exist.
         picture: see :class:`Picture`.
-        quality: of JPEG and WebP, 1 to 100.
+        quality: quality of JPEG and WebP, 1 to 100.
 
     Raises:
-        UsageError: the suffix is unknown or the folder is missing or cannot be written.
+        UsageError: the suffix is unknown, or the folder is missing or cannot be written.
     """
     path = Path(path)
     check_writable(path)
@@ -163,11 +163,11 @@ def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> N
 
 
 def encode_picture(picture: Picture, suffix: str, *, quality: int = 95) -> bytes:
-    """What :func:`write_picture` writes.
+    """The bytes that :func:`write_picture` writes.
 
     Raises:
         UsageError: the suffix is unknown.
-        InputError: the format cannot hold the picture, which is too large for it.
+        InputError: the picture is too large for the format.
     """
     suffix = suffix.lower()
     if suffix not in SUFFIXES:
@@ -215,10 +215,10 @@ def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A picture's file.
+    """Read a picture file.
 
     Raises:
-        UsageError: there is no such file, it is a folder, or it cannot be read.
+        UsageError: the file does not exist, is a folder, or cannot be read.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder where a picture is expected", "name a file")
@@ -231,7 +231,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _inspect(name: str, data: bytes) -> tuple[int, bytes | None]:
-    """Refuse by header: not a picture, too large, cut short. Returns the turn still to undo and the ICC profile."""
+    """Refuse files that are not a picture, too large or truncated, by the header.
+
+    Returns the EXIF orientation that remains to be undone, and the ICC profile.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size warning; the limit below is ours
@@ -256,7 +259,7 @@ def _inspect(name: str, data: bytes) -> tuple[int, bytes | None]:
 
 
 def _orientation(header: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; upright where the block is damaged: that is no reason to refuse the picture."""
+    """EXIF orientation, 1 to 8. A damaged block counts as upright: it is no reason to refuse the picture."""
     try:
         value = header.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # Pillow's parsers raise many kinds on damaged blocks
@@ -277,7 +280,7 @@ def _too_large(name: str, detail: str) -> InputError:
 
 def _decode(name: str, data: bytes) -> tuple[NDArray[Any], bytes | None, bytes | None]:
     level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below is enough
     try:
         pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
     except cv2.error as error:

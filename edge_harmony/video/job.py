@@ -1,4 +1,4 @@
-"""A video from its frames and masks: read, predicted, applied and written at the same time, a few frames at once."""
+"""A video from frames and masks: reading, prediction, apply and writing overlap, with a few frames in memory."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class VideoOptions(StreamOptions):
     Attributes:
         in_place: change the frames themselves: nobody else sees them.
         sound: keep the sound of the composite.
-        codec: FFmpeg's name of an encoder; None for the one of the suffix.
-        encoder: its options.
+        codec: FFmpeg's name of an encoder; None: the default of the suffix.
+        encoder: options of the encoder.
     """
 
     in_place: bool = True
@@ -51,17 +51,17 @@ class VideoOptions(StreamOptions):
 
 @dataclass(frozen=True)
 class VideoJob:
-    """What is made of what.
+    """The inputs, the output and the options of a harmonized video.
 
     Attributes:
-        composite: name of a video or camera, see :func:`~edge_harmony.video.sources.open_frames`; the foreground, if
-            there is a ``background``.
-        masks: likewise, or a folder or picture.
+        composite: name of a video or camera, see :func:`~edge_harmony.video.sources.open_frames`; with a
+            ``background``, the foreground to paste on it.
+        masks: name of a video, camera, folder or picture.
         output: file to write.
-        background: what the foreground is pasted on, if it is not on it already.
+        background: name of a video, camera or picture to paste the foreground on; None if ``composite`` is a composite.
         options: how it is harmonized and written.
         fit: resize masks (and the background) of another size instead of refusing them.
-        limit: stop after so many frames; 0: at the end.
+        limit: largest number of frames; 0: all.
     """
 
     composite: str
@@ -76,13 +76,13 @@ class VideoJob:
 
 @dataclass(frozen=True)
 class VideoReport:
-    """What became of it.
+    """Outcome of :func:`harmonize_video`.
 
     Attributes:
-        frames: how many were written.
-        seconds: how long it took.
-        dropped: frames of a camera that came in while others were worked on.
-        stopped: whether it was stopped before the end.
+        frames: number of frames written.
+        seconds: duration of the work.
+        dropped: number of camera frames that arrived during the processing of others.
+        stopped: whether the work was stopped before the end.
     """
 
     frames: int
@@ -104,21 +104,21 @@ def harmonize_video(
     started: Callable[[int | None], None] = lambda count: None,
     advance: Callable[[], None] = lambda: None,
 ) -> VideoReport:
-    """Make a harmonized video.
+    """Write a harmonized video.
 
-    Frames are read by one thread, predicted by another, applied by a third and written by the caller's; each waits for
-    the next, so that a few are held, however many there are. The file appears whole: at the end, or when ``stop`` is
-    set with the frames that were done by then. An error leaves none.
+    Reading, prediction and apply each have a thread; the caller's thread writes. Each thread waits for the next one, so
+    only a few frames are in memory at a time. The file appears only when it is whole: at the end, or, if ``stop`` is
+    set, with the frames that are done by then. An error leaves no file.
 
     Args:
         runner: a loaded network.
-        job: what is made of what.
+        job: inputs, output and options.
         stop: set it to end early.
-        started: called with the number of frames, or None if nobody knows it, before the first.
+        started: called before the first frame with the number of frames, or None if it is not known.
         advance: called after every frame.
 
     Raises:
-        UsageError: there is no such file, or it cannot be written.
+        UsageError: an input does not exist, or the output cannot be written.
         InputError: frames, masks and background do not fit, or a file is damaged.
         CapabilityError: PyAV is not installed.
     """
@@ -144,9 +144,9 @@ def harmonize_video(
 
 
 def pairs_of(job: VideoJob, stop: threading.Event, times: deque[Fraction]) -> Iterator[FramePair]:
-    """The composites and masks of a job, in step; the time of each goes to ``times`` first.
+    """The pairs of composite and mask of a job; the time of each is appended to ``times`` before it is yielded.
 
-    They end where composites or masks do, if nobody knew before when, and when ``stop`` is set.
+    They end when ``stop`` is set, and with the masks if the composite comes from a camera.
 
     Raises:
         EdgeHarmonyError: as :func:`harmonize_video`.
@@ -155,7 +155,7 @@ def pairs_of(job: VideoJob, stop: threading.Event, times: deque[Fraction]) -> It
 
 
 class _Inputs:
-    """What a job reads, checked before any work."""
+    """The inputs of a job, checked before any work."""
 
     def __init__(self, job: VideoJob) -> None:
         self._job = job
@@ -183,17 +183,17 @@ class _Inputs:
 
     @property
     def count(self) -> int | None:
-        """How many frames there will be; None if nobody knows."""
+        """The number of frames; None if it is not known."""
         counts = [source.count for source in (self._source, self._masks) if source.count]
         return min([*counts, *([self._job.limit] if self._job.limit else [])], default=None)
 
     @property
     def dropped(self) -> int:
-        """Frames of a camera that came in while others were worked on."""
+        """Number of camera frames that arrived during the processing of others."""
         return self._source.dropped if isinstance(self._source, Camera) else 0
 
     def writer(self, path: Path) -> VideoWriter:
-        """For the results."""
+        """A writer for the results."""
         video = self._source if isinstance(self._source, VideoReader) else None
         return VideoWriter(
             path,

@@ -1,4 +1,4 @@
-"""Reading videos: upright frames in the order in which they are shown, with their times."""
+"""Reading videos: upright frames in presentation order, with their times."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from edge_harmony.pictures.arrays import refuse_coloured
 from edge_harmony.video.ffmpeg import Colour, require_av
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv")
-"""File name suffixes that are taken for videos."""
+"""File name suffixes that count as videos."""
 
 Frame = tuple[NDArray[Any], Fraction]
-"""Pixels and seconds: ``(H, W, 3)`` RGB, or ``(H, W)`` of a mask; uint8, or uint16 from more than 8 bits."""
+"""Pixels and seconds: ``(H, W, 3)`` RGB, or ``(H, W)`` for a mask; uint8, or uint16 for videos of more than 8 bits."""
 
 _RINGING = 8
-"""Levels beside black and white that compression makes of these in a mask."""
+"""Compression may turn black and white of a mask into levels up to this far from them."""
 _FULL = 2
 
 
 def is_video(name: str) -> bool:
-    """Whether a name is that of a video."""
+    """Whether a name has the suffix of a video."""
     return Path(name).suffix.lower() in SUFFIXES
 
 
 class VideoReader:
-    """The frames of a video; every iteration begins anew.
+    """The frames of a video; every iteration starts at the beginning.
 
     Args:
         path: the file.
-        gray: read a mask: brightness only; what compression made of black and white is black and white.
+        gray: read a mask: brightness only, with levels next to black and white set to black and white.
 
     Attributes:
         size: (width, height), upright.
         rate: frames a second, on average.
-        count: how many frames the file says it has; None if it does not say.
+        count: number of frames that the file states; None if it states none.
         endless: False.
         time_base: unit of its times, in seconds.
-        colour: how its samples stand for colours.
+        colour: colour description.
         pixel_format: FFmpeg's name for the layout of its samples.
         metadata: title, date and so on.
         deep: whether frames are uint16.
-        has_sound: whether there is any.
+        has_sound: whether the file has sound.
 
     Raises:
         CapabilityError: PyAV is not installed.
         UsageError: there is no such file.
-        InputError: it is empty, no video, has no pictures, or is a coloured mask.
+        InputError: the file is empty, not a video, has no pictures, or is a coloured mask.
     """
 
     endless = False
@@ -84,10 +84,10 @@ class VideoReader:
             container.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames as they are shown, one after the other.
+        """Yield the frames in presentation order.
 
         Raises:
-            InputError: the file is damaged, or the frames change their size.
+            InputError: the file is damaged, or the size of the frames changes.
         """
         kind = "gray16le" if self._gray else "rgb48le" if self.deep else "rgb24"
         container = self._open()
@@ -96,7 +96,7 @@ class VideoReader:
             for frame in self._decoded(container):
                 pixels = self._brightness(frame) if self._gray and not self.deep else self._converted(frame, kind)
                 if pixels.shape[1::-1] != self.size:
-                    raise InputError(f"{self.path} changes its size on the way", "cut it where it does")
+                    raise InputError(f"{self.path} changes its size in the middle", "cut it there")
                 time = None if frame.pts is None else frame.pts * self.time_base
                 if time is None or (last is not None and time <= last):  # containers without times, or with broken ones
                     time = Fraction(0) if last is None else last + 1 / self.rate
@@ -108,11 +108,11 @@ class VideoReader:
     def _open(self) -> Any:
         av = require_av()
         if not self.path.is_file():
-            raise UsageError(f"{self.path} does not exist or is no file", "check the path")
+            raise UsageError(f"{self.path} does not exist or is not a file", "check the path")
         try:
             container = av.open(str(self.path))
         except av.FFmpegError as error:
-            raise InputError(f"{self.path} is no video that can be read ({error.strerror})", "check the file") from None
+            raise InputError(f"{self.path} is not a readable video ({error.strerror})", "check the file") from None
         if not container.streams.video:
             container.close()
             raise InputError(f"{self.path} has no pictures", "give a video")
@@ -126,7 +126,7 @@ class VideoReader:
             raise InputError(f"{self.path} is damaged ({error.strerror})", "export or download it again") from None
 
     def _converted(self, frame: Any, kind: str) -> NDArray[Any]:
-        """One of the colour formats of 8 and 16 bits, upright."""
+        """The frame as an upright array in one of the 8-bit and 16-bit colour formats."""
         pixels = frame.to_ndarray(
             format=kind, src_colorspace=self.colour.name, src_color_range=self.colour.range, threads=1
         )
@@ -137,7 +137,7 @@ class VideoReader:
         return _upright(pixels, frame)
 
     def _brightness(self, frame: Any) -> NDArray[np.uint8]:
-        """Of a frame with 8 bits: most keep it in a plane of its own."""
+        """The brightness of an 8-bit frame; most formats store it in a separate plane."""
         if frame.format.name.startswith(("yuv4", "yuvj4", "nv12", "nv21")):
             plane, full = frame.planes[0], self.colour.range == _FULL or frame.format.name.startswith("yuvj")
             lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
@@ -149,7 +149,7 @@ class VideoReader:
 
 @functools.cache
 def _stretch(low: int, high: int) -> NDArray[np.uint8]:
-    """What the levels of a mask become whose black and white are ``low`` and ``high``."""
+    """The table that stretches the levels of a mask from ``low`` (black) to ``high`` (white) to 0 to 255."""
     levels = (np.arange(256) - low) * (255 / (high - low))
     return np.rint(np.clip((levels - _RINGING) * (255 / (255 - 2 * _RINGING)), 0, 255)).astype(np.uint8)
 

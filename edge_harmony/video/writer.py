@@ -1,4 +1,4 @@
-"""Writing videos: frames at their times, with the sound and the colours of the video that they were made from."""
+"""Writing videos: frames at their times, with the sound and the colour description of the source video."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _OPTIONS = {
     "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
     "libsvtav1": {"crf": "26", "preset": "10"},
 }
-"""Of encoders, where theirs are slower or lose more than one sees."""
+"""Options of encoders whose defaults are slower, or lose visible quality."""
 _CLOCK = Fraction(1, 90_000)
 _OF_CONTAINERS = ("major_brand", "minor_version", "compatible_brands", "encoder")
-"""What containers say of themselves, among the metadata."""
+"""Metadata that describe the container, not the video."""
 
 
 def default_codec(path: Path) -> str:
@@ -37,18 +37,18 @@ def default_codec(path: Path) -> str:
 
 
 class VideoWriter:
-    """A video that grows; :meth:`close` makes it one that can be played, however many frames it has.
+    """Writes a video frame by frame; after :meth:`close` it can be played, with any number of frames.
 
     Args:
-        path: where to; the suffix chooses the container.
+        path: path of the file; the suffix chooses the container.
         size: (width, height).
-        rate: frames a second; the times of the frames count, this is a hint to the encoder.
-        source: the video that the frames were made from: its unit of time, colours and metadata are kept.
-        deep: frames are uint16.
-        sound: keep the sound of the source as it is; it ends with the frames.
+        rate: frames a second, a hint to the encoder; the frames have their own times.
+        source: the source video: its unit of time, colour description and metadata are kept.
+        deep: whether frames are uint16.
+        sound: copy the sound of the source; it ends with the frames.
         codec: FFmpeg's name of an encoder: ``libx264``, ``libx265``, ``libvpx-vp9``, ``libsvtav1``, ``ffv1``,
-            ``h264_nvenc``, ...; None for the one of the suffix.
-        options: of the encoder: ``crf``, ``preset`` and so on.
+            ``h264_nvenc``, ...; None: the default of the suffix.
+        options: options of the encoder: ``crf``, ``preset`` and so on.
 
     Raises:
         UsageError: container, encoder, options or sound do not go together.
@@ -102,7 +102,7 @@ class VideoWriter:
 
         Args:
             pixels: ``(H, W, 3)`` RGB, contiguous; uint8, or uint16 if the video is deep.
-            time: seconds; later than that of the frame before.
+            time: seconds; later than the time of the frame before.
         """
         frame = self._av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), self._kind)
         frame = frame.reformat(
@@ -115,7 +115,7 @@ class VideoWriter:
             self._sound.copy_until(time)
 
     def close(self) -> None:
-        """Write what is still in the encoder, and the index."""
+        """Write the frames that are still in the encoder, and the index."""
         try:
             self._container.mux(self._stream.encode(None))
             if self._sound:
@@ -141,7 +141,7 @@ class VideoWriter:
 
 
 class _Sound:
-    """The sound of a video, copied packet by packet as far as the pictures have come."""
+    """The sound of a video, copied packet by packet up to the time of the last frame."""
 
     def __init__(self, path: Path, target: Any) -> None:
         self._path = path
@@ -152,7 +152,7 @@ class _Sound:
         self._next: Any = None
 
     def copy_until(self, time: Fraction) -> None:
-        """Copy what is heard before ``time``, in seconds."""
+        """Copy the sound before ``time``, in seconds."""
         self._next = self._next or self._packet()
         while self._next is not None and self._next.dts * self._next.time_base < time:
             self._next.stream = self._streams[self._next.stream.index]
@@ -170,7 +170,7 @@ class _Sound:
 
 
 def _pixel_format(codec: str, size: tuple[int, int], source: VideoReader | None, deep: bool) -> str:
-    """What the encoder is given: the source's layout where it takes that, else 4:2:0, or 4:4:4 for odd sizes.
+    """The sample layout for the encoder: the source's if the encoder takes it, else 4:2:0, or 4:4:4 for odd sizes.
 
     Raises:
         UsageError: there is no such encoder.
@@ -180,10 +180,10 @@ def _pixel_format(codec: str, size: tuple[int, int], source: VideoReader | None,
         encoder = av.codec.Codec(codec, "w")
     except av.codec.codec.UnknownCodecError:
         raise UsageError(
-            f"there is no encoder {codec!r} in this FFmpeg", "libx264, libx265 and libvpx-vp9 are common"
+            f"the installed FFmpeg has no encoder {codec!r}", "libx264, libx265 and libvpx-vp9 are common"
         ) from None
     if encoder.type != "video":
-        raise UsageError(f"{codec} is no encoder of pictures", "libx264, libx265 and libvpx-vp9 are common")
+        raise UsageError(f"{codec} does not encode video", "libx264, libx265 and libvpx-vp9 are common")
     offered = [kind.name for kind in encoder.video_formats or []]
     even = size[0] % 2 == size[1] % 2 == 0
     wanted = [source.pixel_format.replace("yuvj", "yuv")] if source and source.pixel_format.startswith("yuv") else []

@@ -91,7 +91,7 @@ def test_a_limited_contender_that_did_not_run_is_inconclusive():
 
 
 def test_a_limit_that_fits_nobody_is_an_error():
-    with pytest.raises(InputError, match="fit no contender"):
+    with pytest.raises(InputError, match="match no contender"):
         check_names(Budget(limits=[Limits(contender="egde*", max_ratio=1.0)]), ["edge-s int8 onnxruntime"])
 
 

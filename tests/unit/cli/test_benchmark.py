@@ -63,7 +63,7 @@ def test_a_suite_and_its_report(capsys, suite, tmp_path, mini_root):
 
 
 def test_a_planted_loss_of_accuracy_exits_with_4(capsys, tmp_path, exported, edge_weights):
-    """INT8 held to what only FP32 reaches."""
+    """INT8 with a limit that only FP32 reaches."""
     suite = tmp_path / "pair.toml"
     suite.write_text(
         SUITE.split("[[contenders]]")[0].replace("reinhard", "float")
@@ -102,7 +102,7 @@ def test_files_against_each_other(capsys, tmp_path, exported, monkeypatch):
     assert found["measurements"][1]["checks"][0]["name"] == "ratio to the baseline"
     for m in found["measurements"]:  # these weights are not the shipped ones
         assert m["parity"] is None
-        assert "made from were not given" in m["unscored"]
+        assert "weights were not given" in m["unscored"]
 
 
 def test_two_results(capsys, tmp_path):
@@ -146,7 +146,7 @@ def test_a_page_over_a_folder(capsys, tmp_path):
         (("--compare", "a.json"), 2, "takes two results"),
         (("--compare", "a.json", "b.json"), 2, "there is no result a.json"),
         (("--site", "absent", "--report", "out"), 2, "no folder absent"),
-        (("--site", "."), 2, "no place for the page"),
+        (("--site", "."), 2, "needs a folder for the page"),
         (("--site", ".", "--report", "out"), 1, "holds no result"),
     ],
 )

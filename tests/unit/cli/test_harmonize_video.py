@@ -88,7 +88,7 @@ def test_codec_options_and_frames(capsys, folder, tmp_path):
     ("composite", "mask", "options", "status", "says"),
     [
         ("absent.mp4", "m.png", (), 2, "does not exist"),
-        ("text.mp4", "m.png", (), 1, "no video"),
+        ("text.mp4", "m.png", (), 1, "not a readable video"),
         ("v.mp4", "absent.png", (), 2, "does not exist"),
         ("v.mp4", "wrong.png", (), 1, "--fit-mask"),
         ("v.mp4", "m.png", ("--encoder", "crf"), 2, "KEY=VALUE"),

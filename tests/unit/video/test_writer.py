@@ -1,4 +1,4 @@
-"""Writing videos: colours, times, sound, odd sizes, and what does not go together."""
+"""Writing videos: colours, times, sound, odd sizes, and options that do not fit together."""
 
 from fractions import Fraction
 
@@ -99,7 +99,7 @@ def test_odd_sizes(tmp_path):
     ("name", "options", "says"),
     [
         ("o.mp4", {"codec": "libx999"}, "no encoder 'libx999'"),
-        ("o.mp4", {"codec": "aac"}, "no encoder of pictures"),
+        ("o.mp4", {"codec": "aac"}, "does not encode video"),
         ("o.webm", {"codec": "libx264"}, "cannot write .webm with libx264"),
         ("o.mp4", {"options": {"preset": "quick"}}, "cannot write .mp4"),
     ],
