@@ -89,6 +89,16 @@ class CostError(EdgeHarmonyError):
     exit_code = ExitCode.COST
 
 
+_NO_MEMORY = -4
+"""OpenCV's ``StsNoMem``."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was not enough memory: Python's error, or OpenCV's own."""
+    of_opencv = type(error).__module__ == "cv2" and getattr(error, "code", None) == _NO_MEMORY
+    return isinstance(error, MemoryError) or of_opencv
+
+
 def name_some(items: Sequence[str]) -> str:
     """The first few names and the number of further ones, so that an error stays one line."""
     rest = len(items) - _NAMED_IN_ERROR

@@ -88,18 +88,23 @@ def judge(result: Result, budget: Budget | None, tolerance: float | None = None)
 
 
 def exit_code(result: Result, budget: Budget | None = None) -> ExitCode:
-    """4 if accuracy fails, 5 if only cost fails, 6 if nothing fails but a check is inconclusive, 1 if nothing ran."""
+    """4 if accuracy fails, 5 if only cost does, 1 if a contender did not run, 6 if something stays open.
+
+    A contender that the suite declares optional may be missing; limits of a budget that are its own stay open then.
+    """
     checks = [check for measurement in result.measurements for check in measurement.checks]
     failed = {check.of for check in checks if check.verdict is Verdict.FAIL}
     if "accuracy" in failed:
         return ExitCode.ACCURACY
     if "cost" in failed:
         return ExitCode.COST
+    if not result.measurements or any(not failure.optional for failure in result.failures):
+        return ExitCode.FAILURE
     limited = [limits.contender for limits in budget.limits] if budget else []
     unmeasured = any(fnmatchcase(f.contender, pattern) for f in result.failures for pattern in limited)
     if unmeasured or any(check.verdict is Verdict.INCONCLUSIVE for check in checks):
         return ExitCode.INCONCLUSIVE
-    return ExitCode.OK if result.measurements else ExitCode.FAILURE
+    return ExitCode.OK
 
 
 def _checks(m: Measurement, limits: Limits) -> Iterator[Check]:

@@ -237,6 +237,7 @@ class Failure(BaseModel):
 
     contender: str
     error: str
+    optional: bool = Field(False, description="the suite says that it may be missing: no failure of the run")
 
 
 class Result(BaseModel):

@@ -24,7 +24,7 @@ from edge_harmony.benchmark.process import ContenderProcess
 from edge_harmony.benchmark.session import LEAST_TURNS, OPENING, ContenderSession
 from edge_harmony.benchmark.statistics import interval, percentile, ratio
 from edge_harmony.benchmark.subjects import timing_pictures
-from edge_harmony.benchmark.suite import Suite
+from edge_harmony.benchmark.suite import ContenderSpec, Suite
 from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.machine.counters import Reading
 
@@ -101,7 +101,7 @@ def _prepared(suite: Suite, folder: Path, failures: list[schema.Failure], tell: 
         try:
             jobs.append(prepare(entry, suite, folder))
         except EdgeHarmonyError as error:
-            _failed(entry.name, error, failures, tell)
+            _failed(entry, error, failures, tell)
     return jobs
 
 
@@ -123,7 +123,7 @@ def _opened(
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for job, started in zip(jobs, pool.map(start, jobs), strict=True):
             if isinstance(started, EdgeHarmonyError):
-                _failed(job.entry.name, started, failures, tell)
+                _failed(job.entry, started, failures, tell)
             else:
                 sessions.append(started)
     tell(f"{len(sessions)} of {len(suite.contenders)} contenders are ready")
@@ -184,13 +184,13 @@ def _each(
             work(session)
         except EdgeHarmonyError as error:
             session.process.close(kill=True)
-            _failed(session.contender.name, error, failures, tell)
+            _failed(session.job.entry, error, failures, tell)
             sessions.remove(session)
 
 
-def _failed(name: str, error: EdgeHarmonyError, failures: list[schema.Failure], tell: Tell) -> None:
-    failures.append(schema.Failure(contender=name, error=str(error)))
-    tell(f"{name}: {error}")
+def _failed(entry: ContenderSpec, error: EdgeHarmonyError, failures: list[schema.Failure], tell: Tell) -> None:
+    failures.append(schema.Failure(contender=entry.name, error=str(error), optional=entry.optional))
+    tell(f"{entry.name}: {error}")
 
 
 def _need_baseline(suite: Suite, sessions: Sequence[ContenderSession], failures: Sequence[schema.Failure]) -> None:

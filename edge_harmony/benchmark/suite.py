@@ -38,6 +38,7 @@ class ContenderSpec(BaseModel):
     model_config = _STRICT
 
     label: str | None = Field(None, description="name in reports, instead of a generated one")
+    optional: bool = Field(False, description="it may be missing here: that it did not run is told, and no failure")
     kind: Literal["pipeline", "network"] = Field(
         "pipeline", description="pictures in and out, or tensors of the working size"
     )
@@ -123,6 +124,8 @@ class Suite(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"contenders share the name {twice[0]!r}: give one a label")
+        if any(entry.optional and entry.name == self.baseline for entry in self.contenders):
+            raise ValueError(f"the baseline {self.baseline!r} cannot be optional: the others are compared with it")
         if self.scenario == "end-to-end" and any(entry.what == "network" for entry in self.contenders):
             raise ValueError("end-to-end starts from files: kind network has none")
         return self

@@ -24,6 +24,7 @@ from edge_harmony.cli.console import (
     stopping,
 )
 from edge_harmony.errors import ExitCode, UsageError
+from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.folder.items import Outcome
 from edge_harmony.folder.run import ENGINES, harmonize_folder
 from edge_harmony.folder.storage import is_address
@@ -39,6 +40,7 @@ _INTERRUPTED = 130
 _FOLDERS, _VIDEOS = "Folders", "Videos and cameras"
 
 
+@silent_libraries()
 def harmonize(
     composite: Annotated[str, typer.Argument(help="Composite: a picture, a video, camera:0, a folder or an address.")],
     mask: Annotated[

@@ -25,7 +25,7 @@ from edge_harmony.cli.models import models
 from edge_harmony.cli.selftest import selftest
 from edge_harmony.cli.sensitivity import sensitivity
 from edge_harmony.cli.train import train
-from edge_harmony.errors import EdgeHarmonyError, ExitCode
+from edge_harmony.errors import EdgeHarmonyError, ExitCode, is_out_of_memory
 
 # From 0.20 on, typer has its own copy of click and exports only leaves of the exception tree, so the base class is
 # found from one of them.
@@ -86,12 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message:
             _complain(f"{message} Try edge-harmony --help.")
         return int(ExitCode.USAGE)
-    except MemoryError:
-        _complain("this machine does not have enough memory; use smaller pictures")
-        return int(ExitCode.FAILURE)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return 130
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        _complain("this machine has not enough memory for it; use smaller pictures")
+        return int(ExitCode.FAILURE)
     return status if isinstance(status, int) else int(ExitCode.OK)
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.files.stderr import for_children, silent_libraries
 from edge_harmony.folder.items import Item, Outcome
 from edge_harmony.folder.work import Work
+
+log = logging.getLogger(__name__)
 
 _WORTH_A_PROCESS = 16
 """Number of pictures that take about as long as the start of a process."""
@@ -37,6 +41,9 @@ def run_in_processes(work: Work, items: Sequence[Item], workers: int, stop: thre
     """
     cores = os.cpu_count() or 1
     count = min(workers or min(cores, len(items) // _WORTH_A_PROCESS), len(items))
+    if count > 1 and current_process().daemon:  # as in Celery and multiprocessing.Pool
+        log.warning("this process may start no others: the files are done one after the other")
+        count = 1
     if count <= 1:
         yield from _here(work, items, stop)
         return
@@ -112,26 +119,28 @@ def _start(work: Work) -> tuple[Connection, SpawnProcess]:
     context = get_context("spawn")  # a fork would copy the locks of threads in whatever state they are
     ours, its = context.Pipe()
     process = context.Process(target=_serve, args=(its, work), daemon=True)
-    process.start()
+    with for_children():
+        process.start()
     its.close()
     return ours, process
 
 
 def _serve(connection: Connection, work: Work) -> None:
-    """The main function of a process: receive items and send outcomes until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
-    try:
-        worker = work.start()
-    except EdgeHarmonyError as error:
-        connection.send(error)
-        return
-    while True:
+    """A process's life: items in, outcomes out, until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who hands out the items
+    with silent_libraries():
         try:
-            item = connection.recv()
-        except (EOFError, ConnectionResetError):
-            break
-        try:
-            connection.send(worker.do(item))
-        except BrokenPipeError:
-            break
-    worker.close()
+            worker = work.start()
+        except EdgeHarmonyError as error:
+            connection.send(error)
+            return
+        while True:
+            try:
+                item = connection.recv()
+            except (EOFError, ConnectionResetError):
+                break
+            try:
+                connection.send(worker.do(item))
+            except BrokenPipeError:
+                break
+        worker.close()

@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 import cv2
 
 from edge_harmony.backends.base import LoadRequest, Runner, load_runner
-from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
+from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, is_out_of_memory
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import read_manifest
 from edge_harmony.folder.items import PICTURES, FileKind, Item, Outcome
@@ -133,9 +133,9 @@ def outcome_of(item: Item, harmonize: Callable[[Item], None]) -> Outcome:
         harmonize(item)
     except EdgeHarmonyError as error:
         return Outcome(item, str(error))
-    except MemoryError:
-        return Outcome(item, "there is not enough memory for it; use fewer --workers")
     except Exception as error:
+        if is_out_of_memory(error):
+            return Outcome(item, "there is not enough memory for it; use fewer --workers")
         logging.getLogger("edge_harmony").exception("%s", item.composite)
         return Outcome(item, f"{type(error).__name__}: {error}; report this file")
     return Outcome(item)

@@ -51,3 +51,13 @@ def _started() -> ThreadPoolExecutor:
         if _pool is None:
             _pool = ThreadPoolExecutor(threads(), thread_name_prefix="edge-harmony-rows")
         return _pool
+
+
+def _begin_anew() -> None:
+    """In a child after a fork: the threads of the pool have stayed in the parent, and the lock as it was."""
+    global _lock, _pool
+    _lock, _pool = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edge_harmony.extras import require
@@ -20,6 +21,23 @@ def require_av() -> Any:
         CapabilityError: PyAV is not installed.
     """
     return require("av", "videos need PyAV")
+
+
+def address(path: Path) -> str:
+    """What FFmpeg is to open: a file, whatever its name; one with a colon looks like a protocol otherwise."""
+    return f"file:{path}"
+
+
+def set_decoder_threads(stream: Any) -> None:
+    """Let a stream be decoded on all cores; on one where PyAV's logging is on.
+
+    Its log takes Python's lock, and a decoder's thread that waits for it hangs with the one that holds it and waits
+    for the thread.
+    """
+    if require_av().logging.get_level() is None:
+        stream.thread_type = "AUTO"
+    else:
+        stream.thread_type, stream.codec_context.thread_count = "NONE", 1
 
 
 @dataclass(frozen=True)

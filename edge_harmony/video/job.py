@@ -24,9 +24,10 @@ from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.resize import resize
 from edge_harmony.pipeline.stream import FramePair, StreamOptions, stream
 from edge_harmony.video.camera import Camera
+from edge_harmony.video.hdr import HLG, PQ, from_sdr, to_sdr
 from edge_harmony.video.read_ahead import ahead
 from edge_harmony.video.reader import VideoReader
-from edge_harmony.video.sources import Still, open_frames
+from edge_harmony.video.sources import Frames, Still, open_frames
 from edge_harmony.video.writer import SUFFIXES, VideoWriter
 
 _READ_AHEAD = 2
@@ -135,7 +136,7 @@ def harmonize_video(
         contextlib.closing(stream(runner, pairs, job.options)) as frames,
     ):
         for frame in frames:
-            writer.write(frame, times.popleft())
+            writer.write(inputs.finished(frame), times.popleft())
             done += 1
             advance()
         if not done:
@@ -162,6 +163,9 @@ class _Inputs:
         self._source = open_frames(job.composite)
         self._masks = open_frames(job.masks, gray=True)
         self._background = open_frames(job.background) if job.background else None
+        video = self._source if isinstance(self._source, VideoReader) else None
+        self._hdr = video.colour.transfer if video and video.deep and video.colour.transfer in (PQ, HLG) else 0
+        self._originals: deque[NDArray[Any]] = deque()
         source, masks, background = self._source, self._masks, self._background
         for name, other in ((job.masks, masks), (job.background, background)):
             if other is not None and other.size != source.size and not job.fit:
@@ -171,10 +175,12 @@ class _Inputs:
                     "resize it or pass --fit-mask",
                 )
         if source.count and masks.count and source.count != masks.count and not job.limit:
-            raise InputError(
-                f"{job.composite} has {source.count} frames but {job.masks} has {masks.count}",
-                "give a mask for every frame, or pass --limit",
-            )
+            frames, given = _shown(source), _shown(masks)  # before it is refused: what a file says may be wrong
+            if frames != given:
+                raise InputError(
+                    f"{job.composite} has {frames} frames but {job.masks} has {given}",
+                    "give a mask for every frame, or pass --limit",
+                )
         if source.count and background and background.count and background.count < (job.limit or source.count):
             raise InputError(
                 f"{job.background} has {background.count} frames, fewer than {job.composite}",
@@ -201,10 +207,15 @@ class _Inputs:
             self._source.rate if isinstance(self._source, VideoReader | Camera) else Fraction(25),
             source=video,
             deep=video is not None and video.deep,
+            alpha=video is not None and video.alpha and self._background is None,
             sound=self._job.options.sound,
             codec=self._job.options.codec,
             options=self._job.options.encoder,
         )
+
+    def finished(self, frame: NDArray[Any]) -> NDArray[Any]:
+        """A harmonized frame as it is written: HDR again where it was."""
+        return from_sdr(frame, self._originals.popleft(), self._hdr) if self._hdr else frame
 
     def pairs(self, stop: threading.Event, times: deque[Fraction]) -> Iterator[FramePair]:
         """See :func:`pairs_of`."""
@@ -224,16 +235,29 @@ class _Inputs:
                 if under is None:
                     raise InputError(f"{job.background} ends after {done} frames", "give a longer background")
                 under = _like_depth(_fitted(under, size, job.fit), pixels)
+                pixels, under = _opaque(pixels), _opaque(under)
                 pixels = paste(pixels, under, mask, in_place=not isinstance(self._background, Still))
             times.append(shown)
+            if self._hdr:
+                self._originals.append(pixels)
+                pixels = to_sdr(pixels, self._hdr)
             yield pixels, mask
             done += 1
         if not self._masks.endless and not stop.is_set() and next(masks, None) is not None:
             raise InputError(f"{job.composite} ends after {done} frames, {job.masks} does not", "give a frame for each")
 
 
+def _shown(frames: Frames) -> int | None:
+    return frames.shown() if isinstance(frames, VideoReader) else frames.count
+
+
 def _fitted(pixels: NDArray[Any], size: tuple[int, int], fit: bool) -> NDArray[Any]:
     return resize(pixels, size) if fit and pixels.shape[1::-1] != size else pixels
+
+
+def _opaque(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Without alpha: the mask says what is foreground, and what is pasted on a background has none."""
+    return np.ascontiguousarray(pixels[..., :3])
 
 
 def _like_depth(pixels: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:

@@ -105,6 +105,26 @@ def test_files_against_each_other(capsys, tmp_path, exported, monkeypatch):
         assert "weights were not given" in m["unscored"]
 
 
+def test_a_broken_file_is_a_failure(capsys, tmp_path, exported, monkeypatch):
+    few = Effort(warm_up=1, least_count=20, least_seconds=0, most_seconds=0.3)
+    monkeypatch.setattr(verb, "suite_of", lambda *a, **k: suite_of(*a, **k).model_copy(update={"effort": few}))
+    broken = tmp_path / "new.onnx"
+    broken.write_bytes(exported["int8"].read_bytes()[:1000])
+    status, out, _ = run(capsys, exported["int8"], broken)
+    assert status == 1
+    assert f"not run: {broken}" in out
+
+
+def test_a_contender_that_is_missing_must_be_declared_optional(capsys, suite, tmp_path):
+    missing = f'[[contenders]]\nlabel = "theirs"\npeer = "file"\ncheckout = "{tmp_path / "none.py"}"\n'
+    suite.write_text(SUITE + missing)
+    assert run(capsys, suite)[0] == 1
+    suite.write_text(SUITE + missing + "optional = true\n")
+    status, out, _ = run(capsys, suite, "--json")
+    assert status == 0
+    assert [(f["contender"], f["optional"]) for f in json.loads(out)["failures"]] == [("theirs", True)]
+
+
 def test_two_results(capsys, tmp_path):
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     write_result(old, result(measurement("base", 100.0), measurement("a", 10.0, seed=1)))

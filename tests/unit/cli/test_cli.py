@@ -404,3 +404,15 @@ def test_compiling_needs_a_compiler(capsys, tmp_path, monkeypatch):
     assert status == 3
     assert "C++ compiler" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_opencv_without_memory_is_one_line(capsys, tmp_path, monkeypatch):
+    def fails(*arguments, **options):
+        error = cv2.error("(-4:Insufficient memory) Failed to allocate 600000000 bytes")
+        error.code = cv2.Error.StsNoMem
+        raise error
+
+    monkeypatch.setattr("edge_harmony.harmonizer.Harmonizer.harmonize_file", fails)
+    status, out, err = run(capsys, "harmonize", "a.png", "m.png", "-o", tmp_path / "o.png")
+    assert (status, out) == (1, "")
+    assert err == "error: this machine has not enough memory for it; use smaller pictures\n"

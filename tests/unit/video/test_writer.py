@@ -107,10 +107,3 @@ def test_odd_sizes(tmp_path):
 def test_what_does_not_go_together(tmp_path, name, options, says):
     with pytest.raises(UsageError, match=says):
         VideoWriter(tmp_path / name, (64, 48), RATE, **options)
-
-
-def test_sound_that_a_container_cannot_hold(tmp_path):
-    source = make_video(tmp_path / "s.mp4", [(120, 128, 128)] * 5, codec="libx264", kind="yuv420p", sound=True)
-    with pytest.raises(UsageError, match="leave the sound out"):
-        VideoWriter(tmp_path / "o.webm", (64, 48), RATE, source=VideoReader(source))
-    write(tmp_path / "o.webm", [plain(9)], VideoReader(source), sound=False)
