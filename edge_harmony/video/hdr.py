@@ -19,11 +19,11 @@ _WHITE_NITS = 203.0
 """Diffuse white of HDR pictures, ITU-R BT.2408."""
 _PEAK_NITS = {PQ: 10_000.0, HLG: 1_000.0}
 _KNEE, _SLOPE = 0.5, 13.0
-"""Light up to half of diffuse white stays as it is, more is a logarithm: 1,000 nits are 0.91 of the sRGB scale."""
+"""HdrLight up to half of diffuse white stays as it is, more is a logarithm: 1,000 nits are 0.91 of the sRGB scale."""
 
 
 @dataclass(frozen=True)
-class Light:
+class HdrLight:
     """What HDR10 says of the light of a video (SMPTE ST 2086, CTA-861.3).
 
     Attributes:
@@ -36,7 +36,7 @@ class Light:
     content: tuple[int, int] | None
 
     @classmethod
-    def of(cls, frame: Any) -> Light | None:
+    def of(cls, frame: Any) -> HdrLight | None:
         """Of a decoded frame; None if it tells nothing."""
         kinds = require_av().sidedata.sidedata.Type
         display = frame.side_data.get(kinds.MASTERING_DISPLAY_METADATA)

@@ -18,7 +18,7 @@ from edge_harmony.pictures.arrays import refuse_coloured
 from edge_harmony.video.companions import titles
 from edge_harmony.video.decode import decoded, has_alpha, is_on_its_side, pictures_of, progressive, upright
 from edge_harmony.video.ffmpeg import Colour, address, require_av, set_decoder_threads
-from edge_harmony.video.hdr import Light
+from edge_harmony.video.hdr import HdrLight
 from edge_harmony.video.whole import refuse_cut_off
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class VideoReader:
             self.colour = Colour.of(stream.codec_context, first.height)
             self.pixel_format: str = first.format.name
             self.deep = max(component.bits for component in first.format.components) > 8
-            self.light = Light.of(first)
+            self.light = HdrLight.of(first)
             self.alpha = has_alpha(first.format) and not gray
             turned = is_on_its_side(first)
             self.size = (first.height, first.width) if turned else (first.width, first.height)
@@ -116,7 +116,7 @@ class VideoReader:
             for frame in self._decoded(container):
                 pixels = self._brightness(frame) if self._gray and not self.deep else self._converted(frame, kind)
                 if pixels.shape[1::-1] != self.size:
-                    raise InputError(f"{self.path} changes its size on the way", "cut it where it does")
+                    raise InputError(f"{self.path} changes its size in the middle", "cut it there")
                 time = None if frame.pts is None else Fraction(frame.pts * (frame.time_base or self.time_base))
                 if time is None or (last is not None and time <= last):  # containers without times, or with broken ones
                     time = Fraction(0) if last is None else last + 1 / self.rate
@@ -128,12 +128,12 @@ class VideoReader:
     def _open(self) -> Any:
         av = require_av()
         if not self.path.is_file():
-            raise UsageError(f"{self.path} does not exist or is no file", "check the path")
+            raise UsageError(f"{self.path} does not exist or is not a file", "check the path")
         refuse_cut_off(self.path)
         try:
             container = av.open(address(self.path))
         except av.FFmpegError as error:
-            raise InputError(f"{self.path} is no video that can be read ({error.strerror})", "check the file") from None
+            raise InputError(f"{self.path} is not a readable video ({error.strerror})", "check the file") from None
         stream = pictures_of(container)
         if stream is None:
             container.close()

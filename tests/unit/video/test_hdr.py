@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.video.hdr import HLG, PQ, from_sdr, to_sdr
-from edge_harmony.video.job import VideoJob, harmonize_video
+from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video
 from edge_harmony.video.reader import VideoReader
 from tests.unit.pipeline.test_harmonize import FakeRunner
 
@@ -76,7 +76,10 @@ def test_what_displays_are_told_is_kept(tmp_path, caplog, suffix):
     assert (light.mastering, light.content) == (DISPLAY, (1000, 400))
     cv2.imwrite(str(tmp_path / "m.png"), np.full((48, 64), 255, np.uint8))
     made = tmp_path / f"o{suffix}"
-    harmonize_video(FakeRunner(value=0.0), VideoJob(str(source), str(tmp_path / "m.png"), made, codec="libx265"))
+    harmonize_video(
+        FakeRunner(value=0.0),
+        VideoJob(str(source), str(tmp_path / "m.png"), made, options=VideoOptions(codec="libx265")),
+    )
     assert not caplog.records
     reader = VideoReader(made)
     assert reader.light == light
@@ -98,7 +101,7 @@ def test_networks_see_what_they_know_and_the_rest_stays(tmp_path, transfer):
             seen.append(composite.copy())
             return super().infer(composite, mask)
 
-    job = VideoJob(str(source), str(tmp_path / "m.png"), tmp_path / "o.mkv", codec="ffv1")
+    job = VideoJob(str(source), str(tmp_path / "m.png"), tmp_path / "o.mkv", options=VideoOptions(codec="ffv1"))
     harmonize_video(Seeing(value=0.05), job)
     before, after = (next(iter(VideoReader(path)))[0] for path in (source, tmp_path / "o.mkv"))
     wanted = to_sdr(before, transfer) / 65535

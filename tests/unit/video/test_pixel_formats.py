@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_harmony.video.job import VideoJob, harmonize_video, pairs_of
+from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video, pairs_of
 from edge_harmony.video.reader import VideoReader
 from edge_harmony.video.writer import VideoWriter
 from tests.unit.pipeline.test_harmonize import FakeRunner
@@ -89,7 +89,7 @@ def test_a_job_keeps_alpha_and_pastes_without(tmp_path):
     cv2.imwrite(str(tmp_path / "m.png"), mask)
     cv2.imwrite(str(tmp_path / "b.png"), np.full((48, 64, 3), 20, np.uint8))
     source = source_of(tmp_path / "s.mov", "qtrle", "argb")
-    job = VideoJob(str(source), str(tmp_path / "m.png"), tmp_path / "o.mov", codec="qtrle")
+    job = VideoJob(str(source), str(tmp_path / "m.png"), tmp_path / "o.mov", options=VideoOptions(codec="qtrle"))
     harmonize_video(FakeRunner(value=0.0), job)
     for (before, _), (after, _) in zip(VideoReader(source), VideoReader(tmp_path / "o.mov"), strict=True):
         np.testing.assert_array_equal(before, after)
