@@ -16,27 +16,27 @@ demo: .venv/base.stamp  ## harmonize a shipped sample with the INT8 network; no 
 	$(BIN)/edge-harmony harmonize $(SAMPLE).jpg $(SAMPLE)_mask.png -o out/demo.png --before-after out/before-after.jpg
 	@echo "before, mask and after: out/before-after.jpg"
 
-test: .venv/dev.stamp  ## every test but the slow ones, in minutes
+test: .venv/dev.stamp  ## all tests without the slow ones, in minutes
 	$(PYTEST) --dist worksteal -m "not slow"
 
-test-quick: .venv/dev.stamp  ## those that need no torch, within a minute
+test-quick: .venv/dev.stamp  ## only tests that need no torch, within a minute
 	$(PYTEST) --dist worksteal -m "not slow" --without-torch
 
-test-all: test  ## and the slow ones: browser, Ray, many pictures, long videos, compiled training
+test-all: test  ## also the slow ones: browser, Ray, many pictures, long videos, compiled training
 	$(PYTEST) --dist loadfile -m slow
 
-format: .venv/dev.stamp  ## write the code as ruff formats it, with what ruff can mend
+format: .venv/dev.stamp  ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lint: .venv/dev.stamp  ## format and rules, checked
+lint: .venv/dev.stamp  ## check format and rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
 types: .venv/dev.stamp  ## mypy, strict
 	$(BIN)/mypy
 
-docs: .venv/dev.stamp  ## renew what is generated in the documents: tables, the page of the command line
+docs: .venv/dev.stamp  ## renew the generated parts of the documents: tables, the page of the command line
 	$(BIN)/python docs/tables.py
 	$(BIN)/python docs/command_line.py
 

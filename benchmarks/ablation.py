@@ -3,8 +3,8 @@
     python benchmarks/ablation.py benchmarks/ablations/edge-family.toml --data ROOT --runs runs/ablation \
         -o benchmarks/results/0.1.0/ablation--edge-family.json
 
-Variants that are trained already are not trained again, so a stopped run goes on. Latency is taken at the end, all
-variants interleaved. Needs the extra [train]. ``--only GROUP`` trains some, and leaves the table to a later call.
+Finished variants are not trained again, so a stopped run can go on. Latency is measured at the end, with all variants
+interleaved. Needs the extra [train]. ``--only GROUP`` trains one group, and leaves the table to a later call.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from provenance import provenance
 from pydantic import BaseModel, ConfigDict
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_harmony.backends.base import get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
 from edge_harmony.errors import CapabilityError
 from edge_harmony.files.atomic import write_json
 from edge_harmony.files.toml import read_toml
@@ -38,7 +38,7 @@ from edge_harmony.training.trainer import Progress, Trainer
 
 
 class Variant(BaseModel):
-    """One row: what differs from the recipe. Another ``model`` starts from its own options, not the recipe's."""
+    """One row: its changes to the recipe. Another ``model`` starts from its own options, not the recipe's."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -82,7 +82,7 @@ class Ablation(BaseModel):
 
 
 def train(ablation: Ablation, variant: Variant, data: Path, runs: Path) -> None:
-    """Train a variant, or go on where it was stopped."""
+    """Train a variant, or resume its training."""
     folder = runs / variant.folder
     if (folder / "summary.json").exists():
         return
@@ -123,7 +123,7 @@ def tabulate(ablation: Ablation, runs: Path, rounds: int) -> list[dict[str, Any]
                 path = weights if precision == "fp32" else calibrated(model, weights, summary["model"], folder)
                 if path is None:
                     continue
-                artifact = get_backend("onnxruntime").build(path, folder, model=summary["model"], precision=precision)
+                artifact = get_backend("onnxruntime").build(ExportRequest(summary["model"], precision), path, folder)
                 runner = load_runner(
                     summary["model"], backend="onnxruntime", precision=precision, artifact=artifact, threads=1
                 )

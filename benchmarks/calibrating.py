@@ -1,4 +1,4 @@
-"""Ranges without training, made as users make them."""
+"""Ranges without training, from the command that users run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def calibrated(model: str, weights: Path, chosen: str, method: str, folder: Path, data: Path | None = None) -> Path:
-    """Weights with the ranges that ``edge-harmony calibrate`` gives them, in ``folder``."""
+    """Weights with ranges from ``edge-harmony calibrate``, in ``folder``."""
     path = folder / f"{model}.safetensors"
     command = [sys.executable, "-m", "edge_harmony", "calibrate", model, "--weights", str(weights)]
     command += ["--set", chosen, "--method", method, "-o", str(path)]

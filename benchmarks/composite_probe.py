@@ -1,11 +1,11 @@
-"""What kinds of training composites teach, told in minutes: regressions on colour statistics instead of networks.
+"""Compare kinds of training composites in minutes, with regressions on colour statistics instead of networks.
 
     python benchmarks/composite_probe.py --pairs ROOT --photos ROOT -o benchmarks/results/0.1.0/composite-probe.json
 
-From means, deviations and percentiles of the object and of what surrounds it, forests of extremely randomized trees
-predict by how much the object's mean colour must change; they are trained on one kind of composite each and scored on
-the test split, sealed by 2, and relit and sealed by 2, at 64 pixels. A kind that teaches a forest nothing about the
-pictures that users have will hardly teach a network. Needs the extra [dev].
+From means, deviations and percentiles of the object and of its surroundings, forests of extremely randomized trees
+predict the change of the object's mean colour. Each forest is trained on one kind of composite and scored on the test
+split, sealed by 2, and relit and sealed by 2, at 64 pixels. If a forest learns nothing about users' pictures from a
+kind of composite, a network will hardly learn more from it. Needs the extra [dev].
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TREES = 100
 NEAR = ("reinhard", "covariance", "histogram")
 Array = NDArray[Any]
 Set = tuple[Array, Array]
-"""Features and the change of the mean colour that would be right."""
+"""Features, and the correct change of the mean colour."""
 
 
 class Pictures:
@@ -54,7 +54,7 @@ class Pictures:
         self.composite, self.real, self.mask = composite / 255, real / 255, mask[..., None]
 
     def set(self, *, fits: bool = False) -> Set:
-        """What a regression learns from, or with ``fits`` what it is given to leave alone."""
+        """The set for a regression; with ``fits`` from real pictures, which need no change."""
         composite = self.real if fits else self.composite
         change = mean_colour(self.real, self.mask) - mean_colour(composite, self.mask)
         return features(composite, self.mask), change
@@ -74,7 +74,7 @@ class Pictures:
 
 
 def mean_colour(picture: Array, mask: Array) -> Array:
-    """``(N, 3)``."""
+    """Mean colour of the foreground, ``(N, 3)``."""
     result: Array = (picture * mask).sum((1, 2)) / mask.sum((1, 2))
     return result
 
@@ -94,7 +94,7 @@ def features(pictures: Array, masks: Array) -> Array:
 
 
 def synthesized(store: PictureStore, kind: str, seed: int) -> Set:
-    """One composite of every object of a store; ``near N`` takes partners of like colours, ``reinhard`` any."""
+    """One composite of every object of a store; ``near N`` takes partners of similar colours, ``reinhard`` any."""
     generator = torch.Generator().manual_seed(seed)
     config, everything = SynthesisConfig(strength=(1, 1)), torch.arange(len(store))
     name, _, scale = kind.partition(" ")

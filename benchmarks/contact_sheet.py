@@ -1,8 +1,8 @@
-"""Before and after of a folder of composites on one sheet: where does a network help, where does it harm?
+"""A folder of composites before and after on one sheet, to see where a network helps and where it harms.
 
     python benchmarks/contact_sheet.py composites/ masks/ --model edge-s -o sheet.jpg
 
-Folders are read as ``edge-harmony harmonize`` reads them; masks may lie beside the composites (``NAME_mask.png``).
+Folders are read as by ``edge-harmony harmonize``; masks may be in the folder of the composites (``NAME_mask.png``).
 ``--edges`` adds the region around the mask's edge, three times enlarged, where bleeding and halos would show.
 """
 

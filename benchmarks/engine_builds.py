@@ -1,8 +1,8 @@
-"""Which networks TensorRT for RTX builds, in which precision, for which GPUs: sizes, seconds, or the reason why not.
+"""Engines of TensorRT for RTX for every network, precision and GPU: sizes, seconds, or the reason for a failure.
 
     python benchmarks/engine_builds.py -o benchmarks/results/0.1.0/engine-builds.json
 
-Needs no GPU, and runs nothing. Networks without shipped weights are built from random ones. Needs [train] and
+It needs no GPU and runs no engine. Networks without shipped weights are built from random ones. Needs [train] and
 [tensorrt-rtx].
 """
 
@@ -46,7 +46,7 @@ def weights_of(name: str, folder: Path) -> Path:
 
 
 def profile() -> Profile:
-    """An open batch."""
+    """A profile with an open batch size."""
     shapes = [{"composite": (n, 3, 256, 256), "mask": (n, 1, 256, 256)} for n in BATCHES]
     return Profile(least=shapes[0], best=shapes[1], largest=shapes[2])
 

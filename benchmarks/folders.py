@@ -1,4 +1,4 @@
-"""A folder of pictures: one process, several, and Ray's actors; from the call to the last file, starts included.
+"""A folder of pictures with one process, several, and Ray's actors; timed from the call to the last file.
 
     python benchmarks/folders.py -o benchmarks/results/0.1.0/folders.json
 
@@ -30,7 +30,7 @@ from edge_harmony.samples import sample_files
 
 
 def make_folders(root: Path, count: int) -> tuple[str, str]:
-    """Composites and masks under numbers; hard links, so that they cost nothing."""
+    """Folders of numbered composites and masks, as hard links, which cost nothing."""
     folders = root / "composites", root / "masks"
     for folder in folders:
         folder.mkdir()

@@ -1,9 +1,9 @@
-"""Prediction and apply at full resolution, against a copy of the same bytes, NumPy, PyTorch, and the foreground's size.
+"""Prediction and apply at full resolution, against a copy of the picture, NumPy, PyTorch, and the foreground's size.
 
     python benchmarks/full_resolution.py --threads 2 -o benchmarks/results/0.1.0/full-resolution--2-threads.json
 
-Every round times every contender once, in a new order. ``--composite`` and ``--mask`` measure a picture of yours; the
-default is a shipped sample, enlarged to ``--size``, with a third of it foreground. Needs the extra [train].
+Every round times every contender once, in a new order. ``--composite`` and ``--mask`` measure your own picture; the
+default is a shipped sample, enlarged to ``--size``, with a foreground of one third. Needs the extra [train].
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def sample(arguments: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def plain_numpy(pixels: Any, mask: Any, grid: Any) -> Any:
-    """The equation as one writes it down first: everything at full size, in float."""
+    """The plain equation in NumPy: everything at full size, in float."""
     x = pixels.astype(np.float32) / 255
     field = cv2.resize(grid.transpose(1, 2, 0)[..., :4], pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     parts = [field]
@@ -65,7 +65,7 @@ def plain_numpy(pixels: Any, mask: Any, grid: Any) -> Any:
 
 
 def with_torch(pixels: Any, mask: Any, grid: torch.Tensor) -> Any:
-    """The same in PyTorch."""
+    """The plain equation in PyTorch."""
     with torch.inference_mode():
         x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
         m = torch.from_numpy(mask)[None, None].float() / 255
@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--composite", type=Path)
     parser.add_argument("--mask", type=Path)
-    parser.add_argument("--size", default=SIZE, help="of the sample, WIDTHxHEIGHT")
+    parser.add_argument("--size", default=SIZE, help="size of the sample, WIDTHxHEIGHT")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("-o", "--output", type=Path, required=True)

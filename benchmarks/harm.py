@@ -1,10 +1,9 @@
-"""What the shipped networks do to pictures: gain and harm, plain and without a leak at the rim.
+"""Gain and harm of the shipped networks, plain and without a leak at the rim.
 
     python benchmarks/harm.py --data ROOT -o benchmarks/results/0.1.0/harm.json
 
-Scores every network as it is shipped on the test split at native size: plain, sealed by 2 and by 4, moved, and relit
-and sealed by 2. Rows that the file has already of the shipped weights are kept: it can be
-stopped and goes on.
+Scores every shipped network on the test split at native size: plain, sealed by 2 and by 4, moved, and relit
+and sealed by 2. Rows in the file that were measured with the shipped weights are kept, so a stopped run can go on.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 from provenance import provenance
 
-from edge_harmony.backends.base import get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import sha256_of, write_json
 from edge_harmony.models.weights_file import resolve_weights
@@ -32,7 +31,7 @@ LABELS = [preparation.label for preparation in PREPARATIONS]
 def row_of(
     model: str, precision: str, preparation: Preparation, scores: dict[str, Any], samples: int
 ) -> dict[str, Any]:
-    """An evaluation as the file keeps it."""
+    """A row of the file, from an evaluation."""
     return {
         "model": model,
         "weights_sha256": sha256_of(resolve_weights(model)),
@@ -49,12 +48,12 @@ def row_of(
 
 
 def measured(model: str, precision: str, preparation: Preparation, samples: list[Triplet]) -> dict[str, Any]:
-    """The row of a network in ONNX Runtime: of the INT8 file that is shipped, or of a float one made of its weights."""
+    """The row of a network in ONNX Runtime: of the shipped INT8 file, or of a float file exported from its weights."""
     with tempfile.TemporaryDirectory() as folder:
         artifact = None
         if precision != "int8":
             artifact = get_backend("onnxruntime").build(
-                resolve_weights(model), Path(folder), model=model, precision=precision
+                ExportRequest(model, precision), resolve_weights(model), Path(folder)
             )
         with load_runner(model, backend="onnxruntime", precision=precision, artifact=artifact) as runner:
             scores = evaluate(runner, samples, preparation=preparation)

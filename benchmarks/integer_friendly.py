@@ -1,12 +1,12 @@
-"""What stands in the way of 8 and 16 bits: float islands, requantizing kernels, dB of 16-bit files, and times at 256.
+"""Obstacles to 8 and 16 bits: float islands, requantizing kernels, dB of 16-bit files, and times at 256.
 
     python benchmarks/integer_friendly.py --files after -o after.json
     PYTHONPATH=EARLIER python benchmarks/integer_friendly.py --files before -o before.json
     python benchmarks/integer_friendly.py --files after --before before before.json \
         -o benchmarks/results/0.1.0/integer-friendly.json
 
-The first form leaves the files that it measures. Run it with an earlier version of the package on the path to compare
-with that version; files of both are then timed in one run, interleaved. Needs no GPU and no Mac, and the extras
+The first form keeps the files that it measures. To compare with an earlier version of the package, run it with that
+version on the path; then the files of both are timed in one interleaved run. Needs no GPU and no Mac, but the extras
 [train], [openvino], [tensorrt-rtx] and [coreml].
 """
 
@@ -53,7 +53,7 @@ _NO_WORK = {"const", "cast"}
 
 
 class RoundedToHalf(TorchDispatchMode):
-    """Every float result becomes the nearest number of 16 bits; sums within an operation stay in 32."""
+    """Rounds every float result to the nearest 16-bit number; sums within an operation stay in 32 bits."""
 
     def __torch_dispatch__(self, function: Any, kinds: Any, arguments: Any = (), keywords: Any = None) -> Any:
         result = function(*arguments, **(keywords or {}))
@@ -69,7 +69,7 @@ def onnx_islands(path: Path) -> dict[str, int]:
 
 
 def coreml_islands(package: Path) -> dict[str, int]:
-    """Connected groups of operations that a package types as 32 bits, and how many operations are in them."""
+    """Connected groups of operations that a package computes in 32 bits, and how many operations are in them."""
     model = ct.models.MLModel(str(package), skip_model_load=True)
     spec = model.get_spec()
     program = milproto.load(spec, spec.specificationVersion, model.weights_dir)
@@ -84,7 +84,7 @@ def coreml_islands(package: Path) -> dict[str, int]:
 
 
 def masks(mask: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Ordinary, full, empty, one pixel and all but one, at working size."""
+    """Masks at working size: ordinary, full, empty, one pixel, and all but one pixel."""
     one = np.zeros(SIZE, np.float32)
     one[SIZE[0] // 2, SIZE[1] // 3] = 1
     return {
@@ -99,8 +99,8 @@ def masks(mask: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
 def in_sixteen_bits(network: nn.Module) -> dict[str, float | None]:
     """dB between pictures of a network in 32 bits and with every operation rounded to 16, for every kind of mask.
 
-    Its transform is applied to all pixels, whatever the mask: an empty one would show nothing. 99 where no level
-    differs; None where the transform is not finite.
+    The transform is applied to all pixels, because with an empty mask no difference would show. 99 if no level differs;
+    None if the transform is not finite.
     """
     _, pixels, given = next(iter(sample_pictures()))
     small, ordinary = to_working_size(np.ascontiguousarray(pixels), given, SIZE)
@@ -145,7 +145,7 @@ def runner(model: str, precision: str, backend: str, path: Path) -> Runner:
 
 
 def times(folders: dict[str, Path], rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds of every file of every version in one interleaved run, with ratios to the version before."""
+    """Milliseconds of every file of every version in one interleaved run, with ratios to the earlier version."""
     composite, mask = square_foreground()
     calls, keys = {}, list(product(MODELS, TIMED))
     for (model, (precision, backend)), (version, folder) in product(keys, folders.items()):
@@ -166,8 +166,10 @@ def times(folders: dict[str, Path], rounds: int) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=Path, required=True, help="folder for the files that are measured")
-    parser.add_argument("--before", type=Path, nargs=2, metavar=("FILES", "RESULT"), help="of an earlier version")
+    parser.add_argument("--files", type=Path, required=True, help="folder for the measured files")
+    parser.add_argument(
+        "--before", type=Path, nargs=2, metavar=("FILES", "RESULT"), help="files and result of an earlier version"
+    )
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Kernels of a TensorRT for RTX engine, as the builder's verbose log lists them: what an inspector needs a GPU for."""
+"""Kernels of a TensorRT for RTX engine, read from the builder's verbose log; the inspector would need a GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LINE = re.compile(
     r"Name: (?P<name>.+?), LayerType: (?P<kind>\w+), Inputs: \[(?P<read>.*?)\], Constants:.*?, Outputs: "
 )
 _TENSOR = re.compile(r"\{ Name: (\S+), Dimensions: .*?Datatype: (\w+)")
-_CONVOLUTION = "correlation"  # what the builder calls them
+_CONVOLUTION = "correlation"  # the builder's names
 _ROUNDS = re.compile(r"Roun")  # in names of generated kernels, which list the operations that they fuse
 
 
@@ -25,10 +25,10 @@ class Kernel:
     """One launch.
 
     Attributes:
-        name: the builder's; generated kernels are named after the operations in them.
+        name: the builder's name; generated kernels are named after the operations in them.
         kind: ``correlation`` (a convolution), ``gemm``, ``avgpool``, or ``kgen`` (generated).
-        reads: tensors with their types, such as ``Int8`` and ``Float``; constants left out.
-        writes: likewise.
+        reads: input tensors with their types, such as ``Int8`` and ``Float``, without constants.
+        writes: output tensors with their types.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Kernel:
 
     @property
     def is_integer_convolution(self) -> bool:
-        """Whether it convolves 8 bits."""
+        """Whether a kernel is a convolution of 8 bits."""
         return self.kind == _CONVOLUTION and "Int8" in self.reads.values()
 
 
@@ -47,7 +47,7 @@ def build_kernels(onnx: Path, architecture: str = "SM89") -> list[Kernel]:
 
     Raises:
         CapabilityError: TensorRT for RTX is not installed.
-        ArtifactError: it does not take the file.
+        ArtifactError: TensorRT for RTX refuses the file.
     """
     tensorrt = find_tensorrt("tensorrt-rtx")
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +104,7 @@ def _touches_integers(kernel: Kernel) -> bool:
 
 
 def connected(operations: list[tuple[set[str], set[str]]]) -> int:
-    """How many groups operations form that hand tensors to each other; each is what it reads and what it writes."""
+    """The number of connected groups of operations, each given as a pair of its inputs and its outputs."""
     groups: list[tuple[set[str], set[str]]] = []
     for reads, writes in operations:
         joined = [group for group in groups if group[1] & reads or group[0] & writes]

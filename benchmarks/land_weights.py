@@ -1,10 +1,11 @@
-"""Put the weights of a finished run into the package, and make everything anew that is made from weights.
+"""Ship the weights of a finished run, and renew every file that is made from weights.
 
     make weights RUN=runs/edge-s DATA=path/to/LB-Harmony
 
 The run's recipe becomes the shipped recipe of that name; weights, INT8 artifact with manifest and card go to
 ``edge_harmony/models/weights``; then its harm is measured, and the tables of the documents, README's pictures and the
-quality chart are drawn. At the end it says what it cannot make. The card's words are ``benchmarks/cards/NAME.toml``.
+quality chart are drawn. At the end it lists the steps that remain. The card's words are in
+``benchmarks/cards/NAME.toml``.
 Needs the extra [dev].
 """
 
@@ -42,10 +43,10 @@ REMAINS = """by hand, or by a run of its own:
 
 
 def check_figures(weights: Path, name: str) -> None:
-    """The registry's entry must be the network of the weights: others build it from its own options.
+    """Check that the registry's entry describes the network of the weights; other code builds it from the entry.
 
     Raises:
-        UsageError: it is not; the message says what the entry has to hold.
+        UsageError: the entry differs; the message says what it must hold.
     """
     entry, content = find_model(name), read_weights(weights)
     model = entry.build(**content.options).eval()
@@ -65,7 +66,7 @@ def check_figures(weights: Path, name: str) -> None:
 
 
 def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
-    """Recipe, weights, card and artifact; nothing is written before all of the run is checked."""
+    """Write recipe, weights, card and artifact, after the whole run is checked."""
     source, summary_file = run / f"{name}.safetensors", run / "summary.json"
     if not summary_file.is_file():
         raise UsageError(f"{run} holds no finished run: there is no summary.json", "wait for its end, or --resume it")
@@ -86,7 +87,7 @@ def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
 
 
 def draw(name: str, data: Path) -> None:
-    """Harm, tables, pictures and the chart, from what the package holds now."""
+    """Renew harm, tables, pictures and the chart from the package's files."""
     harm = ["benchmarks/harm.py", "--data", str(data), "--networks", name, "-o", "benchmarks/results/0.1.0/harm.json"]
     subprocess.run([sys.executable, *harm], cwd=ROOT, check=True)
     subprocess.run([sys.executable, "docs/tables.py"], cwd=ROOT, check=True)
@@ -100,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", help="network of the registry")
     parser.add_argument("--run", type=Path, required=True, help="folder of the finished run")
-    parser.add_argument("--recipe", type=Path, help="the run's; by default recipe.toml in its folder")
+    parser.add_argument("--recipe", type=Path, help="recipe of the run; by default recipe.toml in its folder")
     parser.add_argument("--data", type=Path, required=True, help="root of LB-Harmony")
     arguments = parser.parse_args()
     try:

@@ -2,8 +2,8 @@
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/latency.py --threads 1 -o benchmarks/results/0.1.0/latency--1-thread.json
 
-Every round times every contender once, in a new order, so that what slows the machine slows all of them. Needs the
-extra [train].
+Every round times every contender once, in a new order, so that a slow moment of the machine slows all of them. Needs
+the extra [train].
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ BASELINE = "hdnet-lite fp32 pytorch"
 
 
 def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
-    """One call each at 256 x 256, batch 1: shipped weights on every runtime in every precision, and HDNet-lite.
+    """Functions that call a network at 256 x 256, batch 1: shipped weights on every runtime in every precision, and
+    HDNet-lite.
 
-    ``int8`` has the ranges of the weights, ``int8-calibrated`` those of a calibration after training.
-    HDNet-lite has random weights where none are shipped: its time does not depend on them.
+    ``int8`` has the ranges of the weights, ``int8-calibrated`` has ranges from a calibration after training.
+    HDNet-lite has random weights if none are shipped; its time does not depend on them.
     """
     torch.manual_seed(0)
     weights = {name: path for name in MODELS if (path := weights_folder() / f"{name}.safetensors").is_file()}
@@ -59,7 +60,7 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
 
 
 def network_rows(samples: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Median milliseconds, and how many times faster than HDNet-lite in PyTorch and than itself in FP32."""
+    """Median milliseconds, and the speed relative to HDNet-lite in PyTorch and to the network's own FP32."""
     rows = {}
     for name, times in samples.items():
         model, _, backend = name.split(" ")

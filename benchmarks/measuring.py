@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 def interleave(calls: dict[str, Callable[[], object]], rounds: int, *, settle: float = 0.0) -> dict[str, list[float]]:
     """Milliseconds per call and round, after two rounds of warm-up.
 
-    Runtimes with several threads keep them spinning for a while after a call, on cores that the next contender needs.
-    ``settle`` seconds of rest and an untimed call before every timed one keep that out of the next one's time.
+    After a call, runtimes keep their threads spinning for a while, on cores that the next contender needs. So
+    ``settle`` seconds of rest and an untimed call come before every timed one.
     """
     samples: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffler = list(calls), random.Random(0)
@@ -32,7 +32,7 @@ def interleave(calls: dict[str, Callable[[], object]], rounds: int, *, settle: f
 
 
 def square_foreground() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A composite of noise and a square mask, as networks take them at 256 x 256."""
+    """A composite of noise and a square mask, as inputs of networks at 256 x 256."""
     mask = np.zeros((1, 1, 256, 256), np.float32)
     mask[..., 64:192, 64:192] = 1
     return np.random.default_rng(0).random((1, 3, 256, 256), dtype=np.float32), mask

@@ -1,7 +1,7 @@
 """The card of trained weights: ``NAME.json`` for machines, ``NAME.md`` for people; ``land_weights.py`` writes it.
 
-Scores the INT8 artifact where the network has one and the float network on the test split at native size, and compares
-them. What no program can know (the data in words, the machine, known failures) stands in ``cards/NAME.toml``.
+Scores the INT8 artifact, if the network has one, and the float network on the test split at native size, and compares
+them. ``cards/NAME.toml`` holds what a person writes: the data in words, the machine, known failures.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.backends.base import get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import atomic_write, write_json
 from edge_harmony.models.registry import find_model
@@ -29,7 +29,7 @@ KEYS = ("psnr", "mse", "fmse", "fpsnr", "ssim", "fssim")
 
 
 class Words(BaseModel):
-    """``cards/NAME.toml``: what a person says of the weights.
+    """``cards/NAME.toml``: the words that a person writes about the weights.
 
     ``data`` is short, ``trained_on`` a sentence; ``notes`` is Markdown that ends the card: known failures.
     """
@@ -53,7 +53,7 @@ def rounded_harm(scores: dict[str, Any]) -> dict[str, Any]:
 
 
 def quality(scores: dict[str, Any], sealed: dict[str, Any], backend: str, precision: str) -> dict[str, Any]:
-    """An evaluation as the card keeps it, and the harm of another, of sealed pictures."""
+    """The card's entry for an evaluation, with the harm of another evaluation on sealed pictures."""
     bins = [
         {"low": part["low"], "high": part["high"], **rounded(part), "composite": rounded(part["composite"])}
         for part in scores["by_foreground_ratio"]
@@ -71,7 +71,7 @@ def measure(name: str, weights: Path, folder: Path, samples: list[Triplet]) -> d
     """Scores of the artifact that users run by default, of the float network, and how far the two agree."""
     integer = bool(read_weights(weights).ranges)
     precision = "int8" if integer else "fp32"
-    artifact = get_backend("onnxruntime").build(weights, folder, model=name, precision=precision)
+    artifact = get_backend("onnxruntime").build(ExportRequest(name, precision), weights, folder)
     shipped = load_runner(name, backend="onnxruntime", precision=precision, artifact=artifact)
     sealed = evaluate(shipped, samples, preparation=SEALED)
     result: dict[str, Any] = {"quality": quality(evaluate(shipped, samples), sealed, "onnxruntime", precision)}
@@ -153,9 +153,9 @@ def write_card(weights: Path, run: dict[str, Any], recipe: Recipe, words: Words,
 
     Args:
         weights: ``NAME.safetensors``, of a network of the registry.
-        run: the ``summary.json`` of the run that made them.
-        recipe: of that run.
-        words: what only a person can say.
+        run: the ``summary.json`` of their run.
+        recipe: the recipe of that run.
+        words: the words that a person writes.
         data: root of LB-Harmony.
     """
     name = weights.stem

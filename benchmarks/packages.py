@@ -1,9 +1,9 @@
-"""Which networks convert to Core ML, in which precision: sizes and what is in the packages, or the reason why not.
+"""Core ML packages of every network and precision: sizes and contents, or the reason for a failure.
 
     python benchmarks/packages.py -o benchmarks/results/0.1.0/packages.json
 
-Runs nothing: predictions need a Mac. Networks without shipped weights are converted with random ones. Needs [train] and
-[coreml].
+It runs no package, because predictions need a Mac. Networks without shipped weights are converted with random ones.
+Needs [train] and [coreml].
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Does the harness see what is there, and only that? Planted slow-downs, identical builds, a planted loss of accuracy.
+"""Check that the harness finds planted changes and no others: slow-downs, identical builds, a loss of accuracy.
 
     python benchmarks/planted.py -o benchmarks/results/0.1.0/planted.json
 
@@ -50,7 +50,7 @@ def entry(folder: Path, name: str, more: float) -> ContenderSpec:
 
 
 def timed(folder: Path, repetitions: int) -> list[dict[str, Any]]:
-    """An identical build, and one that takes 20 % longer, beside the old one, again and again."""
+    """Compare an identical build, and one that takes 20 % longer, with the old one, repeatedly."""
     entries = [entry(folder, "old", 0.0), entry(folder, "identical", 0.0), entry(folder, "slower by 20 %", 0.2)]
     rows = []
     for _ in range(repetitions):
@@ -64,7 +64,7 @@ def timed(folder: Path, repetitions: int) -> list[dict[str, Any]]:
 
 
 def spoiled(folder: Path) -> dict[str, Any]:
-    """edge-n whose head was rounded to a 32nd of its largest weight, held to the parity of the real one."""
+    """Check edge-n, with its head rounded to a 32nd of its largest weight, against the parity of the real network."""
     weights = bundled_weights("edge-n")
     network = restore("edge-n", read_weights(weights))
     head = network.head.weight.data
@@ -74,7 +74,7 @@ def spoiled(folder: Path) -> dict[str, Any]:
     save_weights(path, network, name="edge-n", options=read_weights(weights).options)
     artifact = export_onnx("edge-n", path, folder / "spoiled", precision="fp32")
     claimed = read_manifest(artifact).model_copy(update={"weights_sha256": sha256_of(weights)})
-    write_manifest(artifact, claimed)  # it says that it is the real one
+    write_manifest(artifact, claimed)  # its manifest claims the real weights
     entries = [
         ContenderSpec(model="edge-n", precision="fp32"),
         ContenderSpec(artifact=artifact, weights=weights, label="spoiled"),

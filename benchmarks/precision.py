@@ -1,10 +1,10 @@
-"""What every precision costs in quality: FP32, FP16, ranges calibrated after training, and quantization-aware training.
+"""The quality of every precision: FP32, FP16, ranges calibrated after training, and quantization-aware training.
 
     python benchmarks/precision.py edge-s --run runs/edge-s --data ROOT --calibration lbharmony-256 \
         -o benchmarks/results/0.1.0/precision--edge-s.json
 
 Scores each file on the test split at native size in ONNX Runtime and OpenVINO, and compares its pictures with those of
-the PyTorch network of the same weights (fake-quantized for INT8). Needs a run with a quantized stage, and the extras
+the PyTorch network with its weights (fake-quantized for INT8). Needs a run with a quantized stage, and the extras
 [train] and [openvino].
 """
 
@@ -21,7 +21,7 @@ import torch
 from calibrating import calibrated
 from provenance import provenance
 
-from edge_harmony.backends.base import get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import find_model
@@ -35,7 +35,7 @@ BACKENDS = ("onnxruntime", "openvino")
 
 def score(model: str, weights: Path, precision: str, name: str, samples: list[Triplet], folder: Path) -> dict[str, Any]:
     """Quality of an artifact, and its parity with PyTorch."""
-    artifact = get_backend(name).build(weights, folder / name, model=model, precision=precision)
+    artifact = get_backend(name).build(ExportRequest(model, precision), weights, folder / name)
     runner = load_runner(model, backend=name, precision=precision, artifact=artifact, threads=1)
     same = "int8" if precision == "int8" else "fp32"
     reference = load_runner(model, backend="pytorch", precision=same, weights=weights)

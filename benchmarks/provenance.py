@@ -1,4 +1,4 @@
-"""Where a result comes from: this package, the machine, and the packages that were measured."""
+"""The origin of a result: this package, the machine, and the versions of the measured packages."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How fast a network trains on a CPU: threads, processes, memory layout, bfloat16 and sizes, in turns.
+"""Training speed on a CPU by threads, processes, memory layout, bfloat16 and size, interleaved.
 
     python benchmarks/training_speed.py -o benchmarks/results/0.1.0/training-speed.json
 
-Every way works in a process (or two) of its own that waits for its turn; a round gives each way some steps of training
-on noise, in a new order. Needs the extra [train]; loading pictures and making composites are not in it.
+Every variant has its own process (or two) and waits for its turn. A round gives each variant some steps of training on
+noise, in a new order. Loading pictures and making composites are not measured. Needs the extra [train].
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REFERENCE = "1 thread"
 
 @dataclass(frozen=True)
 class Way:
-    """How to train: threads of each process, processes, layout, autocast."""
+    """A variant of training: threads per process, processes, layout, autocast."""
 
     threads: int = 1
     processes: int = 1
@@ -59,7 +59,7 @@ WAYS = {
 
 
 def work(way: Way, rank: int, port: int) -> None:
-    """One process: for every size it is told on stdin, time some steps, print wall and CPU seconds."""
+    """The main function of a process: for every size on stdin, time some steps and print wall and CPU seconds."""
     torch.set_num_threads(way.threads)
     torch.manual_seed(0)
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
@@ -91,7 +91,7 @@ def work(way: Way, rank: int, port: int) -> None:
 
 
 def start(name: str, port: int) -> list[subprocess.Popen[str]]:
-    """The processes of a way, ready for their turns."""
+    """The processes of a variant, ready for their turns."""
     command = [sys.executable, __file__, "--way", name, "--port", str(port), "--rank"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     workers = [subprocess.Popen([*command, str(rank)], **pipes) for rank in range(WAYS[name].processes)]
@@ -110,7 +110,7 @@ def answer(worker: subprocess.Popen[str]) -> str:
 
 
 def turn(workers: list[subprocess.Popen[str]], size: int, steps: int) -> tuple[float, float]:
-    """Images of one turn for every second that passed, and for every second that cores worked."""
+    """Images of one turn per second of wall time, and per second of core time."""
     for worker in workers:
         assert worker.stdin is not None
         worker.stdin.write(f"{size} {steps}\n")
@@ -120,7 +120,7 @@ def turn(workers: list[subprocess.Popen[str]], size: int, steps: int) -> tuple[f
 
 
 def measure(ways: list[str], sizes: list[int], rounds: int, steps: int) -> Iterator[dict[str, dict[str, Any]]]:
-    """After every round: rates of every way at every size, and their ratios to the reference's of the same round."""
+    """Yield after every round the rates of every variant at every size, and the ratios to the reference's turn."""
     groups = {name: start(name, 29600 + number) for number, name in enumerate(ways)}
     rates: dict[tuple[int, str], list[tuple[float, float]]] = {(size, name): [] for size in sizes for name in ways}
     shuffler = random.Random(0)
@@ -136,10 +136,10 @@ def measure(ways: list[str], sizes: list[int], rounds: int, steps: int) -> Itera
 
 
 def summarize(rates: list[tuple[float, float]], reference: list[tuple[float, float]]) -> dict[str, float]:
-    """Medians, the fastest turn, and ratios to the reference's turn of the same round.
+    """Medians, the fastest turn, and ratios to the reference's turn of that round.
 
-    A second that cores worked is the steadier measure where other programs share the machine, but what threads wait
-    for each other is in it; the fastest turn is the one that was disturbed least.
+    Core time is the steadier measure if other programs share the machine, but it includes the time that threads wait
+    for each other. The fastest turn is the least disturbed one.
     """
     wall, core = zip(*rates, strict=True)
     reference_wall, reference_core = zip(*reference, strict=True)
@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help=f"with {REFERENCE!r} among them")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 128, 256])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20, help="a turn at 64 pixels; fewer at larger sizes")
+    parser.add_argument("--steps", type=int, default=20, help="steps per turn at 64 pixels; fewer at larger sizes")
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)

@@ -63,7 +63,7 @@ def make_sample(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def split(runner: Runner, job: VideoJob) -> dict[str, float]:
-    """Milliseconds a frame of every stage, one stage at a time, with all threads to itself; medians over frames."""
+    """Milliseconds per frame of every stage, run one at a time with all threads; medians over frames."""
     spent: dict[str, list[float]] = {"decode and paste": [], "predict": [], "apply": [], "encode": []}
 
     def timed(stage: str, call: Callable[..., Any], *given: Any, **options: Any) -> Any:
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def measure(runner: Runner, job: VideoJob, rounds: int) -> dict[str, Any]:
-    """Everything, interleaved."""
+    """Measure all contenders, interleaved."""
 
     def overlapped(**options: Any) -> int:
         pairs, _ = opened(job)
@@ -167,7 +167,7 @@ def measure(runner: Runner, job: VideoJob, rounds: int) -> dict[str, Any]:
 
 
 def flicker(runner: Runner, job: VideoJob, keep: float) -> dict[str, float]:
-    """Of the foreground, see :class:`edge_harmony.pipeline.temporal.Flicker`."""
+    """Flicker of the foreground, see :class:`edge_harmony.pipeline.temporal.Flicker`."""
     pairs, _ = opened(job)
     kept: deque[tuple[Any, Any]] = deque()
 

@@ -1,9 +1,9 @@
-"""The whole pipeline as one ONNX file beside the pipeline: parity, time and peak memory at 512, 1080p and 4K.
+"""The whole pipeline as one ONNX file, compared with the pipeline: parity, time and peak memory at 512, 1080p and 4K.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/whole.py -o benchmarks/results/0.1.0/whole.json
 
-Times are interleaved in one run; memory is by how much a picture raises the peak of a process that has harmonized a
-small one (Linux). Needs the extra [train].
+Times are interleaved in one run. Memory is the increase of a process's peak by a picture, after a small one (Linux).
+Needs the extra [train].
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODEL, PRECISION = "edge-s", "int8"
 
 
 def picture(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A sample photograph at a size, a third of it foreground."""
+    """A sample photograph, resized, with a foreground of one third."""
     height, width = SIZES[name]
     _, pixels, _ = next(iter(sample_pictures()))
     mask = np.zeros((height, width), np.uint8)
@@ -44,7 +44,7 @@ def picture(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def caller(kind: str, whole: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The function that harmonizes: the file's or the pipeline's."""
+    """The function that harmonizes, with the file or with the pipeline."""
     if kind == "whole":
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -56,13 +56,13 @@ def caller(kind: str, whole: Path) -> Callable[[np.ndarray, np.ndarray], np.ndar
 
 
 def peak(kind: str, name: str, whole: Path) -> int:
-    """Bytes that harmonizing one picture adds to the peak of a process, by running this file in one."""
+    """Bytes that harmonizing one picture adds to the peak of a process; runs this script in a new process."""
     command = [sys.executable, __file__, "--child", kind, name, "-o", str(whole)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def child(kind: str, name: str, whole: Path) -> None:
-    """Harmonize one picture, and say by how much the peak has grown."""
+    """Harmonize one picture, and print by how much the peak has grown."""
     cv2.setNumThreads(1)
     pixels, mask = picture(name)
     call = caller(kind, whole)

@@ -1,10 +1,10 @@
-"""Make the small calibration set that the package ships, from freely licensed photographs that packages carry.
+"""Make the small calibration set that the package ships, from freely licensed photographs in Python packages.
 
     python calibration/make_samples.py
 
-Crops of six photographs, an ellipse of each recoloured as in training (light, curves, saturation, contrast). Writes the
-pictures to ``edge_harmony/samples/calibration`` and their list to ``calibration/sets/samples-24.toml``. Needs
-matplotlib, scikit-image, scikit-learn and torch. Credits: ``edge_harmony/samples/CREDITS.md``.
+Takes crops of six photographs and recolours an ellipse in each, as in training (light, curves, saturation, contrast).
+Writes the pictures to ``edge_harmony/samples/calibration`` and their list to ``calibration/sets/samples-24.toml``.
+Needs matplotlib, scikit-image, scikit-learn and torch. Credits: ``edge_harmony/samples/CREDITS.md``.
 """
 
 from __future__ import annotations

@@ -25,12 +25,12 @@ Every verb takes `--json` (one JSON object on stdout), `--verbose` or `-v` and `
 | exit status | meaning |
 |---:|---|
 | 0 | ok |
-| 1 | failure: what was given cannot be used, or something broke |
+| 1 | failure: an input cannot be used, or something broke |
 | 2 | usage: the call is wrong |
-| 3 | capability: this machine or installation lacks something; the line says how to get it |
+| 3 | capability: this machine or installation lacks something; the error says how to get it |
 | 4 | accuracy out of budget |
 | 5 | latency, memory or energy out of budget |
-| 6 | inconclusive: measurements too noisy to tell |
+| 6 | inconclusive: the measurements are too noisy |
 | 130 | stopped by Ctrl-C |
 
 """

@@ -17,7 +17,7 @@ _DOCTEST = re.compile(r"^( *)>>> .*(?:\n\1(?:>>>|\.\.\.).*)*", re.MULTILINE)
 
 
 class Docstrings(griffe.Extension):
-    """What mkdocstrings reads of the package, made ready for Markdown."""
+    """Prepares the package's docstrings for Markdown, as mkdocstrings needs them."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite the docstring."""

@@ -1,4 +1,4 @@
-"""Make the sample composites that the package ships, from freely licensed photographs that packages carry.
+"""Make the sample composites that the package ships, from freely licensed photographs in Python packages.
 
     python docs/make_samples.py edge_harmony/samples
 
@@ -100,7 +100,7 @@ PAGODA = (
 
 
 def recolour() -> tuple[np.ndarray, np.ndarray]:
-    """The pagoda in colder and darker light, so that what it should look like is known: china.jpg itself."""
+    """The pagoda in colder and darker light; the true picture is known: china.jpg itself."""
     real = cv2.imread(str(FOLDERS["china"]))
     mask = cut_out(real, PAGODA, sure=91)
     light = (real / 255.0) ** 2.2 * np.array([1.05, 0.62, 0.38])

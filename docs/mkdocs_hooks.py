@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: pages from files outside ``docs/``, links that hold on GitHub and in the site, strict checks."""
+"""Hooks of MkDocs: pages from files outside ``docs/``, links that work on GitHub and in the site, strict checks."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8d6a9f", "#d9a404", "#3a3a3a", "#1
 
 
 def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other beats in both cost and error, by cost."""
+    """The Pareto front of cost and error, sorted by cost."""
     kept: list[tuple[float, float]] = []
     for cost, error in sorted(points):
         if not kept or error < kept[-1][1]:
@@ -76,7 +76,7 @@ def panel(axes: Any, rows: list[dict[str, Any]], cost: str, scale: float, label:
 
 
 def shipped(axes: Any) -> None:
-    """The weights that are shipped, on the test split; the composite as a line."""
+    """The shipped weights on the test split; the composite as a line."""
     cards = [
         json.loads(path.read_text())
         for path in sorted(weights_folder().glob("*.json"))

@@ -27,7 +27,7 @@ def result(name: str) -> dict[str, Any]:
 
 
 def networks_table() -> str:
-    """Sizes of all networks; what the shipped ones do to pictures without a leak at the rim, and with it."""
+    """Sizes of all networks; scores of the shipped ones on pictures without a leak at the rim, and with it."""
     sealed = {row["model"]: row for row in result("harm")["rows"] if row["preparation"] == "sealed by 2"}
     lines = [
         "| network | parameters | GFLOP at 256 x 256 | scored in | sealed: gain dB | made worse | no-change fMSE | "
@@ -57,7 +57,7 @@ def spread(row: dict[str, float], key: str) -> str:
 
 
 def machine(content: dict[str, Any]) -> str:
-    """Where a result was measured."""
+    """The machine of a result."""
     facts = content["machine"]
     return f"{facts['cpu']} ({', '.join(facts['features'])})"
 
@@ -68,7 +68,7 @@ def suite(name: str) -> Result:
 
 
 def speed_table() -> str:
-    """The suite ``cpu``, without what only specialists compare."""
+    """The suite ``cpu``, with the rows that most readers need."""
     content = suite("cpu")
     lines = [
         "| one picture of 256 x 256 | ms | network alone, ms | times as fast (95 %) | memory, MiB |",
@@ -105,7 +105,7 @@ def suite_tables() -> str:
 
 
 def planted_table() -> str:
-    """What the harness says of slow-downs and losses that were planted."""
+    """The harness's verdicts on planted slow-downs and losses."""
     content = result("planted")
     lines = ["| planted | runs | PASS | INCONCLUSIVE | FAIL | ratios found |", "|---|---:|---:|---:|---:|---:|"]
     for name in sorted({row["contender"] for row in content["repetitions"]}):
@@ -118,8 +118,8 @@ def planted_table() -> str:
     accuracy = content["accuracy"]
     spoiled, whole = accuracy["parity"]["spoiled"], accuracy["parity"]["edge-n fp32 onnxruntime"]
     note = (
-        f"\nTolerance {100 * content['tolerance']:.0f} %, `edge-n` with busy waiting added, one thread, beside each "
-        "other; `benchmarks/planted.py`. A network whose head was rounded to a 32nd of its largest weight: "
+        f"\nTolerance {100 * content['tolerance']:.0f} %, `edge-n` with busy waiting added, one thread, interleaved; "
+        "`benchmarks/planted.py`. A network whose head was rounded to a 32nd of its largest weight: "
         f"parity {spoiled:.1f} dB against {whole:.1f} dB, limit 60 dB, exit code {accuracy['exit_code']}.\n"
     )
     return "\n".join(lines) + "\n" + note
@@ -148,7 +148,7 @@ def runtimes_table() -> str:
 
 
 def precision_table() -> str:
-    """What every precision costs in quality."""
+    """The quality of every precision."""
     content = result("precision--edge-m")
     lines = [
         "| weights | precision, runtime | PSNR dB | fMSE | parity with PyTorch, dB (least) | KiB |",
@@ -167,7 +167,7 @@ def precision_table() -> str:
 
 
 def engines_table() -> str:
-    """What TensorRT for RTX makes of every network."""
+    """Engines of TensorRT for RTX for every network."""
     content = result("engine-builds")
     lines = [
         "| network | precision | ONNX, MB | engine, MB | seconds | engine for batches of 1 to 8, MB |",
@@ -189,7 +189,7 @@ def engines_table() -> str:
 
 
 def integers_table() -> str:
-    """What stands in the way of 8 and 16 bits, before and after the statistics became small means."""
+    """Obstacles to 8 and 16 bits, before and after the statistics became small means."""
     content = result("integer-friendly")
     before, after = content["rows"]["before"], content["rows"]["after"]
 
@@ -223,7 +223,7 @@ def integers_table() -> str:
         lines.append(f"| {name} | {row['before_ms']:.1f} | {row['after_ms']:.1f} | {ratio} |")
     versions = content["versions"]
     note = (
-        "\nEvery operation in 16 bits: pictures changed everywhere by what the network says of an ordinary mask, a full"
+        "\nEvery operation in 16 bits: whole pictures changed by what the network predicts for an ordinary mask, a full"
         " and an empty one, one pixel and all but one. Core ML and ONNX: what is typed in 32 bits. TensorRT for RTX "
         f"{versions['tensorrt-rtx-cu13']} for SM89, batch 1. Times: 256 x 256, one thread, medians of "
         f"{content['rounds']} interleaved rounds on a busy machine, {machine(content)}, ONNX Runtime "
@@ -252,7 +252,7 @@ def whole_table() -> str:
 
 
 def packages_table() -> str:
-    """What coremltools makes of every network."""
+    """Packages of coremltools for every network."""
     content = result("packages")
     lines = ["| network | in | MB | convolutions in 8 bits |", "|---|---|---:|---:|"]
     for row in content["rows"]:
@@ -286,7 +286,7 @@ def ablation_table(name: str) -> str:
 
 
 def targets_table() -> str:
-    """What every shipped target is for, and what it must hold."""
+    """Device, runtime and limits of every shipped target."""
     lines = [
         "| target | device | runtime | opset | PSNR, least dB | p90, most ms |",
         "|---|---|---|---|---:|---:|",
@@ -317,8 +317,8 @@ def full_resolution_table() -> str:
         f"ONNX Runtime, {machine(two)}, {two['rounds']} interleaved rounds; ratios with two threads; "
         f"`benchmarks/full_resolution.py`. Largest difference to float64: {two['largest_error_levels']:.2f} levels. "
         f"In place the apply step takes {two['ms_a_megapixel']:.2f} ms for every megapixel of foreground with two "
-        f"threads and {one['ms_a_megapixel']:.2f} with one, and {two['ms_of_the_rest']:.1f} and "
-        f"{one['ms_of_the_rest']:.1f} ms beside (a line explains {100 * two['explained_by_a_line']:.1f} % and "
+        f"threads and {one['ms_a_megapixel']:.2f} with one, and a constant {two['ms_of_the_rest']:.1f} and "
+        f"{one['ms_of_the_rest']:.1f} ms (the fitted lines explain {100 * two['explained_by_a_line']:.1f} % and "
         f"{100 * one['explained_by_a_line']:.1f} % of the variance over eight sizes).\n"
     )
     return "\n".join(lines) + "\n" + note
@@ -327,7 +327,7 @@ def full_resolution_table() -> str:
 def video_table() -> str:
     """Frames a second, where the time goes, memory and flicker."""
     found = result("video")
-    lines = ["| | frames a second | time, of one after the other (quartiles) |", "|---|---:|---:|"]
+    lines = ["| | frames a second | time, relative to one after the other (quartiles) |", "|---|---:|---:|"]
     lines += [
         f"| {name} | {row['fps']:.1f} | {spread(row, 'of_one_after_the_other')} |"
         for name, row in found["rows"].items()
@@ -341,8 +341,9 @@ def video_table() -> str:
     note = (
         f"\n{found['size'][0]} x {found['size'][1]}, {found['frames']} frames (foreground, background and mask: "
         f"three videos are decoded), `edge-s` in INT8 on ONNX Runtime, {found['threads']} threads, {machine(found)}, "
-        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. Only the one named so is encoded. Memory of "
-        f"the process after every round of {5 * found['frames']} frames: {min(memory):.0f} to {max(memory):.0f} MiB, "
+        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. Only the row that says so encodes frames. "
+        f"Memory of the process after every round of {5 * found['frames']} frames: {min(memory):.0f} to "
+        f"{max(memory):.0f} MiB, "
         f"{sum(memory[:half]) / half:.0f} on average in the first half, "
         f"{sum(memory[-half:]) / half:.0f} in the second.\n"
     )
@@ -352,14 +353,15 @@ def video_table() -> str:
 def folders_table() -> str:
     """Pictures a second by one process, several and Ray."""
     found = result("folders")
-    lines = ["| | pictures a second | time, of one process (quartiles) |", "|---|---:|---:|"]
+    lines = ["| | pictures a second | time, relative to one process (quartiles) |", "|---|---:|---:|"]
     lines += [
         f"| {name} | {row['pictures_a_second']:.1f} | {spread(row, 'of_one_process')} |"
         for name, row in found["rows"].items()
     ]
     note = (
-        f"\n{found['pictures']} JPEG pictures of 640 x 427, decoded, harmonized and encoded, starts included; `edge-s` "
-        f"in INT8 on ONNX Runtime, {machine(found)}, {found['rounds']} interleaved rounds; `benchmarks/folders.py`.\n"
+        f"\n{found['pictures']} JPEG pictures of 640 x 427, decoded, harmonized and encoded, start-up included; "
+        f"`edge-s` in INT8 on ONNX Runtime, {machine(found)}, {found['rounds']} interleaved rounds; "
+        "`benchmarks/folders.py`.\n"
     )
     return "\n".join(lines) + "\n" + note
 
@@ -392,7 +394,7 @@ def harm_table() -> str:
 
 
 def training_table() -> str:
-    """Images a second that training takes on a CPU, by size and by what the cores do."""
+    """Training speed on a CPU in images a second, by picture size and by variant (threads, layout, type)."""
     found = result("training-speed")
     sizes = list(found["sizes"])
     lines = [
@@ -405,9 +407,9 @@ def training_table() -> str:
         lines.append(f"| {name} | {' | '.join(cells)} |")
     note = (
         f"\n`{found['model']}` with widths {found['options']['widths']}, batch {found['batch']}, "
-        "channels last unless it says so. First images a second in the fastest of "
-        f"{found['rounds']} interleaved turns; then images a second "
-        "of work of the cores, as a multiple of the first row's in the same round (quartiles). "
+        "channels last unless the row says otherwise. First number: images a second in the fastest of "
+        f"{found['rounds']} interleaved turns. Second: images per second of core time, "
+        "as a multiple of the first row's in its round (quartiles). "
         f"{machine(found)}, PyTorch {found['versions']['torch']}; other programs shared the cores, so absolute rates "
         "are low; `benchmarks/training_speed.py`.\n"
     )

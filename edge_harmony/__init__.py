@@ -1,7 +1,7 @@
 """edge-harmony: image harmonization on edge devices.
 
-The names listed here are the public API; ``docs/stability.md`` says what is promised about them. Each is imported when
-it is first used, so that ``import edge_harmony`` stays cheap and needs no torch.
+The names listed here are the public API; ``docs/stability.md`` says what is promised about them. Each is imported at
+its first use, so that ``import edge_harmony`` is cheap and needs no torch.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ _HOMES = {
     "run_suite": "benchmark.run",
     "sample_pictures": "samples",
 }
-"""Public names, and the module of this package that each lives in."""
+"""Public names and their modules in this package."""
 
 __all__ = [
     "AccuracyError",

@@ -16,13 +16,13 @@ class ExitCode(IntEnum):
     """Exit statuses of ``edge-harmony``; scripts depend on these numbers.
 
     Attributes:
-        OK: it is done.
-        FAILURE: what was given cannot be used, or something broke.
+        OK: success.
+        FAILURE: an input cannot be used, or something broke.
         USAGE: the call is wrong.
         CAPABILITY: this machine or installation lacks something.
         ACCURACY: accuracy is out of budget.
         COST: latency, memory or energy is out of budget.
-        INCONCLUSIVE: the measurements are too noisy to tell.
+        INCONCLUSIVE: the measurements are too noisy.
     """
 
     OK = 0
@@ -39,7 +39,7 @@ class EdgeHarmonyError(Exception):
 
     Args:
         message: what was wrong, with the value.
-        hint: what to do about it; appended to the one line that the user sees.
+        hint: what to do about it; appended to the line that the user sees.
     """
 
     exit_code = ExitCode.FAILURE
@@ -54,13 +54,13 @@ class EdgeHarmonyError(Exception):
 
 
 class UsageError(EdgeHarmonyError):
-    """The call itself is wrong: a path that is not there, an unknown name, options that contradict."""
+    """The call itself is wrong: a missing path, an unknown name, contradictory options."""
 
     exit_code = ExitCode.USAGE
 
 
 class InputError(EdgeHarmonyError):
-    """The call is right but what it was given cannot be used: a broken file, sizes that do not fit."""
+    """The call is right, but an input cannot be used: a damaged file, sizes that do not fit."""
 
 
 class ArtifactError(EdgeHarmonyError):
@@ -89,12 +89,22 @@ class CostError(EdgeHarmonyError):
     exit_code = ExitCode.COST
 
 
+_NO_MEMORY = -4
+"""OpenCV's ``StsNoMem``."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was not enough memory: Python's error, or OpenCV's own."""
+    of_opencv = type(error).__module__ == "cv2" and getattr(error, "code", None) == _NO_MEMORY
+    return isinstance(error, MemoryError) or of_opencv
+
+
 def name_some(items: Sequence[str]) -> str:
-    """The first few of many names, and how many more there are: for errors that stay one line."""
+    """The first few names and the number of further ones, so that an error stays one line."""
     rest = len(items) - _NAMED_IN_ERROR
     return ", ".join(items[:_NAMED_IN_ERROR]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def first_line(error: Exception) -> str:
-    """What another library's error says, in one line; its kind where it says nothing."""
+    """The first line of another library's error; its type if the message is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""Packages that the base install does without: looked for and imported in one way, with the extra that brings them."""
+"""Optional packages: looked for and imported in one way; the error names the extra that installs them."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def require(module: str, message: str) -> Any:
     """Import a module of an extra.
 
     Args:
-        module: its name.
-        message: what needs it, for people.
+        module: name of the module.
+        message: error message that says what needs it.
 
     Raises:
-        CapabilityError: it is not installed.
+        CapabilityError: the module is not installed.
     """
     try:
         return importlib.import_module(module)

@@ -37,13 +37,13 @@ from edge_harmony.pipeline.stream import StreamOptions, in_step, stream
 
 
 class Harmonizer:
-    """Make the foreground of composites fit its background.
+    """Adapts the foreground of composites to the background.
 
     >>> with Harmonizer.from_pretrained("edge-s") as harmonizer:
     ...     result = harmonizer.harmonize(composite, mask)
 
     Args:
-        runner: a loaded network; :meth:`from_pretrained` makes one.
+        runner: a loaded network; :meth:`from_pretrained` loads one for you.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -64,8 +64,8 @@ class Harmonizer:
         """Load a network, with the arguments of :func:`edge_harmony.load_runner`.
 
         Raises:
-            UsageError: an unknown name, or nothing is shipped for this combination.
-            CapabilityError: this machine cannot do it.
+            UsageError: a name is unknown, or nothing is shipped for this combination.
+            CapabilityError: this machine cannot run it.
             ArtifactError: a file is damaged.
         """
         runner = load_runner(
@@ -92,7 +92,7 @@ class Harmonizer:
             in_place: change ``composite`` itself, which is faster where it is large.
 
         Returns:
-            ``composite``, or a new array like it, with the same background bit for bit.
+            ``composite``, or a new array like it. The background is unchanged, bit for bit.
         """
         return harmonize_pixels(self.runner, composite, mask, strength=strength, in_place=in_place)
 
@@ -107,31 +107,31 @@ class Harmonizer:
         strength: float = 1.0,
         in_place: bool = False,
     ) -> Iterator[NDArray[Any]]:
-        """Harmonize the frames of a video, in their order.
+        """Harmonize the frames of a video, in order.
 
         >>> for frame in harmonizer.stream(frames, masks):
         ...     show(frame)
 
-        Reading the next frames, prediction and apply overlap; at most three frames are held, and no more are read
-        than are taken. Colours change smoothly over time, and freshly where a scene begins.
+        Reading the next frames, prediction and apply overlap. At most three frames are in memory, and no frame is read
+        before it is needed. Colour transforms change smoothly over time and start anew where a scene begins.
 
         Args:
-            frames: as :meth:`harmonize` takes them, lists or generators.
-            masks: one for every frame.
-            every: predict every so many frames only; those between go on towards the last prediction.
-            keep: share of the colour transform that stays from frame to frame, in [0, 1); 0 treats every frame by
+            frames: composites as for :meth:`harmonize`, in a list or generator.
+            masks: a mask for every frame.
+            every: predict every N-th frame only; between them the transform moves towards the last prediction.
+            keep: share of the colour transform that is kept from frame to frame, in [0, 1); 0 treats every frame by
                 itself.
-            cut: mean difference of two frames, as a share of the full scale, that begins a scene; 0: none does.
-            strength: share of the change, as of :meth:`harmonize`.
-            in_place: change the frames themselves, which is faster where they are large; they are what is yielded.
+            cut: mean difference between two frames, as a share of the full scale, that begins a scene; 0 finds no cuts.
+            strength: size of the change, as for :meth:`harmonize`.
+            in_place: change and yield the frames themselves, which is faster for large frames.
 
         Yields:
             An array like each frame.
 
         Raises:
-            InputError: a frame or mask does not fit, or there are not as many of one as of the other.
+            InputError: a frame or mask does not fit, or there are more frames than masks or more masks than frames.
             UsageError: ``strength`` is out of range.
-            ValueError: ``every`` or ``keep`` is.
+            ValueError: ``every`` or ``keep`` is out of range.
         """
         options = StreamOptions(every=every, keep=keep, cut=cut, in_place=in_place, strength=strength)
         return stream(self.runner, in_step(frames, masks), options)
@@ -199,13 +199,13 @@ class Harmonizer:
         strength: float = 1.0,
         quality: int = 95,
     ) -> bytes:
-        """The same from bytes to bytes, for servers and object stores.
+        """Harmonize an encoded picture in memory, for servers and object stores.
 
         Args:
-            composite: a picture's file.
-            mask: that of its mask.
-            suffix: of the result, with its dot; it chooses the format.
-            names: what errors call composite and mask.
+            composite: bytes of a picture file.
+            mask: bytes of the mask file.
+            suffix: file name suffix of the result, with its dot; it chooses the format.
+            names: names of composite and mask in error messages.
             fit: resize a mask of another size instead of refusing it.
             mask_value: the class id that is the foreground in the mask.
             invert_mask: what is white in the mask is the background.
@@ -213,7 +213,7 @@ class Harmonizer:
             quality: of JPEG and WebP.
 
         Returns:
-            The result's file.
+            The bytes of the result file.
         """
         picture = decode_picture(composite, names[0])
         check_holds(suffix, (picture.pixels.shape[1], picture.pixels.shape[0]))

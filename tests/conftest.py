@@ -1,7 +1,7 @@
-"""Fixtures: small data from photographs that packages carry, small weights, the development data where it is.
+"""Fixtures: small data from photographs in installed packages, small weights, the development data if it is there.
 
-What takes seconds to make is made once per run and shared by all of its processes, see ``made_once``. torch is imported
-where it is used: ``--without-torch`` leaves out what asks for it.
+Files that take seconds to make are made once per run and shared by all of its processes, see ``made_once``. torch is
+imported where it is used; ``--without-torch`` skips the tests that need it.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _HOMES = itertools.count()
 
 
 class SkipsTorch(MetaPathFinder):
-    """Finder that ends a test, or a module of tests, where it imports torch or asks whether it is there."""
+    """Finder that skips a test, or a module of tests, when it imports torch or looks for it."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         if fullname == "torch":
-            pytest.skip("it asks for torch", allow_module_level=True)
+            pytest.skip("it needs torch", allow_module_level=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--without-torch", action="store_true", help="skip the tests that ask for torch")
+    parser.addoption("--without-torch", action="store_true", help="skip the tests that need torch")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,9 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
-    """Give a folder of a name, filled by the first of a run's processes that asks for it."""
+    """A function that returns a named folder; the first process of the run that asks for it fills it."""
     root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # every worker has a folder of its own in the run's
+    if "PYTEST_XDIST_WORKER" in os.environ:  # every worker has its own folder within the run's
         root = root.parent
 
     def folder(name: str, fill: Callable[[Path], object]) -> Path:
@@ -83,9 +83,9 @@ def own_home(tmp_path_factory, monkeypatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def exporter(made_once) -> Iterator[Callable[..., Any] | None]:
-    """torch's ONNX exporter takes seconds a network: in its place, one that a run asks once for the same to the bit.
+    """Replaces torch's ONNX exporter, which takes seconds per network, by one that reuses equal exports of the run.
 
-    Gives the real one.
+    Returns the real exporter.
     """
     if "torch" not in sys.modules:
         yield None
@@ -192,7 +192,7 @@ def edge_weights(made_once) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(mini_root, made_once) -> Path:
-    """The folder of a finished run of the small recipe of the trainer's tests; nothing writes there."""
+    """The folder of a finished run with the small recipe of the trainer's tests; do not write there."""
 
     def fill(folder: Path) -> None:
         from tests.unit.training.test_trainer import WORLD, Trainer, recipe
@@ -219,16 +219,16 @@ def exported(edge_weights, made_once) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def small_networks(tmp_path_factory) -> dict[str, Path]:
-    """Two convolutions with the inputs of a network of ours, by ONNX operators alone: ``fp32`` and ``signed``.
+    """Two convolutions of plain ONNX operators, with the inputs of our networks: ``fp32`` and ``signed``.
 
-    For what reads a file and does not run it: the stand-ins for TensorRT.
+    They are for code that reads a file but does not run it, such as the stand-ins for TensorRT.
     """
     root = tmp_path_factory.mktemp("small")
     return {kind: write_small_network(root / kind, quantized=kind == "signed") for kind in ("fp32", "signed")}
 
 
 def write_small_network(folder: Path, *, quantized: bool, size: int = 64) -> Path:
-    """Write the file and its manifest; quantized, it has signed Q/DQ pairs as our exporter writes them."""
+    """Write the file and its manifest; a quantized file has signed Q/DQ pairs, as from our exporter."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

@@ -1,4 +1,4 @@
-"""Limits that a suite's contenders must hold, as TOML, and what measurements say of them."""
+"""Limits for a suite's contenders, as TOML, and the checks of measurements against them."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _ORDER = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
 
 
 class Limits(BaseModel):
-    """What the contenders must hold whose names fit ``contender`` (``*`` and ``?`` stand for anything)."""
+    """Limits for the contenders whose names match the pattern ``contender`` (with ``*`` and ``?``)."""
 
     model_config = _STRICT
 
     contender: str
-    target: str | None = Field(None, description="a target whose accuracy and latency must be held too")
+    target: str | None = Field(None, description="a target whose limits of accuracy and latency apply too")
     min_parity_psnr: float | None = Field(None, description="dB against the PyTorch reference")
     min_psnr_gain: float | None = Field(None, description="dB over the composite, against the real pictures")
-    max_fmse_share: float | None = Field(None, gt=0, description="of the composite's fMSE")
+    max_fmse_share: float | None = Field(None, gt=0, description="fMSE as a share of the composite's")
     max_p90_ms: float | None = Field(None, gt=0)
     max_p99_ms: float | None = Field(None, gt=0)
-    max_ratio: float | None = Field(None, gt=0, description="of the medians, to the baseline")
+    max_ratio: float | None = Field(None, gt=0, description="ratio of the medians to the baseline's")
     max_slowing: float | None = Field(
         None, gt=0, description="sustained: last window's median as a multiple of the first's"
     )
     max_peak_memory_mib: float | None = Field(None, gt=0)
-    max_energy_j: float | None = Field(None, gt=0, description="a query")
+    max_energy_j: float | None = Field(None, gt=0, description="per query")
 
 
 class Budget(BaseModel):
@@ -53,7 +53,7 @@ def read_budget(name: str) -> Budget:
     """Read a budget by name or path.
 
     Raises:
-        UsageError: there is none of this name, or a target that it names is unknown.
+        UsageError: there is no budget of this name, or it names an unknown target.
         InputError: the file does not fit the schema.
     """
     budget = read_toml(find_resource("budgets", name), Budget)
@@ -64,16 +64,16 @@ def read_budget(name: str) -> Budget:
 
 
 def check_names(budget: Budget, names: Sequence[str]) -> None:
-    """Raise an InputError if a limit fits none of these contenders, so that it would never be checked."""
+    """Raise an InputError if a limit matches none of these contenders and so would never be checked."""
     for limits in budget.limits:
         if not any(fnmatchcase(name, limits.contender) for name in names):
             raise InputError(
-                f"the budget's limits of {limits.contender!r} fit no contender", f"the suite has {', '.join(names)}"
+                f"the budget's limits of {limits.contender!r} match no contender", f"the suite has {', '.join(names)}"
             )
 
 
 def judge(result: Result, budget: Budget | None, tolerance: float | None = None) -> Result:
-    """The same result with the checks of a budget, and of the suite's tolerance."""
+    """A copy of the result with the checks of a budget and of the suite's tolerance."""
     judged = []
     for measurement in result.measurements:
         checks: list[Check] = []
@@ -88,18 +88,23 @@ def judge(result: Result, budget: Budget | None, tolerance: float | None = None)
 
 
 def exit_code(result: Result, budget: Budget | None = None) -> ExitCode:
-    """4 if accuracy fails, 5 if only cost does, 6 if nothing fails but something stays open, 1 if nothing ran."""
+    """4 if accuracy fails, 5 if only cost does, 1 if a contender did not run, 6 if something stays open.
+
+    A contender that the suite declares optional may be missing; limits of a budget that are its own stay open then.
+    """
     checks = [check for measurement in result.measurements for check in measurement.checks]
     failed = {check.of for check in checks if check.verdict is Verdict.FAIL}
     if "accuracy" in failed:
         return ExitCode.ACCURACY
     if "cost" in failed:
         return ExitCode.COST
+    if not result.measurements or any(not failure.optional for failure in result.failures):
+        return ExitCode.FAILURE
     limited = [limits.contender for limits in budget.limits] if budget else []
     unmeasured = any(fnmatchcase(f.contender, pattern) for f in result.failures for pattern in limited)
     if unmeasured or any(check.verdict is Verdict.INCONCLUSIVE for check in checks):
         return ExitCode.INCONCLUSIVE
-    return ExitCode.OK if result.measurements else ExitCode.FAILURE
+    return ExitCode.OK
 
 
 def _checks(m: Measurement, limits: Limits) -> Iterator[Check]:

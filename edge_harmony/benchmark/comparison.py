@@ -1,4 +1,4 @@
-"""Two results of one suite: what became slower or worse from the old one to the new one."""
+"""Comparison of two results of one suite: contenders that became slower or worse."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from edge_harmony.benchmark.statistics import Interval, Verdict, quotient
 from edge_harmony.errors import ExitCode, InputError
 
 _LOSS_DB = 0.05
-"""PSNR against the real pictures that may be lost without failing: rounding of other instruction sets costs less."""
+"""Loss of PSNR against the real pictures that does not count; rounding with other instruction sets costs less."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A contender in both results.
+    """The change of a contender that is in both results.
 
     Attributes:
         contender: its name.
-        time: its new median as a multiple of the old one.
-        time_verdict: against the tolerance.
-        psnr: its new PSNR less the old one, dB; None if either lacks it.
+        time: the new median as a multiple of the old one.
+        time_verdict: verdict of the time against the tolerance.
+        psnr: the new PSNR less the old one, dB; None if either is missing.
         accuracy_verdict: PASS unless quality is lost; None without scores.
     """
 
@@ -34,14 +34,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What :func:`compare_results` found.
+    """The result of :func:`compare_results`.
 
     Attributes:
-        changes: of the contenders that both have.
+        changes: changes of the contenders that are in both results.
         only_old: contenders that the new result lacks.
         only_new: contenders that the old result lacks.
-        relative_to: the baseline that times were divided by first, in each run; None if they are as measured.
-        differences: of the two environments.
+        relative_to: the baseline by which the times of each run were divided; None if times were not divided.
+        differences: differences between the two environments.
     """
 
     changes: list[Change]
@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> ExitCode:
-        """4 if quality was lost, 5 if something became slower or is gone, 6 if that stays open, else 0."""
+        """4 if quality was lost, 5 if a contender became slower or is missing, 6 if that is inconclusive, else 0."""
         if any(change.accuracy_verdict is Verdict.FAIL for change in self.changes):
             return ExitCode.ACCURACY
         if self.only_old or any(change.time_verdict is Verdict.FAIL for change in self.changes):
@@ -65,16 +65,16 @@ class Comparison:
 def compare_results(old: Result, new: Result, tolerance: float) -> Comparison:
     """Compare two runs of a suite.
 
-    Runs of different times see different machines, so that times are divided by the baseline's of the same run where
-    both have the same baseline: then only what changed beside it counts.
+    A machine differs from run to run. So if both runs have the baseline in common, the times of each run are first
+    divided by its baseline: then only changes relative to the baseline count.
 
     Args:
-        old: before.
-        new: after.
+        old: the earlier result.
+        new: the later result.
         tolerance: how much slower a contender may be, as a share.
 
     Raises:
-        InputError: they have no contender in common, or measured different things.
+        InputError: the results have no contender in common, or measured different things.
     """
     before, after = _by_name(old), _by_name(new)
     common = [name for name in after if name in before]
@@ -109,7 +109,7 @@ def _by_name(result: Result) -> dict[str, Measurement]:
 def _times(
     measurements: dict[str, Measurement], name: str, baseline: str | None
 ) -> tuple[Sequence[float], Sequence[float]]:
-    """Medians of the turns of a contender, and of the baseline's beside them (ones without a baseline)."""
+    """Medians of the turns of a contender, and of the baseline's turns in those rounds (all 1 without a baseline)."""
     turns = measurements[name].turns()
     beside = measurements[baseline].turns()[: len(turns)] if baseline else [1.0] * len(turns)
     return turns[: len(beside)], beside

@@ -1,4 +1,4 @@
-"""Where a benchmark ran: machine, clocks, load, container and versions."""
+"""The environment of a benchmark: machine, clocks, load, container and versions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKAGES = ("edge-harmony", "numpy")
 
 
 def environment(root: Path = ROOT) -> Environment:
-    """This machine, now."""
+    """The current environment."""
     report = examine()
     machine = report["machine"]
     gpus = [row["detail"] for row in report["capabilities"] if row["name"] == "engines on CUDA" and row["available"]]
@@ -45,7 +45,7 @@ def environment(root: Path = ROOT) -> Environment:
 
 
 def container(root: Path = ROOT) -> str | None:
-    """What kind of container this is, if it is one."""
+    """The kind of container that this process runs in; None if it runs in none."""
     for mark, kind in ((".dockerenv", "docker"), ("run/.containerenv", "podman")):
         if (root / mark).exists():
             return kind
@@ -55,7 +55,7 @@ def container(root: Path = ROOT) -> str | None:
 
 
 def governor(root: Path = ROOT) -> str | None:
-    """How the system chooses the CPU's clock."""
+    """The governor, by which the system chooses the CPU's clock."""
     path = root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
     try:
         return path.read_text().strip()

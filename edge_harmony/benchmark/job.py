@@ -1,4 +1,4 @@
-"""What a worker is asked to open."""
+"""The job of a worker: a contender and its files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class ContenderJob(BaseModel):
 
     Attributes:
         entry: the contender.
-        suite: what it is part of.
-        artifact: the file to run; None for what runs weights, or what is shipped.
-        weights: what the file was made from.
-        untrained: the weights are random.
+        suite: the suite.
+        artifact: the file to run; None for contenders that run weights or a shipped file.
+        weights: the weights from which the file was built.
+        untrained: whether the weights are random.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,18 +31,18 @@ class ContenderJob(BaseModel):
 
     @property
     def is_reference(self) -> bool:
-        """Whether others are compared with it."""
+        """Whether others are compared with this contender."""
         return self.entry.backend == REFERENCE_BACKEND and self.entry.precision == "fp32" and self.entry.mode is None
 
     @property
     def device(self) -> str:
-        """Whose counters tell what it costs: ``cpu`` or ``cuda...``."""
+        """The device whose counters measure the costs: ``cpu`` or ``cuda...``."""
         if self.entry.device != "auto":
             return self.entry.device
         return "cpu" if self.entry.peer else get_backend(self.entry.backend).device
 
     def request(self) -> LoadRequest:
-        """What the backend loads."""
+        """The request to the backend."""
         entry = self.entry
         return LoadRequest(
             entry.model or "",

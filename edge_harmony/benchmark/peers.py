@@ -1,8 +1,8 @@
-"""What people use instead: methods without a network, and other projects' code, which lives in a checkout of theirs.
+"""Peers to compare with: methods without a network, and other projects' code, which the user has in a checkout.
 
-An adapter imports a third party's modules from the folder it is given and calls them as that project's own scripts
-do; none of that code is part of this package. Every peer is a function from an 8-bit composite and a mask to the
-harmonized 8-bit picture.
+An adapter imports a project's modules from the given folder and calls them as the project's own scripts do. None of
+that code is part of this package. Every peer is a function from an 8-bit composite and a mask to the harmonized 8-bit
+picture.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Peer:
 
     Attributes:
         summary: one line for people.
-        load: checkout and checkpoint to the function that is timed.
-        needs_checkout: what the checkout is; empty if none is needed.
-        trained: it has weights, so that without a checkpoint its pictures mean nothing.
+        load: function from checkout and checkpoint to the function to time.
+        needs_checkout: description of the checkout; empty if none is needed.
+        trained: whether it has weights; then its pictures are meaningless without a checkpoint.
     """
 
     summary: str
@@ -50,10 +50,10 @@ class Peer:
 
 
 def reinhard(composite: Pixels, mask: Mask) -> Pixels:
-    """Mean and deviation of the foreground in CIELAB, set to those of the background.
+    """Set mean and deviation of the foreground in CIELAB to those of the background.
 
-    Reinhard et al., "Color Transfer between Images", IEEE CG&A 21 (2001), equations 10 and 11, in CIELAB for their
-    l-alpha-beta. Pictures without a foreground or a background come back unchanged.
+    Reinhard et al., "Color Transfer between Images", IEEE CG&A 21 (2001), equations 10 and 11, in CIELAB instead of
+    their l-alpha-beta. Pictures without a foreground or a background are returned unchanged.
     """
     inside = (mask > 0.5).astype(np.uint8)
     if not inside.any() or inside.all():
@@ -70,7 +70,7 @@ def seamless_clone(composite: Pixels, mask: Mask) -> Pixels:
     """OpenCV's Poisson cloning of the foreground onto the picture without it.
 
     Pérez et al., "Poisson Image Editing", SIGGRAPH 2003; https://docs.opencv.org/4.x/df/da0/group__photo__clone.html.
-    A composite does not tell what is behind its foreground; that is filled in smoothly from around it first.
+    The picture behind a composite's foreground is unknown, so it is first filled in smoothly from the surroundings.
     """
     inside = (mask > 0.5).astype(np.uint8)
     if not inside.any() or inside.all():
@@ -94,11 +94,11 @@ def _without_network(function: Function) -> Callable[[Path | None, Path | None],
 
 
 def _from_file(checkout: Path | None, checkpoint: Path | None) -> Function:
-    """A Python file with ``load(checkpoint)`` that returns the function."""
+    """Load a Python file with a function ``load(checkpoint)`` that returns the peer's function."""
     path = _existing(checkout)
     spec = importlib.util.spec_from_file_location("edge_harmony_peer", path)
     if spec is None or spec.loader is None or path.is_dir():
-        raise UsageError(f"{path} is no Python file", "give one that defines load(checkpoint)")
+        raise UsageError(f"{path} is not a Python file", "give one that defines load(checkpoint)")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "load"):
@@ -169,7 +169,7 @@ def _small(composite: Pixels) -> Pixels:
 
 
 def _tensors(composite: Pixels, mask: NDArray[Any]) -> tuple[Any, Any]:
-    """``(1, 3, H, W)`` and ``(1, 1, H, W)`` in [0, 1]."""
+    """Tensors ``(1, 3, H, W)`` and ``(1, 1, H, W)`` in [0, 1]."""
     import torch
 
     picture = torch.from_numpy(composite.astype(np.float32) / 255).permute(2, 0, 1)[None]
@@ -183,7 +183,7 @@ def _existing(checkout: Path | None) -> Path:
 
 
 def _import(checkout: Path | None, module: str) -> Any:
-    """A module of a checkout; its folder goes first on the path, for a worker measures one contender only."""
+    """Import a module of a checkout. Its folder goes first on the path, as a worker measures only one contender."""
     folder = str(_existing(checkout))
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -196,7 +196,7 @@ def _import(checkout: Path | None, module: str) -> Any:
 
 
 def _ready(network: nn.Module, checkpoint: Path | None) -> Any:
-    """In evaluation mode, with the tensors of a checkpoint if there is one; nothing is unpickled."""
+    """Return the network in evaluation mode, with the tensors of the checkpoint if given; nothing is unpickled."""
     if checkpoint is not None:
         import torch
 
@@ -207,7 +207,7 @@ def _ready(network: nn.Module, checkpoint: Path | None) -> Any:
             raise UsageError(f"there is no checkpoint {checkpoint}", "check the path") from None
         except Exception as error:
             raise ArtifactError(
-                f"the checkpoint {checkpoint} does not fit ({first_line(error)})", "take the one of this network"
+                f"the checkpoint {checkpoint} does not fit ({first_line(error)})", "use a checkpoint of this network"
             ) from None
     return network.eval()
 

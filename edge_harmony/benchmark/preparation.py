@@ -1,4 +1,4 @@
-"""From a suite's entries to files that can be timed: what is shipped is taken, the rest is built."""
+"""From a suite's entries to files that can be timed: shipped files are used, others are built."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from edge_harmony.models.registry import bundled_weights, find_model, weights_fo
 
 
 def prepare(entry: ContenderSpec, suite: Suite, folder: Path) -> ContenderJob:
-    """What a worker needs to open a contender.
+    """Prepare the job of a worker for a contender.
 
-    Networks without shipped weights get random ones, the same every time: they can be timed, not scored.
+    Networks without shipped weights get random ones from a fixed seed: they can be timed, but not scored.
 
     Args:
         entry: the contender.
-        suite: that it is part of.
-        folder: for what is built.
+        suite: its suite.
+        folder: folder for built files.
 
     Raises:
-        UsageError: an unknown backend or network, or one without weights.
-        CapabilityError: what it needs is not installed.
+        UsageError: the backend or the network is unknown, or there are no weights.
+        CapabilityError: a package or device that the contender needs is missing.
     """
     if entry.peer:
         return ContenderJob(entry=entry, suite=suite, untrained=PEERS[entry.peer].trained and entry.checkpoint is None)
@@ -46,7 +46,7 @@ def prepare(entry: ContenderSpec, suite: Suite, folder: Path) -> ContenderJob:
 
 
 def describe(job: ContenderJob, sha256: str | None) -> Contender:
-    """How the result names what a worker opened."""
+    """The contender as described in the result."""
     entry = job.entry
     if entry.peer:
         return Contender(name=entry.name, kind="peer", untrained=job.untrained)

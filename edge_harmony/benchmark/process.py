@@ -1,4 +1,4 @@
-"""The harness's end of a worker: start it, ask it, end it, and say clearly how it died."""
+"""The harness's side of a worker: start it, send requests, end it, and report how it died."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from edge_harmony.errors import CapabilityError, EdgeHarmonyError, ExitCode
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
-"""The GNU allocator keeps what is freed, as it comes to do in a program that runs for long. Without this, PyTorch asks
-the system for its tensors' memory anew in every query, or not, by chance: half as long again."""
+"""Settings that make the GNU allocator keep freed memory, as it does in a long-running program. Without them, chance
+decides whether PyTorch requests its tensors' memory from the system in every query, which takes half as long again."""
 
 
 class ContenderProcess:
     """A worker (:mod:`edge_harmony.benchmark.worker`).
 
     Args:
-        threads: for libraries that take their number from the environment; 0 leaves it to them.
+        threads: number of threads for libraries that read it from the environment; 0 lets them choose.
     """
 
     def __init__(self, threads: int) -> None:
@@ -50,7 +50,7 @@ class ContenderProcess:
         """Send a request and wait for its answer.
 
         Raises:
-            EdgeHarmonyError: the worker says that it cannot, has died, or does not answer in ``timeout`` seconds.
+            EdgeHarmonyError: the worker reports an error, has died, or does not answer within ``timeout`` seconds.
         """
         assert self._process.stdin is not None
         try:
@@ -78,11 +78,11 @@ class ContenderProcess:
         return f"its process ended ({how}{': ' + said[-1] if said else ''})"
 
     def close(self, *, kill: bool = False) -> None:
-        """End the process: its input ends, and if it does not go, it is killed."""
+        """End the process by closing its input; if it does not stop, kill it."""
         if kill:
             self._process.kill()
         if self._process.stdin is not None and not self._process.stdin.closed:
-            with contextlib.suppress(OSError):  # what it was not told any more
+            with contextlib.suppress(OSError):  # unsent requests do not matter
                 self._process.stdin.close()
         try:
             self._process.wait(timeout=5)

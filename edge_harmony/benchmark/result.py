@@ -1,4 +1,4 @@
-"""What a benchmark measured, as one versioned schema; ``docs/benchmark-result.schema.json`` publishes it."""
+"""The result of a benchmark, in one versioned schema; ``docs/benchmark-result.schema.json`` publishes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
 class Contender(BaseModel):
-    """What was timed: the file whose accuracy was measured too."""
+    """A contender: timing and accuracy are those of one file."""
 
     model_config = _STRICT
 
@@ -30,19 +30,19 @@ class Contender(BaseModel):
     model: str | None = None
     backend: str | None = None
     precision: str | None = None
-    mode: str | None = Field(None, description="of backends that have several")
+    mode: str | None = Field(None, description="mode of backends that have several")
     artifact: str | None = Field(None, description="name of the file that runs")
-    sha256: str | None = Field(None, description="of the file that runs")
-    untrained: bool = Field(False, description="random weights: its time means something, its pictures nothing")
+    sha256: str | None = Field(None, description="hash of the file that runs")
+    untrained: bool = Field(False, description="random weights: the times are valid, the pictures are meaningless")
 
     @property
     def folder(self) -> str:
-        """Its name as a folder's: where its worst pictures lie."""
+        """Name of the folder with its worst pictures."""
         return "".join(letter if letter.isalnum() else "-" for letter in self.name)
 
 
 class Environment(BaseModel):
-    """Where and under what load."""
+    """The machine and its load."""
 
     model_config = _STRICT
 
@@ -52,34 +52,34 @@ class Environment(BaseModel):
     cpus: int | None
     memory_bytes: int | None
     gpu: str | None
-    board: str | None = Field(description="a Jetson's")
-    power_mode: str | None = Field(description="a Jetson's")
+    board: str | None = Field(description="board of a Jetson")
+    power_mode: str | None = Field(description="power mode of a Jetson")
     container: str | None
-    governor: str | None = Field(description="of the CPU's clock")
+    governor: str | None = Field(description="governor of the CPU's clock")
     clock: Reading
-    load: float | None = Field(description="processes that wanted to run, mean of the minute before")
+    load: float | None = Field(description="load average of the minute before the run")
     versions: dict[str, str]
 
 
 class MeasuringConditions(BaseModel):
-    """How it was measured."""
+    """How a contender was measured."""
 
     model_config = _STRICT
 
     scenario: Scenario
-    height: int = Field(description="of the pictures")
-    width: int = Field(description="of the pictures")
+    height: int = Field(description="height of the pictures")
+    width: int = Field(description="width of the pictures")
     foreground: float = Field(description="mean share of the pictures that the mask covers")
-    pictures: int = Field(1, description="pictures of a query")
-    streams: int = Field(1, description="threads that share a query, with a network each")
+    pictures: int = Field(1, description="pictures per query")
+    streams: int = Field(1, description="threads that share a query, each with its own network")
     threads: int = Field(description="CPU threads of a network; 0: the backend's choice")
-    warm_up: int = Field(description="queries that are not counted")
-    burst: int = Field(1, description="counted queries of a turn; an uncounted one goes before them")
+    warm_up: int = Field(description="queries before the measurement, not counted")
+    burst: int = Field(1, description="counted queries per turn; one uncounted query goes first")
     interleaved: bool = Field(True, description="contenders took turns, in a new order every round")
 
 
 class Summary(BaseModel):
-    """Milliseconds of a query, and what follows from them."""
+    """Statistics of the milliseconds per query."""
 
     model_config = _STRICT
 
@@ -95,12 +95,12 @@ class Summary(BaseModel):
 
 
 class Sustained(BaseModel):
-    """What an uninterrupted load does."""
+    """The effect of an uninterrupted load."""
 
     model_config = _STRICT
 
     seconds: float
-    window_seconds: float = Field(description="a minute, or a third of the time where that is less")
+    window_seconds: float = Field(description="a minute, or a third of the time if that is less")
     first: Interval = Field(description="median of the first window, ms")
     last: Interval = Field(description="median of the last window, ms")
     seconds_to_throttle: Reading
@@ -119,7 +119,7 @@ class MeanScores(BaseModel):
 
 
 class MeanHarm(BaseModel):
-    """What ``docs/evaluation.md`` defines under these names; null without a picture that has a foreground."""
+    """Measures of harm, as ``docs/evaluation.md`` defines them; null if no picture has a foreground."""
 
     model_config = _STRICT
 
@@ -139,7 +139,7 @@ class MeanHarm(BaseModel):
 
 
 class Case(BaseModel):
-    """A picture that came out badly."""
+    """A picture with a bad result."""
 
     model_config = _STRICT
 
@@ -148,21 +148,21 @@ class Case(BaseModel):
 
 
 class Parity(BaseModel):
-    """Against the PyTorch reference of the same weights, in float."""
+    """Agreement with the PyTorch reference with the same weights, in float."""
 
     model_config = _STRICT
 
     set: str
     images: int
-    psnr: float = Field(description="dB, of the foreground, mean over pictures; 99 for identical ones")
+    psnr: float = Field(description="dB of the foreground, mean over pictures; 99 for identical ones")
     least: float
-    largest_level: int = Field(description="of 255")
-    largest_output_error: float = Field(description="of the network's raw output")
+    largest_level: int = Field(description="largest difference of a pixel, in levels of 255")
+    largest_output_error: float = Field(description="largest difference of the network's raw output")
     worst: list[Case] = Field(description="PSNR in dB, lowest first")
 
 
 class Truth(BaseModel):
-    """Against the real pictures."""
+    """Scores against the real pictures."""
 
     model_config = _STRICT
 
@@ -170,25 +170,27 @@ class Truth(BaseModel):
     images: int
     result: MeanScores
     composite: MeanScores
-    harm: MeanHarm | None = Field(None, description="on the set as it is")
-    sealed: MeanHarm | None = Field(None, description="with masks sealed by 2 pixels: what users get")
+    harm: MeanHarm | None = Field(None, description="on the unchanged set")
+    sealed: MeanHarm | None = Field(
+        None, description="on pictures sealed by 2 pixels, which are like users' composites"
+    )
     worst: list[Case] = Field(description="fMSE, largest first")
 
 
 class Cost(BaseModel):
-    """What a query takes besides time."""
+    """Costs of a query besides time."""
 
     model_config = _STRICT
 
-    peak_memory: Reading = Field(description="of the process, pictures and runtime included")
+    peak_memory: Reading = Field(description="main memory of the process, including pictures and runtime")
     device_memory: Reading
-    energy: Reading = Field(description="J a query")
-    temperature: Reading = Field(description="highest")
-    throttled: Reading = Field(description="slow-downs for heat meanwhile")
+    energy: Reading = Field(description="J per query")
+    temperature: Reading = Field(description="highest temperature")
+    throttled: Reading = Field(description="slow-downs for heat during the measurement")
 
 
 class Check(BaseModel):
-    """A limit and what was found."""
+    """A limit, the measured value and the verdict."""
 
     model_config = _STRICT
 
@@ -207,37 +209,39 @@ class Measurement(BaseModel):
 
     contender: Contender
     protocol: MeasuringConditions
-    samples_ms: list[float] = Field(description="raw, in the order they were taken")
+    samples_ms: list[float] = Field(description="raw samples, in order of time")
     stages_ms: dict[str, list[float]] = Field(
-        description="parts of every query that has them: decode, preprocess, copy, infer, apply, encode, harmonize"
+        description="times of the parts of every query, if known: decode, preprocess, copy, infer, apply, encode, "
+        "harmonize"
     )
     summary: Summary
-    ratio: Interval | None = Field(description="of its times to the baseline's: median over the rounds of both")
+    ratio: Interval | None = Field(description="ratio of its times to the baseline's, median over common rounds")
     sustained: Sustained | None = None
     cost: Cost
     parity: Parity | None = None
     truth: Truth | None = None
     unscored: str = Field("", description="why parity or truth are missing")
     checks: list[Check] = []
-    verdict: Verdict | None = Field(None, description="the worst of the checks; null without any")
+    verdict: Verdict | None = Field(None, description="the worst verdict of the checks; null without checks")
 
     def turns(self) -> list[float]:
-        """Medians of the turns, in ms: what ratios are taken of."""
+        """Medians of the turns in ms, from which ratios are computed."""
         size = self.protocol.burst
         return [float(np.median(self.samples_ms[k : k + size])) for k in range(0, len(self.samples_ms), size)]
 
 
 class Failure(BaseModel):
-    """A contender that did not run, or not to the end."""
+    """A contender that did not run to the end."""
 
     model_config = _STRICT
 
     contender: str
     error: str
+    optional: bool = Field(False, description="the suite says that it may be missing: no failure of the run")
 
 
 class Result(BaseModel):
-    """A suite's run."""
+    """The result of a suite."""
 
     model_config = _STRICT
 
@@ -245,7 +249,7 @@ class Result(BaseModel):
     suite: str
     created: str = Field(description="UTC, ISO 8601")
     baseline: str = Field(description="name of the contender whose median is 1")
-    seconds: float = Field(description="that the run took")
+    seconds: float = Field(description="duration of the run")
     environment: Environment
     measurements: list[Measurement]
     failures: list[Failure] = []
@@ -261,7 +265,7 @@ def read_result(path: Path) -> Result:
 
     Raises:
         UsageError: there is no such file.
-        InputError: it is no result, or of another version of the schema.
+        InputError: the file is not a result, or has another version of the schema.
     """
     try:
         return Result.model_validate_json(path.read_bytes())
@@ -273,13 +277,13 @@ def read_result(path: Path) -> Result:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"{path} is no benchmark result of schema version {SCHEMA_VERSION} ({where or 'file'}: {first['msg']})",
+            f"{path} is not a benchmark result of schema version {SCHEMA_VERSION} ({where or 'file'}: {first['msg']})",
             "measure again with this version",
         ) from None
 
 
 def is_of_suite(path: Path) -> bool:
-    """Whether a JSON file says that it is a suite's result: beside them lie results of scripts."""
+    """Whether a JSON file is a suite's result; results of scripts are in the same folders."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -288,12 +292,12 @@ def is_of_suite(path: Path) -> bool:
 
 
 def write_result(path: Path, result: Result) -> None:
-    """Write a result: indented, but a line of numbers is a line."""
+    """Write a result as indented JSON, with every list of numbers on one line."""
     atomic_write(path, (_compact(result.model_dump_json(indent=1)) + "\n").encode())
 
 
 def _compact(text: str) -> str:
-    """Join the numbers of every list into one line: results are committed, and read in diffs."""
+    """Join the numbers of every list into one line, because results are committed and read in diffs."""
     lines: list[str] = []
     numbers: list[str] = []
     for line in text.splitlines():

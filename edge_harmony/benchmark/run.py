@@ -1,4 +1,4 @@
-"""Run a suite: every contender in a process of its own, all of them in turns."""
+"""Run a suite: every contender has its own process, and all take turns."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from edge_harmony.benchmark.process import ContenderProcess
 from edge_harmony.benchmark.session import LEAST_TURNS, OPENING, ContenderSession
 from edge_harmony.benchmark.statistics import interval, percentile, ratio
 from edge_harmony.benchmark.subjects import timing_pictures
-from edge_harmony.benchmark.suite import Suite
+from edge_harmony.benchmark.suite import ContenderSpec, Suite
 from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.machine.counters import Reading
 
 _SCORING = 7200.0
 _TURN_MS = 20.0
-"""Counted milliseconds of a turn that fast contenders come up to."""
+"""Fast contenders answer as many queries per turn as fit into this number of milliseconds."""
 _MOST_IN_TURN = 10
 _WORST = 4
 _WINDOW = 60.0
@@ -50,17 +50,17 @@ def run_suite(
     """Measure a suite.
 
     Args:
-        suite: what.
-        data: root of a data set whose test pictures everything is scored on; without one, networks are compared with
-            the PyTorch reference on the shipped samples.
-        budget: limits to hold; see :func:`edge_harmony.benchmark.budget.exit_code`.
+        suite: the suite.
+        data: root of a data set; all contenders are scored on its test pictures. Without one, networks are compared
+            with the PyTorch reference on the shipped samples.
+        budget: limits to check; see :func:`edge_harmony.benchmark.budget.exit_code`.
         pictures: folder for the worst pictures of every contender, ``<name>/<number>-<panel>.webp``.
-        tell: called with a line of progress.
+        tell: called with lines of progress.
 
     Raises:
         EdgeHarmonyError: the baseline does not run.
-        UsageError: the data set is not there.
-        InputError: a limit of the budget fits no contender, so that it would never be checked.
+        UsageError: the data set does not exist.
+        InputError: a limit of the budget matches no contender and so would never be checked.
     """
     if data is not None and not data.is_dir():
         raise UsageError(f"the data root {data} is not a folder", "give the folder that holds IHD_test.txt")
@@ -101,14 +101,14 @@ def _prepared(suite: Suite, folder: Path, failures: list[schema.Failure], tell: 
         try:
             jobs.append(prepare(entry, suite, folder))
         except EdgeHarmonyError as error:
-            _failed(entry.name, error, failures, tell)
+            _failed(entry, error, failures, tell)
     return jobs
 
 
 def _opened(
     suite: Suite, jobs: Sequence[ContenderJob], failures: list[schema.Failure], held: ExitStack, tell: Tell
 ) -> list[ContenderSession]:
-    """A worker for every job, several starting at a time."""
+    """Start a worker for every job, several at a time."""
 
     def start(job: ContenderJob) -> ContenderSession | EdgeHarmonyError:
         process = ContenderProcess(suite.threads)
@@ -123,7 +123,7 @@ def _opened(
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for job, started in zip(jobs, pool.map(start, jobs), strict=True):
             if isinstance(started, EdgeHarmonyError):
-                _failed(job.entry.name, started, failures, tell)
+                _failed(job.entry, started, failures, tell)
             else:
                 sessions.append(started)
     tell(f"{len(sessions)} of {len(suite.contenders)} contenders are ready")
@@ -131,9 +131,9 @@ def _opened(
 
 
 def _interleave(suite: Suite, sessions: list[ContenderSession], failures: list[schema.Failure], tell: Tell) -> None:
-    """Rounds in which every contender has a turn, in a new order, until each is known well enough.
+    """Run rounds in which every contender has a turn, in a new order, until each median is known well enough.
 
-    The baseline goes on to the end: the others are compared with its turns beside theirs.
+    The baseline goes on to the end, because the others are compared with its turns of their rounds.
     """
     shuffler = random.Random(0)
     _each(sessions, sessions, failures, tell, _find_burst)
@@ -159,7 +159,7 @@ def _find_burst(session: ContenderSession) -> None:
 
 
 def _sustain(suite: Suite, sessions: list[ContenderSession], failures: list[schema.Failure], tell: Tell) -> None:
-    """One contender after the other, without a pause."""
+    """Load one contender after the other, without a pause."""
 
     def load(session: ContenderSession) -> None:
         session.turn(1)
@@ -178,19 +178,19 @@ def _each(
     tell: Tell,
     work: Callable[[ContenderSession], None],
 ) -> None:
-    """Do something with contenders in an order; those that fail are out."""
+    """Call ``work`` for the contenders in an order; contenders that fail are removed."""
     for session in list(order):
         try:
             work(session)
         except EdgeHarmonyError as error:
             session.process.close(kill=True)
-            _failed(session.contender.name, error, failures, tell)
+            _failed(session.job.entry, error, failures, tell)
             sessions.remove(session)
 
 
-def _failed(name: str, error: EdgeHarmonyError, failures: list[schema.Failure], tell: Tell) -> None:
-    failures.append(schema.Failure(contender=name, error=str(error)))
-    tell(f"{name}: {error}")
+def _failed(entry: ContenderSpec, error: EdgeHarmonyError, failures: list[schema.Failure], tell: Tell) -> None:
+    failures.append(schema.Failure(contender=entry.name, error=str(error), optional=entry.optional))
+    tell(f"{entry.name}: {error}")
 
 
 def _need_baseline(suite: Suite, sessions: Sequence[ContenderSession], failures: Sequence[schema.Failure]) -> None:
@@ -202,7 +202,7 @@ def _need_baseline(suite: Suite, sessions: Sequence[ContenderSession], failures:
 def _scored(
     suite: Suite, sessions: Sequence[ContenderSession], data: Path | None, pictures: Path | None, tell: Tell
 ) -> dict[str, dict[str, Any]]:
-    """What was timed is scored, as many at a time as there are cores: nothing is timed any more."""
+    """Score the contenders, one per core at a time, as timing is over."""
 
     def score(session: ContenderSession) -> dict[str, Any]:
         if session.job.untrained:
@@ -266,7 +266,7 @@ def _measurement(
 
 
 def summarize(samples: Sequence[float], pictures: int) -> schema.Summary:
-    """What samples of ``pictures`` a query say."""
+    """Statistics of samples with ``pictures`` pictures per query."""
     return schema.Summary(
         count=len(samples),
         mean=round(float(np.mean(samples)), _DIGITS),
@@ -286,7 +286,7 @@ def _sustained(session: ContenderSession) -> schema.Sustained:
     window = min(_WINDOW, float(ends[-1]) / 3)
     first, last = samples[ends <= window], samples[ends > ends[-1] - window]
     throttled = session.first_throttled
-    reason = "" if throttled is not None else "it was not throttled, or this system does not tell"
+    reason = "" if throttled is not None else "it was not throttled, or this system does not report it"
     return schema.Sustained(
         seconds=round(float(ends[-1]), 1),
         window_seconds=round(window, 1),

@@ -1,4 +1,4 @@
-"""A contender that is running: its turns, its samples, and whether they are enough."""
+"""A running contender: its turns, its samples, and whether they are enough."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from edge_harmony.benchmark.suite import Suite
 
 OPENING = 600.0
 LEAST_TURNS = 5
-"""Fewer say nothing of their spread, however long they take."""
+"""Least number of turns; fewer do not show the spread, however long they take."""
 _LOOK_EVERY = 5
 
 
 @dataclass
 class ContenderSession:
-    """A contender that is running."""
+    """A running contender."""
 
     job: ContenderJob
     process: ContenderProcess
@@ -36,16 +36,16 @@ class ContenderSession:
 
     @property
     def samples(self) -> list[float]:
-        """All of them, ms."""
+        """All samples, ms."""
         return [value for turn in self.rounds for value in turn]
 
     @property
     def medians(self) -> list[float]:
-        """One per turn: what ratios are taken of."""
+        """Medians of the turns, ms, from which ratios are computed."""
         return [float(np.median(turn)) for turn in self.rounds]
 
     def turn(self, count: int) -> None:
-        """Answer some queries."""
+        """Let the contender answer ``count`` queries."""
         answer = self.process.ask("take", count=count, timeout=OPENING)
         self.rounds.append(answer["ms"])
         self.seconds += sum(answer["ms"]) / 1e3
@@ -55,11 +55,11 @@ class ContenderSession:
             self.first_throttled = self.seconds
 
     def ask_cost(self) -> None:
-        """What its queries took besides time."""
+        """Ask for the costs of its queries besides time."""
         self.cost = self.process.ask("cost", timeout=OPENING)
 
     def is_enough(self, suite: Suite) -> bool:
-        """Whether its median is known well enough, or it has had its time."""
+        """Whether its median is known well enough, or its time is used up."""
         effort = suite.effort
         count = sum(map(len, self.rounds))
         if len(self.rounds) < LEAST_TURNS:

@@ -1,4 +1,4 @@
-"""What samples of a time say: percentiles, intervals that know of autocorrelation, and verdicts.
+"""Statistics of measured times: percentiles, intervals that allow for autocorrelation, and verdicts.
 
 Times of successive queries depend on each other: clocks, caches and other processes change slowly. Intervals come from
 the circular block bootstrap, whose blocks keep that dependence; their length follows D. N. Politis and H. White,
@@ -26,7 +26,7 @@ _QUANTILES = ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2)
 
 
 class Verdict(str, Enum):
-    """What an interval says of a limit."""
+    """Verdict of an interval against a limit."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -35,7 +35,7 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and where the true value lies with probability ``level``."""
+    """An estimate, with an interval that contains the true value with probability ``level``."""
 
     estimate: float
     low: float
@@ -43,7 +43,7 @@ class Interval:
     level: float = _LEVEL
 
     def at_most(self, limit: float) -> Verdict:
-        """PASS if all of the interval is within the limit, FAIL if all of it is beyond."""
+        """PASS if all of the interval is within the limit, FAIL if all of it is beyond, else INCONCLUSIVE."""
         if self.high <= limit:
             return Verdict.PASS
         return Verdict.FAIL if self.low > limit else Verdict.INCONCLUSIVE
@@ -55,17 +55,17 @@ class Interval:
 
 
 def median(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The usual statistic."""
+    """The default statistic."""
     return np.asarray(np.median(samples, axis=-1))
 
 
 def percentile(share: float) -> Statistic:
-    """The statistic that ``share`` percent of the samples lie below."""
+    """A statistic: the value that ``share`` percent of the samples lie below."""
     return lambda samples: np.asarray(np.percentile(samples, share, axis=-1))
 
 
 def block_length(samples: ArrayLike) -> int:
-    """How many successive samples belong together (Politis and White 2004, circular bootstrap); 1 if none do."""
+    """Length of blocks of dependent samples (Politis and White 2004, circular bootstrap); 1 if they are independent."""
     x = np.asarray(samples, np.float64)
     n = len(x)
     x = x - x.mean()
@@ -91,14 +91,14 @@ def block_length(samples: ArrayLike) -> int:
 
 
 def interval(samples: ArrayLike, statistic: Statistic = median) -> Interval:
-    """A statistic of dependent samples, by the circular block bootstrap.
+    """A statistic of dependent samples with its interval, by the circular block bootstrap.
 
     Args:
-        samples: in the order they were taken; at least two.
-        statistic: of what.
+        samples: samples in order of time; at least two.
+        statistic: the statistic.
 
     Raises:
-        ValueError: fewer than two samples, or some that are not finite.
+        ValueError: there are fewer than two samples, or samples that are not finite.
     """
     x = _checked(samples)
     drawn = statistic(x[_indices(len(x), block_length(x))])
@@ -107,27 +107,27 @@ def interval(samples: ArrayLike, statistic: Statistic = median) -> Interval:
 
 
 def ratio(new: ArrayLike, old: ArrayLike) -> Interval:
-    """How many times as long ``new`` takes as ``old``: the median over rounds in which both had a turn.
+    """The time of ``new`` as a multiple of ``old``: the median over rounds in which both had a turn.
 
-    What slows the machine for a while slows both turns of a round, and drops out of their ratio; where times jump
-    between two levels, medians of either side would jump too, and their ratio with them.
+    A slow moment of the machine slows both turns of a round, and cancels in their ratio. If times jump between two
+    levels, the median of each side would jump too, and so would the ratio of these medians.
 
     Args:
         new: a time per round.
-        old: likewise, in the same rounds.
+        old: a time per round, in the rounds of ``new``.
 
     Raises:
-        ValueError: not as many of one as of the other, fewer than two, or some that are not finite and positive.
+        ValueError: the numbers of times differ, there are fewer than two, or some are not finite and positive.
     """
     return interval(_round_ratios(new, old))
 
 
 def quotient(new: tuple[ArrayLike, ArrayLike], old: tuple[ArrayLike, ArrayLike]) -> Interval:
-    """How many times the :func:`ratio` of one run that of another is; the runs are drawn independently of each other.
+    """The :func:`ratio` of one run divided by that of another; the runs are resampled independently.
 
     Args:
-        new: times, and those taken in turns with them, of the new run.
-        old: likewise of the old run.
+        new: times of the contender and of the baseline in the new run.
+        old: times of the contender and of the baseline in the old run.
 
     Raises:
         ValueError: as :func:`ratio`.
@@ -149,7 +149,7 @@ def _round_ratios(new: ArrayLike, old: ArrayLike) -> NDArray[np.float64]:
 
 
 def _interval(estimate: NDArray[np.float64], low: float, high: float) -> Interval:
-    """To six significant digits: more are noise, and results are read by people."""
+    """Round to six significant digits: more are noise, and people read the results."""
     short = [float(f"{float(value):.{_DIGITS}g}") for value in (estimate, low, high)]
     return Interval(short[0], short[1], short[2])
 
@@ -162,7 +162,7 @@ def _checked(samples: ArrayLike) -> NDArray[np.float64]:
 
 
 def _indices(n: int, length: int) -> NDArray[np.intp]:
-    """``(repeats, n)``: rows of blocks of successive positions, round the end to the start."""
+    """Indices ``(repeats, n)``: each row consists of blocks of successive positions, which wrap around the end."""
     rng = np.random.default_rng(_SEED)
     starts = rng.integers(0, n, (_REPEATS, -(-n // length)))
     return ((starts[..., None] + np.arange(length)) % n).reshape(_REPEATS, -1)[:, :n]

@@ -1,4 +1,4 @@
-"""What is timed: a network, the pipeline around it, or a peer; from memory or from files."""
+"""Subjects of timing: a network, the pipeline around it, or a peer; from memory or from files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PicturePair = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
 class Subject(Protocol):
-    """Something that answers queries; ``stages`` has the parts of those since it was last emptied, in ms."""
+    """Something that answers queries; ``stages`` collects the times of their parts, in ms, until it is emptied."""
 
     stages: dict[str, list[float]]
 
@@ -35,7 +35,7 @@ class Subject(Protocol):
 
 
 def timing_pictures(height: int, width: int) -> list[PicturePair]:
-    """The shipped samples at a size: composite uint8 and mask float32."""
+    """The shipped samples, resized: composite uint8 and mask float32."""
     pairs = []
     for _, composite, mask in sample_pictures():
         size = (width, height)
@@ -46,9 +46,9 @@ def timing_pictures(height: int, width: int) -> list[PicturePair]:
 
 
 class TimedRunner(Runner):
-    """A runner that remembers when its last call began and ended, and what of it was copies.
+    """A runner that records when its last call began and ended, and the time of copies in it.
 
-    Waiting between copies and the network costs a little, so it is done only where ``parts`` asks for it.
+    Waiting between copies and the network costs a little, so it is done only if ``parts`` is set.
     """
 
     def __init__(self, runner: Runner, *, parts: bool = False) -> None:
@@ -59,12 +59,12 @@ class TimedRunner(Runner):
 
     @property
     def io_spec(self) -> IOSpec:
-        """Of the runner."""
+        """The contract of the runner."""
         return self._runner.io_spec
 
     @property
     def sha256(self) -> str:
-        """Of the runner."""
+        """The hash of the runner's file."""
         return self._runner.sha256
 
     def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -104,7 +104,7 @@ class Network:
 
 
 class MemoryPictures:
-    """Pictures in memory, in and out: the pipeline, or a peer (then without ``runner``)."""
+    """Pictures from and to memory: the pipeline, or a peer (then without ``runner``)."""
 
     def __init__(
         self, harmonize: Harmonize, pictures: Sequence[PicturePair], runner: TimedRunner | None = None
@@ -119,7 +119,7 @@ class MemoryPictures:
         self.run(*next(self._turn))
 
     def run(self, composite: NDArray[Any], mask: NDArray[np.float32]) -> NDArray[Any]:
-        """Harmonize one picture and note its parts."""
+        """Harmonize one picture and record the times of its parts."""
         began = time.perf_counter_ns()
         result = self._harmonize(composite, mask)
         ended = time.perf_counter_ns()
@@ -138,7 +138,7 @@ class MemoryPictures:
 
 
 class FilePictures:
-    """Files in and out: decode, harmonize, encode."""
+    """Pictures from and to files: decode, harmonize, encode."""
 
     def __init__(self, inner: MemoryPictures, pictures: Sequence[PicturePair], folder: Path) -> None:
         names = []
@@ -166,7 +166,7 @@ class FilePictures:
 
 
 class Crowd:
-    """A query of several pictures, shared by threads with a network each: multi-stream and offline."""
+    """A query of several pictures, shared by threads that each have a network: multi-stream and offline."""
 
     def __init__(self, members: Sequence[Subject], pictures: int) -> None:
         self._members = members
@@ -183,11 +183,11 @@ class Crowd:
         while next(tickets) < self._pictures:
             member.query()
         for times in member.stages.values():
-            times.clear()  # parts of queries that overlap add up to nothing
+            times.clear()  # the parts of overlapping queries are meaningless
 
 
 def of_runner(runner: Runner, pictures: Sequence[PicturePair], kind: str, *, parts: bool) -> tuple[Any, Harmonize]:
-    """A runner as a subject, and the function that its pictures are scored with."""
+    """A runner as a subject, and the function with which it is scored."""
     timed = TimedRunner(runner, parts=parts)
     harmonize: Harmonize = partial(harmonize_pixels, timed)
     if kind == "network":

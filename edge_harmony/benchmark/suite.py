@@ -18,9 +18,9 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
 class Effort(BaseModel):
-    """When to stop: at ``least_*`` once the interval of the median is ``tight``, at the latest at ``most_seconds``.
+    """When to stop: after ``least_*``, once the interval of the median is ``tight``; at the latest at ``most_seconds``.
 
-    Seconds are those that the contender itself took.
+    Only the contender's own time counts as seconds.
     """
 
     model_config = _STRICT
@@ -37,20 +37,21 @@ class ContenderSpec(BaseModel):
 
     model_config = _STRICT
 
-    label: str | None = Field(None, description="what reports call it, instead of what it is")
+    label: str | None = Field(None, description="name in reports, instead of a generated one")
+    optional: bool = Field(False, description="it may be missing here: that it did not run is told, and no failure")
     kind: Literal["pipeline", "network"] = Field(
         "pipeline", description="pictures in and out, or tensors of the working size"
     )
     model: str | None = None
     backend: str = DEFAULT_BACKEND
     precision: Precision = DEFAULT_PRECISION
-    mode: str | None = Field(None, description="of backends that have several; null for the usual one")
+    mode: str | None = Field(None, description="mode of backends that have several; null for the usual one")
     device: str = "auto"
     artifact: Path | None = Field(None, description="file instead of the shipped or built one")
     weights: Path | None = Field(None, description="weights instead of the shipped ones")
     peer: str | None = None
-    checkout: Path | None = Field(None, description="of a peer that lives elsewhere: its folder or file")
-    checkpoint: Path | None = Field(None, description="of a peer that has weights")
+    checkout: Path | None = Field(None, description="folder or file of a peer's own code")
+    checkpoint: Path | None = Field(None, description="checkpoint of a peer that has weights")
 
     @field_validator("mode")
     @classmethod
@@ -76,7 +77,7 @@ class ContenderSpec(BaseModel):
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """Name in reports."""
         if self.label:
             return self.label
         if self.peer:
@@ -87,7 +88,7 @@ class ContenderSpec(BaseModel):
 
     @property
     def what(self) -> ContenderKind:
-        """What kind of contender it is."""
+        """The kind of contender."""
         return "peer" if self.peer else self.kind
 
 
@@ -98,21 +99,21 @@ class Suite(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     scenario: Scenario = "single-stream"
-    height: int = Field(256, ge=16, description="of the pictures")
-    width: int = Field(256, ge=16, description="of the pictures")
+    height: int = Field(256, ge=16, description="height of the pictures")
+    width: int = Field(256, ge=16, description="width of the pictures")
     threads: int = Field(1, ge=0, description="CPU threads of a network; 0: the backend's choice")
-    streams: int = Field(1, ge=1, description="threads of multi-stream and offline, with a network each")
-    pictures: int = Field(16, ge=1, description="pictures of a query in offline")
-    seconds: float = Field(180.0, gt=0, description="of load in sustained")
+    streams: int = Field(1, ge=1, description="threads of multi-stream and offline, each with its own network")
+    pictures: int = Field(16, ge=1, description="pictures per query in offline")
+    seconds: float = Field(180.0, gt=0, description="seconds of load in sustained")
     settle: float = Field(0.0, ge=0, description="seconds of rest before a turn: idle thread pools spin for a while")
     baseline: str = Field(description="name of the contender whose median is 1")
     tolerance: float | None = Field(
         None,
         gt=0,
-        description="how much slower than the baseline the others may be, as a share: limits every other one",
+        description="how much slower than the baseline every other contender may be, as a share",
     )
     effort: Effort = Effort()
-    limit: int = Field(100, ge=0, description="pictures of a data set that are scored, evenly spread; 0: all")
+    limit: int = Field(100, ge=0, description="pictures of a data set to score, evenly spread; 0: all")
     contenders: Annotated[tuple[ContenderSpec, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -123,6 +124,8 @@ class Suite(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"contenders share the name {twice[0]!r}: give one a label")
+        if any(entry.optional and entry.name == self.baseline for entry in self.contenders):
+            raise ValueError(f"the baseline {self.baseline!r} cannot be optional: the others are compared with it")
         if self.scenario == "end-to-end" and any(entry.what == "network" for entry in self.contenders):
             raise ValueError("end-to-end starts from files: kind network has none")
         return self
@@ -132,10 +135,10 @@ def read_suite(name: str) -> Suite:
     """Read a suite of measurements.
 
     Args:
-        name: of a shipped suite, or the path of a TOML file; relative paths in it are those of its folder.
+        name: name of a shipped suite, or path of a TOML file; relative paths in it start from its folder.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: there is no suite of this name.
         InputError: the file does not fit the schema.
     """
     path = find_resource("suites", name)
@@ -144,17 +147,17 @@ def read_suite(name: str) -> Suite:
 
 
 def _beside(entry: ContenderSpec, folder: Path) -> ContenderSpec:
-    """The same entry with its relative paths made absolute, and its name kept."""
+    """A copy of the entry with absolute paths and its old name."""
     places = ("artifact", "weights", "checkout", "checkpoint")
     found = {key: folder / value for key in places if (value := getattr(entry, key)) is not None}
     return entry.model_copy(update={"label": entry.name, **found}) if found else entry
 
 
 def suite_of(artifacts: list[Path], backend: str, tolerance: float, *, threads: int) -> Suite:
-    """Files against each other: the first is the baseline, and the others must not be slower.
+    """A suite that compares files: the first is the baseline, and the others must not be slower.
 
     Raises:
-        UsageError: there are none, or one is named twice.
+        UsageError: there are no files, or one is named twice.
     """
     entries = [ContenderSpec(artifact=path, backend=backend, label=str(path), kind="network") for path in artifacts]
     return Suite(

@@ -1,8 +1,8 @@
-"""A process of its own for every contender: ``python -m edge_harmony.benchmark.worker`` answers lines of JSON.
+"""The process of a contender: ``python -m edge_harmony.benchmark.worker`` answers requests in lines of JSON.
 
 Requests are ``{"do": "open", "job": {...}}``, ``{"do": "take", "count": n}``, ``{"do": "cost"}`` and
-``{"do": "score", ...}``; the end of the input ends it. Every answer is one line: what was asked for, or
-``{"error": text, "exit_code": n}``. What libraries print goes to the error stream.
+``{"do": "score", ...}``; the end of the input ends the process. Every answer is one line: the result, or
+``{"error": text, "exit_code": n}``. Output of libraries goes to the error stream.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _PANEL = 320
 
 
 class ContenderWorker:
-    """One contender, from its opening to its end."""
+    """One contender, from opening to close."""
 
     def __init__(self) -> None:
         self._held = contextlib.ExitStack()
         self._runners: list[Runner] = []
 
     def open(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Load the contender and warm it up; returns what runs."""
+        """Load the contender and warm it up; returns the hash of its file."""
         self._job = ContenderJob.model_validate(job)
         suite = self._job.suite
         if suite.threads:
@@ -83,7 +83,7 @@ class ContenderWorker:
         return subject
 
     def take(self, count: int) -> dict[str, Any]:
-        """Answer one query that is not counted, to have caches as they were, and then ``count`` that are."""
+        """Answer one uncounted query, to warm the caches, and then ``count`` counted ones."""
         time.sleep(self._job.suite.settle)
         self._subject.query()
         for times in self._subject.stages.values():
@@ -99,7 +99,7 @@ class ContenderWorker:
         return {"ms": samples, "stages": stages, "throttled": self._meter.throttled().value}
 
     def cost(self) -> dict[str, Any]:
-        """What the queries took besides time, see :class:`edge_harmony.benchmark.result.Cost`."""
+        """Costs of the queries besides time, see :class:`edge_harmony.benchmark.result.Cost`."""
         meter = self._meter
         readings = {
             "peak_memory": peak_memory(),
@@ -111,13 +111,13 @@ class ContenderWorker:
         return {name: asdict(reading) for name, reading in readings.items()}
 
     def score(self, data: str | None, limit: int, worst: int, folder: str | None) -> dict[str, Any]:
-        """Parity with the reference and scores against real pictures, of what was timed.
+        """Parity with the reference and scores against real pictures, for the contender that was timed.
 
         Args:
             data: root of a data set; without one the shipped samples are compared.
-            limit: pictures, evenly spread over the test split; 0 for all.
-            worst: how many of the worst are named, and shown.
-            folder: for their pictures, as ``<number>-<panel>.webp``.
+            limit: number of pictures, evenly spread over the test split; 0 for all.
+            worst: number of worst pictures to name and to show.
+            folder: folder for these pictures, as ``<number>-<panel>.webp``.
         """
         triplets = _spread(read_split(data, "test"), limit) if data else []
         name = f"{Path(data).resolve().name}, test" if data else "shipped samples"
@@ -142,13 +142,13 @@ class ContenderWorker:
         if not self._runners:
             raise UsageError("a peer has no reference")
         if self._job.is_reference:
-            raise UsageError("it is the reference")
+            raise UsageError("this contender is the reference")
         request = self._job.request()
         with load_runner(
             request.model, backend=REFERENCE_BACKEND, precision="fp32", weights=self._job.weights
         ) as reference:
             if self._job.artifact and read_manifest(self._job.artifact).weights_sha256 != reference.sha256:
-                raise UsageError("the weights that the file was made from were not given")
+                raise UsageError("the file's weights were not given")
             samples = ((t.name, *t.load()[:2]) for t in triplets) if triplets else sample_pictures()
             found = compare(self._runners[0], reference, samples)
         if found["psnr"] is None:
@@ -184,12 +184,12 @@ class ContenderWorker:
         ).model_dump()
 
     def close(self) -> None:
-        """Free what is held."""
+        """Free the networks."""
         self._held.close()
 
 
 def _spread(triplets: list[Triplet], limit: int) -> list[Triplet]:
-    """``limit`` of them, evenly over the list."""
+    """Choose ``limit`` triplets, evenly spread over the list."""
     if not limit or limit >= len(triplets):
         return triplets
     return [triplets[k * len(triplets) // limit] for k in range(limit)]
@@ -202,7 +202,7 @@ def _shrunk(pixels: Any) -> Any:
 
 
 def serve(requests: IO[str], answers: IO[str]) -> None:
-    """Answer until the requests end."""
+    """Answer requests until they end."""
     worker = ContenderWorker()
     verbs: dict[str, Callable[..., dict[str, Any]]] = {
         "open": worker.open,
@@ -227,7 +227,7 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
 
 
 def main() -> None:
-    """Keep the real output for answers, and send everything else to the error stream."""
+    """Serve on standard output, and redirect all other output to the error stream."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         serve(sys.stdin, answers)

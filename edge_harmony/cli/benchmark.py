@@ -1,4 +1,4 @@
-"""``edge-harmony benchmark``: measure a suite or files, judge them, report; compare two results."""
+"""``edge-harmony benchmark``: measure a suite or files, check limits, report; compare two results."""
 
 from __future__ import annotations
 
@@ -27,29 +27,31 @@ _TOLERANCE = 0.05
 
 def benchmark(
     what: Annotated[
-        list[str] | None, typer.Argument(help="A suite (name or .toml), or exported files: the first is the baseline.")
+        list[str] | None,
+        typer.Argument(help="A suite (name or .toml), or exported files; the first file is the baseline."),
     ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Folder for result.json, report.html, .md and .csv.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this .json file.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="iHarmony4-layout root to score everything on.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=0, help="Score N of its pictures; 0: all.")] = None,
-    budget: Annotated[str | None, typer.Option("--budget", help="Limits to hold: name or .toml.")] = None,
-    backend: Annotated[str, typer.Option("--backend", help="What runs exported files.")] = DEFAULT_BACKEND,
+    data: Annotated[Path | None, typer.Option("--data", help="Root in iHarmony4 layout for scoring.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=0, help="Score only N of its pictures; 0: all.")] = None,
+    budget: Annotated[str | None, typer.Option("--budget", help="Limits to check: name or .toml.")] = None,
+    backend: Annotated[str, typer.Option("--backend", help="Backend for exported files.")] = DEFAULT_BACKEND,
     threads: Annotated[
         int | None, typer.Option("--threads", min=0, help="CPU threads; 0: the backend's choice.")
     ] = None,
     tolerance: Annotated[
-        float | None, typer.Option("--tolerance", min=0.001, help="Slower by this share is a failure; files: 0.05.")
+        float | None,
+        typer.Option("--tolerance", min=0.001, help="Fail if slower by more than this share; for files 0.05."),
     ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Compare two results: OLD.json NEW.json.")] = False,
     site: Annotated[
-        Path | None, typer.Option("--site", help="Write one page over all results of a folder to --report.")
+        Path | None, typer.Option("--site", help="Write one page for all results of this folder to --report.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure latency, throughput, memory, energy and accuracy; exit with 4, 5 or 6 where limits are not held."""
+    """Measure latency, throughput, memory, energy and accuracy. Exits with 4, 5 or 6 if limits are not kept."""
     names = what or []
     if site is not None:
         _write_site(site, report)
@@ -108,15 +110,15 @@ def _write_report(folder: Path, result: Result, pictures: Path | None) -> None:
 
 def _write_site(site: Path, report: Path | None) -> None:
     if not site.is_dir():
-        raise UsageError(f"there is no folder {site}", "give the one that holds a folder per version")
+        raise UsageError(f"there is no folder {site}", "give the folder that holds a folder per version")
     if report is None:
-        raise UsageError("there is no place for the page", "name a folder with --report")
+        raise UsageError("--site needs a folder for the page", "name one with --report")
     found = []
     for path in sorted(site.glob("*/*.json")):
         if is_of_suite(path):
             found.append((path.parent.name, read_result(path)))
     if not found:
-        raise InputError(f"{site} holds no result of a suite", "results lie in <version>/<suite>.json")
+        raise InputError(f"{site} holds no result of a suite", "results are in <version>/<suite>.json")
     target = make_folder(report) / "index.html"
     atomic_write(target, pages(found).encode())
     out.print(Text(f"{len(found)} results: {target}"), soft_wrap=True)
@@ -149,7 +151,7 @@ def _plain(found: Comparison) -> dict[str, Any]:
 
 
 def _print_comparison(found: Comparison) -> None:
-    relative = f", both relative to {found.relative_to} of their run" if found.relative_to else ""
+    relative = f", both relative to {found.relative_to} in their run" if found.relative_to else ""
     table = Table(title=f"new as a multiple of old{relative}")
     for heading in ("contender", "median", "95 % interval", "time", "PSNR, dB", "quality"):
         table.add_column(heading, justify="left" if heading in ("contender", "time", "quality") else "right")

@@ -1,4 +1,4 @@
-"""``edge-harmony build``: ONNX files to TensorRT engines, and their timing, in trtexec's words."""
+"""``edge-harmony build``: ONNX files to TensorRT engines, and their timing, with trtexec's flags and output."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def _checked(kind: type[_Checked], **values: Any) -> _Checked:
 
 
 def _profile(least: str | None, best: str | None, largest: str | None, timed: str | None) -> Profile | None:
-    """trtexec's rule: what is not given is as the others are; --shapes alone gives all three."""
+    """Fill missing shapes as trtexec does: from the given ones; --shapes alone sets all three."""
     given = {"--minShapes": least, "--optShapes": best, "--maxShapes": largest}
     read: dict[str, dict[str, Shape]] = {name: parse_shapes(text, name) for name, text in given.items() if text}
     if timed and not read:

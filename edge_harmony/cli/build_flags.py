@@ -1,4 +1,4 @@
-"""The flags of ``edge-harmony build``: trtexec's names, and what --help says of them."""
+"""The flags of ``edge-harmony build``, with trtexec's names, and their help texts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _BUILD, _SHAPES, _RUN, _FILES = "Building", "Shapes", "Timing", "Files"
 
 ModelArgument = Annotated[Path | None, typer.Argument(help="An ONNX file (trtexec's --onnx).")]
 OnnxOption = Annotated[
-    Path | None, typer.Option("--onnx", rich_help_panel=_FILES, help="The ONNX file, as trtexec takes it.")
+    Path | None, typer.Option("--onnx", rich_help_panel=_FILES, help="The ONNX file, as for trtexec.")
 ]
 SaveEngineOption = Annotated[
     Path | None,
-    typer.Option("--saveEngine", rich_help_panel=_FILES, help="Where the engine goes; by default into the cache."),
+    typer.Option("--saveEngine", rich_help_panel=_FILES, help="Path of the engine; by default in the cache."),
 ]
 LoadEngineOption = Annotated[
     Path | None,
@@ -27,11 +27,11 @@ LoadEngineOption = Annotated[
 Fp16Option = Annotated[bool, typer.Option("--fp16", rich_help_panel=_BUILD, help="Allow FP16 (TensorRT 8.6 to 10).")]
 Int8Option = Annotated[bool, typer.Option("--int8", rich_help_panel=_BUILD, help="Allow INT8 (TensorRT 8.6 to 10).")]
 BestOption = Annotated[
-    bool, typer.Option("--best", rich_help_panel=_BUILD, help="Allow everything (TensorRT 8.6 to 10).")
+    bool, typer.Option("--best", rich_help_panel=_BUILD, help="Allow FP16 and INT8 (TensorRT 8.6 to 10).")
 ]
 StronglyTypedOption = Annotated[
     bool,
-    typer.Option("--stronglyTyped", rich_help_panel=_BUILD, help="The file's types rule (the default from 10 on)."),
+    typer.Option("--stronglyTyped", rich_help_panel=_BUILD, help="Use the types in the file (the default from 10 on)."),
 ]
 Tf32Option = Annotated[
     bool | None,
@@ -46,26 +46,26 @@ CalibOption = Annotated[
     typer.Option(
         "--calib",
         rich_help_panel=_BUILD,
-        help="Calibration cache of implicit INT8: read if it is there, else written.",
+        help="Calibration cache of implicit INT8: read if it exists, else written.",
     ),
 ]
 CalibrationSetOption = Annotated[
     str,
-    typer.Option("--calibrationSet", rich_help_panel=_BUILD, help="Pictures that implicit INT8 is calibrated on."),
+    typer.Option("--calibrationSet", rich_help_panel=_BUILD, help="Calibration set for implicit INT8."),
 ]
 CalibrationDataOption = Annotated[
     Path | None,
     typer.Option("--calibrationData", rich_help_panel=_BUILD, help="Root of a set that is not shipped."),
 ]
 CalibrationAlgorithmOption = Annotated[
-    Literal["entropy", "min-max"], typer.Option("--calibrationAlgorithm", rich_help_panel=_BUILD, help="How.")
+    Literal["entropy", "min-max"], typer.Option("--calibrationAlgorithm", rich_help_panel=_BUILD, help="Algorithm.")
 ]
 MemPoolSizeOption = Annotated[
     str | None, typer.Option("--memPoolSize", rich_help_panel=_BUILD, help="workspace:MiB,dlaSRAM:MiB,...")
 ]
 TimingCacheOption = Annotated[
     Path | None,
-    typer.Option("--timingCacheFile", rich_help_panel=_FILES, help="Timings of kernels, from build to build."),
+    typer.Option("--timingCacheFile", rich_help_panel=_FILES, help="Cache of kernel timings between builds."),
 ]
 LevelOption = Annotated[
     int | None,
@@ -74,34 +74,38 @@ LevelOption = Annotated[
     ),
 ]
 AvgTimingOption = Annotated[
-    int | None, typer.Option("--avgTiming", min=1, rich_help_panel=_BUILD, help="Runs per kernel that is timed.")
+    int | None, typer.Option("--avgTiming", min=1, rich_help_panel=_BUILD, help="Runs per timed kernel.")
 ]
 UseDlaCoreOption = Annotated[
     int | None, typer.Option("--useDLACore", min=0, rich_help_panel=_BUILD, help="Run on this DLA core.")
 ]
 AllowGpuFallbackOption = Annotated[
-    bool, typer.Option("--allowGPUFallback", rich_help_panel=_BUILD, help="What DLA cannot, the GPU does.")
+    bool, typer.Option("--allowGPUFallback", rich_help_panel=_BUILD, help="Run on the GPU what the DLA cannot run.")
 ]
 VersionCompatibleOption = Annotated[
-    bool, typer.Option("--versionCompatible", "--vc", rich_help_panel=_BUILD, help="Loads in newer TensorRTs too.")
+    bool,
+    typer.Option(
+        "--versionCompatible", "--vc", rich_help_panel=_BUILD, help="An engine that newer TensorRT versions load too."
+    ),
 ]
 ExcludeLeanRuntimeOption = Annotated[
-    bool, typer.Option("--excludeLeanRuntime", rich_help_panel=_BUILD, help="Without the lean runtime.")
+    bool, typer.Option("--excludeLeanRuntime", rich_help_panel=_BUILD, help="Leave out the lean runtime.")
 ]
 HardwareOption = Annotated[
     Literal["none", "ampere+", "sameComputeCapability"],
-    typer.Option("--hardwareCompatibilityLevel", rich_help_panel=_BUILD, help="Which other GPUs it runs on."),
+    typer.Option("--hardwareCompatibilityLevel", rich_help_panel=_BUILD, help="Other GPUs that can run the engine."),
 ]
 StripWeightsOption = Annotated[
-    bool, typer.Option("--stripWeights", rich_help_panel=_BUILD, help="An engine without weights, to be refitted.")
+    bool,
+    typer.Option("--stripWeights", rich_help_panel=_BUILD, help="An engine without weights, to be refitted later."),
 ]
-RefitOption = Annotated[bool, typer.Option("--refit", rich_help_panel=_BUILD, help="Weights can be exchanged.")]
+RefitOption = Annotated[bool, typer.Option("--refit", rich_help_panel=_BUILD, help="Allow other weights later.")]
 SparsityOption = Annotated[
     Literal["disable", "enable"], typer.Option("--sparsity", rich_help_panel=_BUILD, help="Use 2:4 sparse weights.")
 ]
 VerbosityOption = Annotated[
     Literal["layer_names_only", "detailed", "none"],
-    typer.Option("--profilingVerbosity", rich_help_panel=_BUILD, help="What the engine remembers of its layers."),
+    typer.Option("--profilingVerbosity", rich_help_panel=_BUILD, help="Details of layers that the engine keeps."),
 ]
 ComputeCapabilitiesOption = Annotated[
     str | None,
@@ -115,14 +119,14 @@ MinShapesOption = Annotated[
     str | None, typer.Option("--minShapes", rich_help_panel=_SHAPES, help="composite:1x3x256x256,mask:1x1x256x256")
 ]
 OptShapesOption = Annotated[
-    str | None, typer.Option("--optShapes", rich_help_panel=_SHAPES, help="Likewise: what it is fastest at.")
+    str | None, typer.Option("--optShapes", rich_help_panel=_SHAPES, help="As --minShapes: the fastest shapes.")
 ]
 MaxShapesOption = Annotated[
-    str | None, typer.Option("--maxShapes", rich_help_panel=_SHAPES, help="Likewise: the largest.")
+    str | None, typer.Option("--maxShapes", rich_help_panel=_SHAPES, help="As --minShapes: the largest shapes.")
 ]
 ShapesOption = Annotated[
     str | None,
-    typer.Option("--shapes", rich_help_panel=_SHAPES, help="What is timed; without the others also what is built."),
+    typer.Option("--shapes", rich_help_panel=_SHAPES, help="Shapes to time; alone, also the shapes to build for."),
 ]
 RefitFromOption = Annotated[
     Path | None,
@@ -146,31 +150,36 @@ UseSpinWaitOption = Annotated[
 NoDataTransfersOption = Annotated[
     bool | None,
     typer.Option(
-        "--noDataTransfers/--dataTransfers", rich_help_panel=_RUN, help="Leave copies out; TensorRT 11's default."
+        "--noDataTransfers/--dataTransfers", rich_help_panel=_RUN, help="Leave out copies; TensorRT 11's default."
     ),
 ]
-WarmUpOption = Annotated[float, typer.Option("--warmUp", min=0, rich_help_panel=_RUN, help="Milliseconds.")]
-DurationOption = Annotated[float, typer.Option("--duration", min=0, rich_help_panel=_RUN, help="Seconds, at least.")]
-IterationsOption = Annotated[int, typer.Option("--iterations", min=1, rich_help_panel=_RUN, help="Queries, at least.")]
+WarmUpOption = Annotated[float, typer.Option("--warmUp", min=0, rich_help_panel=_RUN, help="Milliseconds of warm-up.")]
+DurationOption = Annotated[
+    float, typer.Option("--duration", min=0, rich_help_panel=_RUN, help="Seconds of timing, at least.")
+]
+IterationsOption = Annotated[
+    int, typer.Option("--iterations", min=1, rich_help_panel=_RUN, help="Timed queries, at least.")
+]
 PercentileOption = Annotated[str, typer.Option("--percentile", rich_help_panel=_RUN, help="Percentiles to report.")]
 DumpProfileOption = Annotated[
     bool, typer.Option("--dumpProfile", rich_help_panel=_RUN, help="Print the layers' times.")
 ]
 TimesToOption = Annotated[
-    Path | None, typer.Option("--exportTimes", rich_help_panel=_FILES, help="Every query, as JSON.")
+    Path | None, typer.Option("--exportTimes", rich_help_panel=_FILES, help="Write the times of every query as JSON.")
 ]
 ProfileToOption = Annotated[
-    Path | None, typer.Option("--exportProfile", rich_help_panel=_FILES, help="The layers' times, as JSON.")
+    Path | None, typer.Option("--exportProfile", rich_help_panel=_FILES, help="Write the layers' times as JSON.")
 ]
 LayersToOption = Annotated[
-    Path | None, typer.Option("--exportLayerInfo", rich_help_panel=_FILES, help="What the inspector says, as JSON.")
+    Path | None,
+    typer.Option("--exportLayerInfo", rich_help_panel=_FILES, help="Write the inspector's information as JSON."),
 ]
 LogFileOption = Annotated[
-    Path | None, typer.Option("--logFile", rich_help_panel=_FILES, help="All that TensorRT says.")
+    Path | None, typer.Option("--logFile", rich_help_panel=_FILES, help="Write TensorRT's messages.")
 ]
 ComparedOption = Annotated[
     tuple[Path, Path] | None,
-    typer.Option("--diff", rich_help_panel=_FILES, help="Two --exportProfile files side by side; nothing is built."),
+    typer.Option("--diff", rich_help_panel=_FILES, help="Compare two --exportProfile files; build nothing."),
 ]
 LayerInfoOption = Annotated[
     tuple[Path, Path] | None,
@@ -180,6 +189,6 @@ DistributionOption = Annotated[
     Distribution | None, typer.Option("--distribution", help="By default TensorRT, else TensorRT for RTX.")
 ]
 CudaOption = Annotated[
-    Package | None, typer.Option("--cuda", help="Package for memory and streams; by default what is there.")
+    Package | None, typer.Option("--cuda", help="Package for memory and streams; by default the installed one.")
 ]
 GpuOption = Annotated[int, typer.Option("--device", min=0, help="Number of the GPU.")]

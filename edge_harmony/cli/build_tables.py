@@ -1,4 +1,4 @@
-"""What ``edge-harmony build`` prints: trtexec's summary, the layers' times, and two profiles side by side."""
+"""The output of ``edge-harmony build``: trtexec's summary, the layers' times, and two profiles side by side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARTS = {
 
 
 def show_report(report: dict[str, Any], *, layers: bool) -> None:
-    """Where the engine is, and how fast."""
+    """Print the engine's path and its times."""
     _line(f"{report['engine']} ({report['bytes'] / 1024:.0f} KiB), {report['tensorrt']}")
     if "cached" in report:
         how = "strongly typed" if report["strongly_typed"] else "precision by flags"
@@ -51,7 +51,7 @@ def _show_timing(report: dict[str, Any]) -> None:
 
 
 def _figure(name: str) -> str:
-    """trtexec's word for a figure."""
+    """trtexec's name for a figure."""
     return f"percentile({name[1:]}%)" if name.startswith("p") else name
 
 
@@ -65,7 +65,7 @@ def _show_layers(rows: list[dict[str, Any]]) -> None:
 
 
 def show_difference(differences: list[Difference], names: tuple[str, str]) -> None:
-    """Two profiles, what costs most first."""
+    """Print two profiles, the slowest layers first."""
     table = Table(title=f"{names[0]} and {names[1]}: milliseconds")
     for heading in ("layer", *names, "change", "in"):
         table.add_column(heading, justify="left" if heading in ("layer", "in") else "right")

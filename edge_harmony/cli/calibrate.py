@@ -18,18 +18,18 @@ def calibrate(
     name: Annotated[str, typer.Option("--set", help="Name of a calibration set, or a .toml file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Weights file to write.")],
     method: Annotated[
-        Literal["min-max", "percentile", "mse", "entropy"], typer.Option("--method", help="Where to cut ranges off.")
+        Literal["min-max", "percentile", "mse", "entropy"], typer.Option("--method", help="How to choose the ranges.")
     ] = "mse",
-    percentile: Annotated[float, typer.Option("--percentile", help="Of the percentile method, in per cent.")] = 99.99,
+    percentile: Annotated[float, typer.Option("--percentile", help="For the method percentile, in per cent.")] = 99.99,
     weights: WeightsOption = None,
     data: Annotated[Path | None, typer.Option("--data", help="Root of a set that is not shipped.")] = None,
-    cache: Annotated[Path | None, typer.Option("--cache", help="Folder for what was counted.")] = None,
+    cache: Annotated[Path | None, typer.Option("--cache", help="Folder for the histograms.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Calibrate float weights for INT8 without training (post-training quantization).
 
-    Ranges that the weights hold already are replaced. What was counted is kept per weights and set: another method
-    costs nothing, and a stopped run goes on.
+    Existing ranges of the weights are replaced. The histograms are cached per weights and set: another method costs
+    nothing, and a stopped run can go on.
     """
     require_torch()
     from edge_harmony.quantization.calibrate import calibrate_weights

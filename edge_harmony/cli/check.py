@@ -1,4 +1,4 @@
-"""``edge-harmony check``: what a target will compute in integers, what not and why, and what it will refuse."""
+"""``edge-harmony check``: which layers a target computes in integers, which not and why, and what it will refuse."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def check(
     model: Annotated[Path, typer.Argument(help="An ONNX file, or a Core ML package.")],
     target: Annotated[str, typer.Option("--target", help="A target, a .toml file, or a backend by name.")],
     placement: Annotated[
-        bool, typer.Option("--placement", help="Also load it in ONNX Runtime and count what was really fused.")
+        bool, typer.Option("--placement", help="Also load it in ONNX Runtime and count its fused operators.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Go through a file layer by layer before it is built for a target, or runs there."""
+    """Examine a file layer by layer before it is built for a target, or runs there."""
     if target in backend_names():
         backend, request = get_backend(target), CheckRequest(model)
     else:

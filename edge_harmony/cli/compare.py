@@ -20,25 +20,23 @@ from edge_harmony.samples import sample_pictures
 
 
 def compare(
-    artifact: Annotated[Path, typer.Argument(help="Exported file; its manifest lies beside it.")],
-    data: Annotated[Path | None, typer.Option(help="iHarmony4-layout root; default: the shipped samples.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights it was made from; default: the shipped ones.")] = None,
+    artifact: Annotated[Path, typer.Argument(help="Exported file, with its manifest beside it.")],
+    data: Annotated[Path | None, typer.Option(help="Root in iHarmony4 layout; default: the shipped samples.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="The artifact's weights; default: the shipped ones.")] = None,
     reference: Annotated[
         str, typer.Option(help="Precision of the reference: fp32, or int8 (fake quantized).")
     ] = "fp32",
     min_psnr: Annotated[float, typer.Option(help="Exit with 4 below this mean PSNR in dB; 0: no limit.")] = 0.0,
-    backend: Annotated[str, typer.Option(help="What runs the artifact.")] = DEFAULT_BACKEND,
+    backend: Annotated[str, typer.Option(help="Backend for the artifact.")] = DEFAULT_BACKEND,
     threads: ThreadsOption = 0,
     limit: LimitOption = 50,
     json: JsonOption = False,
 ) -> None:
-    """Compare what an artifact makes with what the reference makes of the same weights."""
+    """Compare the results of an artifact with those of the PyTorch reference with its weights."""
     manifest = read_manifest(artifact)
     with load_runner(manifest.model, backend=REFERENCE_BACKEND, precision=reference, weights=weights) as theirs:
         if theirs.sha256 != manifest.weights_sha256:
-            raise ArtifactError(
-                f"{artifact} was not made from these weights", "pass the ones it was made from: --weights FILE"
-            )
+            raise ArtifactError(f"{artifact} was not made from these weights", "pass its weights with --weights FILE")
         of_ours: dict[str, Any] = {"precision": manifest.precision, "artifact": artifact, "threads": threads}
         with load_runner(manifest.model, backend=backend, **of_ours) as ours:
             samples = list(_from_data(data, limit)) if data else list(sample_pictures())

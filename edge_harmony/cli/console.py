@@ -1,4 +1,4 @@
-"""What every verb shares on its streams: results on stdout, logs and progress on stderr."""
+"""The streams of every verb: results on stdout, logs and progress on stderr."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ out = Console()
 err = Console(stderr=True)
 """Errors and the log."""
 notes = Console(stderr=True)
-"""What is said on the way, and progress; ``--quiet`` silences it."""
+"""Notes and progress; ``--quiet`` silences them."""
 
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what is being done.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Report each step on stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Errors only: no warnings, notes and progress bars.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ModelOption = Annotated[str, typer.Option("--model", help="Network; see edge-harmony models.")]
 BackendOption = Annotated[
-    str, typer.Option("--backend", help="What runs it: onnxruntime, openvino, pytorch, tensorrt, ...; see doctor.")
+    str, typer.Option("--backend", help="Backend: onnxruntime, openvino, pytorch, tensorrt, ...; see doctor.")
 ]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="int8, fp16 or fp32.")]
 ArtifactOption = Annotated[Path | None, typer.Option("--artifact", help="Exported file instead of the shipped one.")]
 WeightsOption = Annotated[Path | None, typer.Option("--weights", help="Weights instead of the shipped ones.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or a CUDA device.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: the backend's choice.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Use the first N pictures only; 0: all.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Use only the first N pictures; 0: all.")]
 
 
 def print_json(value: Any) -> None:
@@ -88,11 +88,11 @@ def set_verbosity(*, verbose: bool = False, quiet: bool = False) -> None:
     """Choose what stderr shows besides errors, which always appear.
 
     Args:
-        verbose: also what the package reports at the levels ``INFO`` and ``DEBUG``.
-        quiet: no warnings, notes and progress bars.
+        verbose: also show messages of the levels ``INFO`` and ``DEBUG``.
+        quiet: show no warnings, notes and progress bars.
 
     Raises:
-        UsageError: both are asked for.
+        UsageError: both are set.
     """
     if verbose and quiet:
         raise UsageError("--verbose and --quiet contradict each other", "pass one of them")
@@ -140,7 +140,7 @@ def _steps_bar(*more: ProgressColumn) -> Progress:
 
 @contextmanager
 def share_bar(label: str) -> Iterator[Callable[[float, str], None] | None]:
-    """A progress bar for work that tells its share and its phase; None where stderr is no terminal."""
+    """A progress bar for work that reports its share and its phase; None if stderr is not a terminal."""
     if not shows_progress():
         yield None
         return
@@ -158,7 +158,9 @@ def share_bar(label: str) -> Iterator[Callable[[float, str], None] | None]:
 
 @contextmanager
 def rate_bar(label: str, unit: str) -> Iterator[tuple[Callable[[int | None], None], Callable[[], None]]]:
-    """A progress bar with a rate; yields what takes the number of steps (None: unknown) and what advances it."""
+    """A progress bar with a rate; yields a function that sets the number of steps (None: unknown), and one that
+    advances the bar.
+    """
     with _steps_bar(_Rate(unit)) as progress:
         task = progress.add_task(label, total=None)
         yield lambda count: progress.update(task, total=count), lambda: progress.advance(task)
@@ -170,13 +172,13 @@ class _Rate(ProgressColumn):
         self._unit = unit if unit == "fps" else f"{unit}/s"
 
     def render(self, task: Task) -> Text:
-        """Steps a second, lately."""
+        """The recent rate, in steps a second."""
         return Text("-" if task.speed is None else f"{task.speed:.1f} {self._unit}")
 
 
 @contextmanager
 def stopping(says: str = "stopping; what is done is kept (again: at once)") -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set once, for work that ends well; a second time they end the process."""
+    """An event that the first Ctrl-C or SIGTERM sets, so that work can end in order; the second ends the process."""
     stop = threading.Event()
 
     def ask(number: int, frame: object) -> None:

@@ -1,4 +1,4 @@
-"""``edge-harmony demo``: a page to try harmonization on."""
+"""``edge-harmony demo``: a page for trying harmonization."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ _LOOK_SECONDS = 0.2
 
 
 def demo(
-    host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; others reach the page on 0.0.0.0.")
-    ] = _LOCAL[0],
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")] = _LOCAL[
+        0
+    ],
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 7860,
     json: JsonOption = False,
 ) -> None:
-    """Serve a page: drop a composite, paint or upload its mask, compare before and after, with what runs here."""
+    """Serve a page: drop a composite, paint or upload its mask, choose a network, compare before and after."""
     page = serve(host, port)
     try:
         with stopping("closing") as stop:
             notes.print(f"{page.local_url} until Ctrl-C", highlight=False)
             if host not in _LOCAL:
-                notes.print("everybody who reaches this machine can use it; it asks for no password", highlight=False)
+                notes.print(
+                    "everybody who can reach this machine can use the page, without a password", highlight=False
+                )
             if json:
                 print_json({"url": page.local_url})
                 sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""``edge-harmony doctor``: what works on this machine, and how to get the rest."""
+"""``edge-harmony doctor``: what works on this machine, and how to install the rest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge_harmony.machine.doctor import examine
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Report versions, backends and capabilities, with the command that adds what is missing."""
+    """Report versions, backends and capabilities, with the command that installs each missing one."""
     report = examine()
     if json:
         print_json(report)

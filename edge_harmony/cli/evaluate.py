@@ -38,7 +38,7 @@ from edge_harmony.quality.protocols import NATIVE, PROTOCOLS, find_protocol
 
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Root of the data set.")],
-    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which lists.")] = "test",
+    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Split to use.")] = "test",
     model: ModelOption = DEFAULT_MODEL,
     backend: BackendOption = DEFAULT_BACKEND,
     precision: PrecisionOption = DEFAULT_PRECISION,
@@ -48,21 +48,21 @@ def evaluate(
     device: DeviceOption = "auto",
     protocol: Annotated[str, typer.Option("--protocol", help=f"One of: {', '.join(PROTOCOLS)}.")] = NATIVE.name,
     sealed: Annotated[
-        int, typer.Option("--sealed", help="Shrink masks by this many pixels and fill the rim: 2 is what users get.")
+        int, typer.Option("--sealed", help="Shrink masks by this many pixels and fill the rim; usually 2.")
     ] = 0,
     moved: Annotated[bool, typer.Option("--moved", help="Paste objects beside their old places.")] = False,
-    relit: Annotated[
-        bool, typer.Option("--relit", help="Put real foregrounds under another light, in place of the composites.")
-    ] = False,
+    relit: Annotated[bool, typer.Option("--relit", help="Replace the composites by relit real foregrounds.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write one line per picture to this file.")] = None,
     worst: Annotated[
         Path | None, typer.Option("--worst", help="Write a sheet of the worst pictures to this file.")
     ] = None,
-    worst_count: Annotated[int, typer.Option("--worst-count", min=1, max=200, help="How many are on it.")] = 12,
+    worst_count: Annotated[
+        int, typer.Option("--worst-count", min=1, max=200, help="Number of pictures on the sheet.")
+    ] = 12,
     limit: LimitOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Score a network beside the unharmonized composite."""
+    """Score a network and, for comparison, the unharmonized composite."""
     rules = find_protocol(protocol)
     preparation = Preparation(sealed, moved, relit)
     if csv is not None:
@@ -105,7 +105,7 @@ def evaluate(
 
 
 def harm_table(harm: dict[str, Any]) -> Table:
-    """Harm for people, a line each."""
+    """A table of harm, with a line for each measure."""
     table = Table("harm", Column("", justify="right"))
     for label, key, _, _ in HARM_LINES:
         table.add_row(label, format_harm(harm, key))

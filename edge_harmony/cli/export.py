@@ -25,17 +25,17 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the artifact.")],
     weights: WeightsOption = None,
     keep_float: Annotated[
-        list[str] | None, typer.Option("--keep-float", help="Layer of an INT8 network that stays float; repeatable.")
+        list[str] | None, typer.Option("--keep-float", help="Layer of an INT8 network to keep in float; repeatable.")
     ] = None,
     whole_pipeline: Annotated[
         bool, typer.Option("--whole-pipeline", help="Export the whole pipeline: 8-bit pictures in and out.")
     ] = False,
     fuse_io: Annotated[bool, typer.Option("--fuse-io", hidden=True)] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps, and do nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Export a network for a target."""
-    if whole_pipeline:
+    if fuse_io:
         notes.print("--fuse-io is now --whole-pipeline; the old name goes in 0.4", soft_wrap=True)
         whole_pipeline = True
     entry = find_model(model)
@@ -78,7 +78,7 @@ def export(
 def _afterwards(
     backend: Backend, spec: Target, target: str, weights: Path | None, *, whole_pipeline: bool
 ) -> tuple[str, str]:
-    """Where to go on with the artifact, and how."""
+    """The next step with the artifact: where, and by which command."""
     where = "here" if backend.probe().available else backend.elsewhere
     if whole_pipeline:
         return where, f"feed {_ARTIFACT} pictures, see docs/whole-pipeline.md"

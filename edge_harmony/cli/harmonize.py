@@ -24,6 +24,7 @@ from edge_harmony.cli.console import (
     stopping,
 )
 from edge_harmony.errors import ExitCode, UsageError
+from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.folder.items import Outcome
 from edge_harmony.folder.run import ENGINES, harmonize_folder
 from edge_harmony.folder.storage import is_address
@@ -40,9 +41,11 @@ _INTERRUPTED = 130
 _FOLDERS, _VIDEOS = "Folders", "Videos and cameras"
 
 
+@silent_libraries()
 def harmonize(
-    composite: Annotated[
-        str, typer.Argument(help="Composite: a picture, a video, camera:0, or a folder or address of many.")
+    composite: Annotated[str, typer.Argument(help="Composite: a picture, a video, camera:0, a folder or an address.")],
+    mask: Annotated[
+        str, typer.Argument(help="Its mask (white: foreground), of that kind; for a video also a picture.")
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="File to write; a folder or address for folders.")],
     mask: Annotated[
@@ -61,7 +64,7 @@ def harmonize(
     device: DeviceOption = "auto",
     background: Annotated[
         str | None,
-        typer.Option("--background", help="Paste the foreground on this first: a picture, a video or camera."),
+        typer.Option("--background", help="Picture, video or camera to paste the foreground on first."),
     ] = None,
     fit_mask: Annotated[
         bool, typer.Option("--fit-mask", help="Resize masks (and backgrounds) of another size.")
@@ -74,49 +77,51 @@ def harmonize(
         bool, typer.Option("--invert-mask", help="What is white in masks is the background.")
     ] = False,
     strength: Annotated[
-        float, typer.Option("--strength", min=0, max=STRONGEST, help="Share of the change; 0: none, 1: as predicted.")
+        float, typer.Option("--strength", min=0, max=STRONGEST, help="Size of the change; 0: none, 1: as predicted.")
     ] = 1.0,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP output.")] = 95,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of JPEG and WebP output.")] = 95,
     preview: Annotated[
         Path | None, typer.Option("--before-after", help="Also write composite, mask and result side by side.")
     ] = None,
     workers: Annotated[
         int,
-        typer.Option("--workers", min=0, help="Processes, or Ray actors; 0: by the cores.", rich_help_panel=_FOLDERS),
+        typer.Option("--workers", min=0, help="Processes, or Ray actors; 0: by cores.", rich_help_panel=_FOLDERS),
     ] = 0,
     engine: Annotated[
-        str, typer.Option("--engine", help=f"Who works: {' or '.join(ENGINES)}.", rich_help_panel=_FOLDERS)
+        str, typer.Option("--engine", help=f"Engine: {' or '.join(ENGINES)}.", rich_help_panel=_FOLDERS)
     ] = "local",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a run ended, without what is done.", rich_help_panel=_FOLDERS)
+        bool, typer.Option("--resume", help="Continue a run; keep finished results.", rich_help_panel=_FOLDERS)
     ] = False,
     every: Annotated[
-        int, typer.Option("--every", min=1, help="Predict every N-th frame only.", rich_help_panel=_VIDEOS)
+        int, typer.Option("--every", min=1, help="Predict only every N-th frame.", rich_help_panel=_VIDEOS)
     ] = 1,
     keep: Annotated[
         float,
         typer.Option(
-            "--keep", min=0, max=0.99, help="Smoothness: share that stays from frame to frame.", rich_help_panel=_VIDEOS
+            "--keep", min=0, max=0.99, help="Smoothness: share kept from frame to frame.", rich_help_panel=_VIDEOS
         ),
     ] = VideoOptions.keep,
     cut: Annotated[
         float,
-        typer.Option("--cut", min=0, max=1, help="Change that begins a scene; 0: none.", rich_help_panel=_VIDEOS),
+        typer.Option("--cut", min=0, max=1, help="Difference that begins a scene; 0: off.", rich_help_panel=_VIDEOS),
     ] = VideoOptions.cut,
     codec: Annotated[
-        str | None, typer.Option("--codec", help="FFmpeg's encoder, as libx265 or ffv1.", rich_help_panel=_VIDEOS)
+        str | None, typer.Option("--codec", help="FFmpeg's encoder: libx265, ffv1, ...", rich_help_panel=_VIDEOS)
     ] = None,
     encoder: Annotated[
         list[str] | None,
-        typer.Option("--encoder", metavar="KEY=VALUE", help="Its options, as crf=23.", rich_help_panel=_VIDEOS),
+        typer.Option(
+            "--encoder", metavar="KEY=VALUE", help="Option of the encoder: crf=23, ...", rich_help_panel=_VIDEOS
+        ),
     ] = None,
     sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Keep the sound.", rich_help_panel=_VIDEOS)] = True,
     limit: Annotated[
-        int, typer.Option("--limit", min=0, help="Stop after N frames; 0: at the end.", rich_help_panel=_VIDEOS)
+        int, typer.Option("--limit", min=0, help="Stop after N frames; 0: no limit.", rich_help_panel=_VIDEOS)
     ] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Repaint the foreground so that it fits; any size, 8 or 16 bits, alpha; the background stays as it is.
+    """Repaint the foreground so that it fits. Any size, 8 or 16 bits, alpha; the background does not change.
 
     In a folder the mask of dog.jpg is dog.png, dog_mask.png, or (iHarmony4) the mask of a_b_c.jpg is a_b.png. A file
     that fails is reported and the rest goes on; the exit status is then 1. A folder of pictures with -o out.mp4
@@ -231,5 +236,5 @@ def _video(runner: Runner, job: VideoJob) -> dict[str, Any]:
 def _options(pairs: list[str]) -> dict[str, str]:
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
-        raise UsageError(f"--encoder {wrong[0]} is no KEY=VALUE", "as in --encoder crf=23")
+        raise UsageError(f"--encoder {wrong[0]} is not KEY=VALUE", "write --encoder crf=23")
     return dict(pair.split("=", 1) for pair in pairs)

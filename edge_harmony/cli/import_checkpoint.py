@@ -16,12 +16,12 @@ def import_checkpoint(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth/.pt, .safetensors or .npz file with a state dict.")],
     name: Annotated[
         Literal["hdnet", "hdnet-lite", "edge-l"],
-        typer.Option("--as", help="Which network it becomes; edge-l takes EfficientNet-lite0."),
+        typer.Option("--as", help="Network to import as; edge-l takes EfficientNet-lite0."),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: <name>.safetensors.")] = None,
     variant: Annotated[
         Literal["official", "default"],
-        typer.Option(help="official: the arithmetic it was trained with; default: the paper, defects fixed."),
+        typer.Option(help="official: the public code's arithmetic; default: the paper's, without the code's defects."),
     ] = "official",
     json: JsonOption = False,
 ) -> None:

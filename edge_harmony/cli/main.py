@@ -25,10 +25,10 @@ from edge_harmony.cli.models import models
 from edge_harmony.cli.selftest import selftest
 from edge_harmony.cli.sensitivity import sensitivity
 from edge_harmony.cli.train import train
-from edge_harmony.errors import EdgeHarmonyError, ExitCode
+from edge_harmony.errors import EdgeHarmonyError, ExitCode, is_out_of_memory
 
-# typer carries its own copy of click from 0.20 on and exports only leaves of its exceptions: the base is found from
-# one of them.
+# From 0.20 on, typer has its own copy of click and exports only leaves of the exception tree, so the base class is
+# found from one of them.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
@@ -86,12 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message:
             _complain(f"{message} Try edge-harmony --help.")
         return int(ExitCode.USAGE)
-    except MemoryError:
-        _complain("this machine has not enough memory for it; use smaller pictures")
-        return int(ExitCode.FAILURE)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return 130
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        _complain("this machine has not enough memory for it; use smaller pictures")
+        return int(ExitCode.FAILURE)
     return status if isinstance(status, int) else int(ExitCode.OK)
 
 

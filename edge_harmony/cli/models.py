@@ -1,4 +1,4 @@
-"""``edge-harmony models``: the networks and what is shipped of them."""
+"""``edge-harmony models``: the networks and their shipped files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def models(json: JsonOption = False) -> None:
 
 
 def describe(entry: ModelEntry) -> dict[str, Any]:
-    """One row: the registry's entry, what the wheel ships of it, and the measured quality from its card."""
+    """One row: the registry's entry, its shipped files, and the measured quality from its card."""
     folder = weights_folder()
     shipped = [p for p in ("fp32", "int8") if (folder / f"{entry.name}-256x256-{p}.onnx").is_file()]
     if (folder / f"{entry.name}.safetensors").is_file():

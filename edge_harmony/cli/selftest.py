@@ -1,4 +1,4 @@
-"""``edge-harmony selftest``: does a backend build, run and agree with the reference on this device."""
+"""``edge-harmony selftest``: check that a backend builds, runs and agrees with the reference on this device."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from edge_harmony.machine.selftest import run_selftest
 
 
 def selftest(
-    backend: Annotated[str | None, typer.Option("--backend", help="What to test: tensorrt, openvino, ...")] = None,
+    backend: Annotated[str | None, typer.Option("--backend", help="Backend to test: tensorrt, openvino, ...")] = None,
     target: Annotated[
-        str | None, typer.Option("--target", help="A target instead, whose accuracy and latency must be held.")
+        str | None, typer.Option("--target", help="Target to test instead, with its limits of accuracy and latency.")
     ] = None,
     model: ModelOption = "edge-s",
     precision: PrecisionOption = "int8",
-    onnx: Annotated[
-        Path | None, typer.Option("--onnx", help="An exported file to build from; needs no torch then.")
-    ] = None,
+    onnx: Annotated[Path | None, typer.Option("--onnx", help="Exported file to build from, without torch.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Report; by default selftest-BACKEND.json here.")
     ] = None,

@@ -19,14 +19,14 @@ def sensitivity(
     model: Annotated[str, typer.Argument(help="Network; see edge-harmony models.")],
     name: Annotated[str, typer.Option("--set", help="Pictures: name of a calibration set, or a .toml file.")],
     min_psnr: Annotated[
-        float, typer.Option("--min-psnr", help="dB against the float network that the proposal must reach.")
+        float, typer.Option("--min-psnr", help="PSNR in dB against the float network that the proposal must reach.")
     ] = 50.0,
     weights: WeightsOption = None,
     data: Annotated[Path | None, typer.Option("--data", help="Root of a set that is not shipped.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Quantize one layer at a time, rank them, and propose what to keep in float.
+    """Quantize one layer at a time, rank the layers, and propose which to keep in float.
 
     The weights need activation ranges: from a quantized stage of training, or from edge-harmony calibrate.
     """

@@ -29,24 +29,22 @@ def train(
     recipe: Annotated[str, typer.Argument(help="Recipe: a .toml file, or the name of a shipped one.")],
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", help="Root of the data set, in place of the recipe's; NAME=PATH for a source."),
+        typer.Option("--data", help="Root of the data set, replaces the recipe's; NAME=PATH for a source."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; default: runs/<recipe>.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
-    initial: Annotated[
-        Path | None, typer.Option("--init", help="Weights, or another run's checkpoint, to start from.")
-    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the folder's checkpoint.")] = False,
+    initial: Annotated[Path | None, typer.Option("--init", help="Weights or a checkpoint to start from.")] = None,
     until: Annotated[
         str | None,
-        typer.Option("--until", help="Stop in good order at HH:MM, a date with time, or after +90m, +8h, +2d."),
+        typer.Option("--until", help="Stop with a checkpoint at HH:MM, at a date with time, or after +90m, +8h, +2d."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of this process; 0: torch's choice.")] = 0,
     compiled: Annotated[bool, typer.Option("--compile", help="torch.compile: HDNet trains faster.")] = False,
-    memory: Annotated[float, typer.Option(min=0, help="GiB for decoded pictures; more are read as needed.")] = 8.0,
+    memory: Annotated[float, typer.Option(min=0, help="GiB for decoded pictures; others are read when needed.")] = 8.0,
     json: JsonOption = False,
 ) -> None:
-    """Train a network; stopped at any moment, it goes on with --resume to the same result.
+    """Train a network. A run can be stopped at any moment; --resume continues it, and the result does not change.
 
     Several GPUs or machines: torchrun --nproc-per-node N -m edge_harmony train RECIPE.
     """
@@ -63,13 +61,13 @@ def train(
     rooted = parsed.data.with_roots(data or ())
     for source in parsed.data.sources:
         if source.name not in {kept.name for kept in rooted.sources}:
-            notes.print(f"source {source.name} is left out: pass --data {source.name}=ROOT to have it", soft_wrap=True)
+            notes.print(f"source {source.name} is left out: pass --data {source.name}=ROOT to use it", soft_wrap=True)
     parsed = parsed.model_copy(update={"data": rooted})
     folder = output or Path("runs") / path.stem
     if not resume and (folder / "checkpoint.safetensors").exists():
-        raise UsageError(f"{folder} holds a run already", "pass --resume to go on, or another --output")
+        raise UsageError(f"{folder} already holds a run", "pass --resume to continue it, or another --output")
     if resume and initial is not None:
-        raise UsageError("--init starts a run, --resume goes on with one", "pass one of them")
+        raise UsageError("--init starts a run, --resume continues one", "pass one of them")
     if compiled and not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++", "cl")))):
         raise CapabilityError("--compile needs a C++ compiler", "install g++ or clang++, or train without it")
     if threads:
@@ -126,7 +124,7 @@ class Bar:
         self._progress.stop()
 
     def show(self, state: State) -> None:
-        """Take the trainer's report."""
+        """Show the trainer's report."""
         note = (
             f"{state.images:,}/{state.total:,} images, {state.rate:.0f}/s, {state.remaining / 60:.0f} min left, "
             f"loss {state.loss:.3f} of the composite's"

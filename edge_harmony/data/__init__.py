@@ -1,1 +1,1 @@
-"""Data: published data sets, people's own photographs, and the pinned sets that ranges are calibrated on."""
+"""Data: published data sets, users' own photographs, and pinned sets for calibration."""

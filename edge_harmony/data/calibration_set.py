@@ -34,15 +34,15 @@ class CalibrationFile(BaseModel):
 
 
 class CalibrationSet(BaseModel):
-    """A set.
+    """A calibration set.
 
     Attributes:
         description: one line for people.
         source: where the pictures come from.
-        licence: of the pictures.
-        seed: that the files were drawn with; None if they were chosen.
-        shipped: the files lie in the package; otherwise a root must be given.
-        files: what is in it, in order.
+        licence: licence of the pictures.
+        seed: seed of the random draw; None if the files were chosen by hand.
+        shipped: whether the files are in the package; otherwise a root must be given.
+        files: the files, in order.
     """
 
     model_config = _STRICT
@@ -71,10 +71,10 @@ class CalibrationSet(BaseModel):
         return hashlib.sha256(parts.encode()).hexdigest()
 
     def root(self, given: Path | None) -> Path:
-        """Where the files lie.
+        """The root folder of the files.
 
         Raises:
-            UsageError: the set is not shipped and no root was given, or it is no folder.
+            UsageError: the set is not shipped and no root was given, or the root is not a folder.
         """
         if self.shipped and given is None:
             return Path(edge_harmony.samples.__path__[0])
@@ -85,7 +85,7 @@ class CalibrationSet(BaseModel):
         return given
 
     def verify(self, root: Path) -> None:
-        """Check that every file is there and the one that was pinned.
+        """Check that every file exists and has its pinned hash.
 
         Raises:
             InputError: files are missing or changed; one error names them.
@@ -101,21 +101,21 @@ class CalibrationSet(BaseModel):
         changed = [path for path, expected in pairs if sha256_of(root / path) != expected]
         if changed:
             raise InputError(
-                f"{len(changed)} files of the calibration set are not those that were pinned: {name_some(changed)}",
-                "restore the files, or draw a set of your own",
+                f"{len(changed)} files of the calibration set do not have their pinned hash: {name_some(changed)}",
+                "restore the files, or draw your own set",
             )
 
     def pictures(self, root: Path, start: int = 0) -> Iterator[tuple[str, NDArray[Any], NDArray[np.float32]]]:
         """Name, composite ``(H, W, 3)`` and mask ``(H, W)`` in [0, 1] of every file from ``start`` on.
 
         Raises:
-            InputError: a picture cannot be read, holds a single colour, or has a mask of another size.
+            InputError: a picture cannot be read, has a single colour, or has a mask of another size.
         """
         for file in self.files[start:]:
             composite = read_picture(root / file.composite).pixels[..., :3]
             mask = read_mask(root / file.mask)
             if mask.shape != composite.shape[:2]:
-                raise InputError(f"{file.mask} is not of the size of {file.composite}", "correct the set")
+                raise InputError(f"{file.mask} and {file.composite} differ in size", "correct the set")
             if (composite == composite[0, 0]).all():
                 raise InputError(f"{file.composite} holds a single colour", "a calibration picture must show something")
             yield file.composite, np.ascontiguousarray(composite), mask
@@ -125,7 +125,7 @@ def read_calibration_set(name: str) -> CalibrationSet:
     """Read a set by name or path.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: there is no set of this name.
         InputError: the file does not fit the schema.
     """
     return read_toml(find_resource("sets", name), CalibrationSet)

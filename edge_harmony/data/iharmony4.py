@@ -1,7 +1,7 @@
 """The iHarmony4 layout (Cong et al., DoveNet, CVPR 2020), read exactly as published.
 
 A root holds the sub-sets' folders with ``composite_images``, ``masks`` and ``real_images``, and the lists
-``IHD_{train,test}.txt`` of relative paths. Where a root has no ``IHD`` list, the sub-sets' own lists
+``IHD_{train,test}.txt`` of relative paths. If a root has no ``IHD`` list, the sub-sets' own lists
 ``<Sub>/<Sub>_{train,test}.txt`` of base names are joined. A composite ``a_b_c.jpg`` belongs to the mask ``a_b.png``
 and the real picture ``a.jpg``; ``a`` may itself hold underscores or hyphens, so names are split from the right.
 """
@@ -19,14 +19,14 @@ from edge_harmony.errors import InputError, UsageError, name_some
 from edge_harmony.pictures.images import read_mask, read_picture
 
 SUBSETS = ("HCOCO", "HAdobe5k", "HFlickr", "Hday2night")
-"""The four published sub-sets; roots with others of the same layout are read as well."""
+"""The four published sub-sets; other sub-sets of this layout are read as well."""
 
 Split = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
 class Triplet:
-    """One sample: paths of the composite, its mask and the real picture, and the sub-set they belong to."""
+    """One sample: paths of the composite, its mask and the real picture, and the sub-set that they belong to."""
 
     composite: Path
     mask: Path
@@ -35,14 +35,14 @@ class Triplet:
 
     @property
     def name(self) -> str:
-        """``<subset>/<composite file>``, as the lists name it."""
+        """``<subset>/<composite file>``, as in the lists."""
         return f"{self.subset}/{self.composite.name}"
 
     def load(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
         """Read composite ``(H, W, 3)`` uint8, mask ``(H, W)`` float32 in [0, 1] and real ``(H, W, 3)`` uint8.
 
         Raises:
-            EdgeHarmonyError: a file is missing or broken, or the three have different sizes.
+            EdgeHarmonyError: a file is missing or damaged, or the three have different sizes.
         """
         composite, mask, real = _rgb8(self.composite), read_mask(self.mask), _rgb8(self.real)
         if composite.shape != real.shape or composite.shape[:2] != mask.shape:
@@ -62,8 +62,7 @@ def read_split(root: Path | str, split: Split) -> list[Triplet]:
 
     Raises:
         UsageError: the root or its lists are missing.
-        InputError: a list is empty or has a name of another form, or files that it names are missing; one error
-            names them.
+        InputError: a list is empty, has a name of another form, or names missing files; one error lists them.
     """
     root = Path(root)
     if not root.is_dir():
@@ -95,7 +94,7 @@ def read_split(root: Path | str, split: Split) -> list[Triplet]:
 
 
 def _listed(root: Path, split: str) -> list[tuple[str, str]]:
-    """``(subset, base name)`` of every line of the lists."""
+    """Pairs ``(subset, base name)``, one for every line of the lists."""
     whole = root / f"IHD_{split}.txt"
     if whole.is_file():
         return [(line.split("/")[0] if "/" in line else "", line.rsplit("/", 1)[-1]) for line in _lines(whole)]

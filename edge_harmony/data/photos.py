@@ -1,8 +1,8 @@
-"""A folder of one's own photographs with masks: the material that training composites are synthesized from.
+"""A folder of one's own photographs with masks, from which training composites are synthesized.
 
-Layout: ``photos/`` with the pictures and ``masks/`` with gray masks of the same base name (``dog.jpg`` and
-``dog.png``, or several: ``dog_1.png``, ``dog_2.png``). The photographs are real, so they are the ground truth; the
-composites are made by :mod:`edge_harmony.training.composites.synthesis`.
+Layout: ``photos/`` with the pictures and ``masks/`` with gray masks of equal base names (``dog.jpg`` and
+``dog.png``, or several: ``dog_1.png``, ``dog_2.png``). The photographs are the ground truth;
+:mod:`edge_harmony.training.composites.synthesis` makes the composites.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ class MaskedPhoto:
 
     @property
     def name(self) -> str:
-        """The mask's file name: a photograph may have several."""
+        """The mask's file name, because a photograph may have several masks."""
         return self.mask.name
 
     def load(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
-        """Photograph ``(H, W, 3)`` uint8, mask ``(H, W)`` in [0, 1], and the photograph again: it is its own truth.
+        """Read photograph ``(H, W, 3)`` uint8, mask ``(H, W)`` in [0, 1], and the photograph again, as the truth.
 
         Raises:
-            EdgeHarmonyError: a file is missing or broken, or the two have different sizes.
+            EdgeHarmonyError: a file is missing or damaged, or the two have different sizes.
         """
         picture = np.ascontiguousarray(to_eight_bits(read_picture(self.photo).pixels[..., :3]))
         mask = read_mask(self.mask)
         if picture.shape[:2] != mask.shape:
-            raise InputError(f"{self.mask.name} is not of the size of {self.photo.name}")
+            raise InputError(f"{self.mask.name} and {self.photo.name} differ in size")
         return picture, mask, picture
 
 
@@ -48,7 +48,7 @@ def read_photos(root: Path | str) -> list[MaskedPhoto]:
 
     Raises:
         UsageError: the folder, ``photos/`` or ``masks/`` is missing.
-        InputError: photographs without a mask, masks without a photograph, or nothing at all.
+        InputError: a photograph has no mask, a mask has no photograph, or the folder is empty.
     """
     root = Path(root)
     for folder in (root / "photos", root / "masks"):
@@ -67,7 +67,7 @@ def read_photos(root: Path | str) -> list[MaskedPhoto]:
     if orphans:
         raise InputError(
             f"{len(orphans)} files below {root} have no partner: {name_some(orphans)}",
-            "a mask has the base name of its photograph, or that and _<number>",
+            "a mask has the base name of its photograph, or the base name and _<number>",
         )
     if not pairs:
         raise InputError(f"{root} holds no photographs with masks", "put pictures in photos/ and masks in masks/")

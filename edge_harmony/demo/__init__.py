@@ -1,1 +1,1 @@
-"""A page to try harmonization on: paint a mask, choose a network, compare before and after."""
+"""A page for trying harmonization: paint a mask, choose a network, compare before and after."""

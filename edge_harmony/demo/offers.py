@@ -1,4 +1,4 @@
-"""What the page offers: every network, backend and precision that is shipped and runs on this machine."""
+"""The choices on the page: every shipped network, backend and precision that runs on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOADED = 4
 
 
 def find_offers() -> list[Offer]:
-    """All of them that load; the default one first."""
+    """All offers that can be loaded, the default first."""
     runnable = [(backend, precision) for backend in backend_names() for precision in _precisions(backend)]
     offers = [(model, *how) for model in MODELS for how in runnable if _loads(model, *how)]
     return sorted(offers, key=lambda offer: offer != DEFAULT)
@@ -44,17 +44,17 @@ def _loads(model: str, backend: str, precision: str) -> bool:
 
 
 class Loaded:
-    """Networks that are loaded when they are first wanted; the last few are kept."""
+    """Networks, loaded at first use; the last few are kept."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Offer, Harmonizer] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, offer: Offer) -> Harmonizer:
-        """The harmonizer of an offer, ready: what takes its first picture longer is done.
+        """The harmonizer of an offer, warmed up.
 
         Raises:
-            EdgeHarmonyError: it cannot be loaded.
+            EdgeHarmonyError: the network cannot be loaded.
         """
         with self._lock:
             harmonizer = self._kept.pop(offer, None)
@@ -64,5 +64,5 @@ class Loaded:
                 harmonizer.harmonize(np.zeros((600, 600, 3), np.uint8), np.ones((600, 600), np.float32))
             self._kept[offer] = harmonizer
             if len(self._kept) > _LOADED:
-                self._kept.popitem(last=False)  # closed when the last picture that uses it is done
+                self._kept.popitem(last=False)  # it is closed when its last picture is done
             return harmonizer

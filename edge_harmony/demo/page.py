@@ -1,4 +1,4 @@
-"""The page itself, made of Gradio's components."""
+"""The page itself, built with Gradio."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def make_page() -> Any:
             raise gradio.Error(str(error), print_exception=False) from None
 
     def run_again(prediction: Prediction | None, strength: float) -> tuple[Any, Any]:
-        if prediction is None:  # the first picture will be harmonized so
+        if prediction is None:  # nothing to change yet; the button will use this strength
             return gradio.skip(), gradio.skip()
         try:
             return apply_again(prediction, strength)
@@ -67,7 +67,7 @@ def make_page() -> Any:
         composite, mask = samples[int(event.index)]
         return {"background": str(composite), "layers": [], "composite": str(composite)}, str(mask)
 
-    take_sample.__annotations__["event"] = gradio.SelectData  # by which Gradio knows what to pass
+    take_sample.__annotations__["event"] = gradio.SelectData  # Gradio passes what the annotation names
 
     first = offers[0]
     with gradio.Blocks(title=TITLE, analytics_enabled=False) as page:
@@ -144,12 +144,12 @@ Slides = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is kept of a picture, so that it can be changed more or less without predicting again.
+    """The data kept of a picture, so that another strength needs no new prediction.
 
     Attributes:
         composite: ``(H, W, 3)`` uint8.
         mask: ``(H, W)`` float32 in [0, 1].
-        grid: what the network predicted; see :func:`~edge_harmony.pipeline.apply.apply_grid`.
+        grid: the network's prediction; see :func:`~edge_harmony.pipeline.apply.apply_grid`.
     """
 
     composite: NDArray[np.uint8]
@@ -160,20 +160,20 @@ class Prediction:
 def harmonize(
     loaded: Loaded, edited: dict[str, Any] | None, mask: str | None, offer: Offer, strength: float = 1.0
 ) -> tuple[Slides, str, Prediction]:
-    """What the button does.
+    """Harmonize the picture in the editor; the button calls this.
 
     Args:
         loaded: the networks.
-        edited: what the editor holds: ``background`` ``(H, W, 4)``, and ``layers`` that were painted on it.
-        mask: path of a mask, which counts together with what was painted.
+        edited: contents of the editor: ``background`` ``(H, W, 4)``, and the ``layers`` painted on it.
+        mask: path of a mask; it is united with the painted one.
         offer: network, backend and precision.
-        strength: share of the change.
+        strength: size of the change.
 
     Returns:
-        Composite and result, ``(H, W, 3)`` uint8, what to say about them, and what :func:`apply_again` takes.
+        Composite and result, ``(H, W, 3)`` uint8, a message about them, and the input of :func:`apply_again`.
 
     Raises:
-        InputError: there is no picture, or nothing is foreground.
+        InputError: there is no picture, or it has no foreground.
         UsageError: the strength is out of range.
     """
     if not edited or edited.get("background") is None:
@@ -202,10 +202,10 @@ def harmonize(
 
 
 def apply_again(prediction: Prediction, strength: float) -> tuple[Slides, str]:
-    """What the strength's slider does: the kept grid is applied again, nothing is predicted.
+    """Apply the kept grid at another strength, without a prediction; the slider of the strength calls this.
 
     Returns:
-        Composite and result, and what to say about them.
+        Composite and result, and a message about them.
 
     Raises:
         UsageError: the strength is out of range.
@@ -218,7 +218,7 @@ def apply_again(prediction: Prediction, strength: float) -> tuple[Slides, str]:
 
 
 def painted(layers: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[np.float32]:
-    """A mask ``(H, W)`` in [0, 1] of where layers ``(H, W, 4)`` were painted on, however translucent the brush is."""
+    """The mask ``(H, W)`` in [0, 1] of the pixels painted in layers ``(H, W, 4)``; the brush's alpha counts as 1."""
     alpha = np.zeros(size, np.float32)
     for layer in layers:
         if layer.shape[:2] == size and layer.shape[2:] == (4,):
@@ -227,18 +227,18 @@ def painted(layers: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[n
 
 
 def serve(host: str, port: int) -> Any:
-    """Serve the page, by threads of this process.
+    """Serve the page from threads of this process.
 
     Args:
-        host: address to listen on; ``127.0.0.1`` is reached from this machine only.
-        port: to listen on.
+        host: address to listen on; ``127.0.0.1`` can be reached from this machine only.
+        port: port to listen on.
 
     Returns:
-        The page: ``local_url`` says where it is, ``close`` ends it.
+        The page: ``local_url`` is its address, ``close`` stops it.
 
     Raises:
         CapabilityError: Gradio is not installed.
-        UsageError: the port is taken, or the address is none of this machine.
+        UsageError: the port is taken, or the address is not one of this machine.
     """
     gradio = require_gradio()
     try:
@@ -247,7 +247,7 @@ def serve(host: str, port: int) -> Any:
         reason = error.strerror or first_line(error)
         raise UsageError(f"cannot listen on {host}:{port} ({reason})", "choose another --port or --host") from None
     page = make_page()
-    own = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]  # nothing is fetched from elsewhere
+    own = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]  # no fonts from other servers
     page.launch(
         server_name=host,
         server_port=port,
@@ -267,7 +267,7 @@ def require_gradio() -> Any:
     """The module ``gradio``.
 
     Raises:
-        CapabilityError: it is not installed.
+        CapabilityError: Gradio is not installed.
     """
     return require("gradio", "the demo page needs Gradio")
 

@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, described by a manifest, found by name, read as typed TOML."""
+"""Files: atomic writing, manifests, lookup by name, typed TOML."""

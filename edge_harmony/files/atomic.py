@@ -1,4 +1,4 @@
-"""Writing that never leaves half a file or folder; hashes and sizes of what is there."""
+"""Writing that never leaves half a file or folder; hashes and sizes of files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file, read in portions; of a folder: over its files' names and digests, in order."""
+    """Hex digest of a file, read in portions; for a folder, of its files' names and digests, in order."""
     digest = hashlib.sha256()
     if path.is_dir():
         for file in sorted(part for part in path.rglob("*") if part.is_file()):
@@ -40,7 +40,7 @@ def size_of(path: Path) -> int:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Fill a file under a temporary name beside it; at the end it takes the name ``path``: whole, or not at all.
+    """Fill a file under a temporary name; at the end it is renamed to ``path``, so it appears whole or not at all.
 
     The temporary name has the suffix of ``path``.
 
@@ -68,7 +68,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 def atomic_write(path: Path, data: bytes) -> None:
-    """Write a file by :func:`new_file`.
+    """Write a file with :func:`new_file`.
 
     Raises:
         UsageError: the folder is missing or cannot be written, or the disk is full.
@@ -79,10 +79,10 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder under a temporary name; at the end it takes the name ``path``, and the place of what was there.
+    """Fill a folder under a temporary name; at the end it is renamed to ``path`` and replaces what was there.
 
     Raises:
-        UsageError: the folder it lies in is missing or cannot be written.
+        UsageError: its parent folder is missing or cannot be written.
     """
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{_beginning(path)}.", suffix=".part", dir=path.parent))
@@ -104,7 +104,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Create an output folder (and its parents) unless it is there.
+    """Create an output folder (and its parents) unless it exists.
 
     Raises:
         UsageError: a file is in the way or the parent cannot be written.

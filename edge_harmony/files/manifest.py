@@ -1,4 +1,4 @@
-"""The manifest beside an artifact: what it is made from and how it is fed, and what an artifact is called."""
+"""The manifest beside an artifact, which describes its origin and its inputs; names of artifacts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 Precision = Literal["fp32", "fp16", "int8"]
 
 Output = Literal["rgb", "difference", "gain", "affine", "picture"]
-"""What a file returns: a network's picture at its working size, or per cell a difference, gains and offsets, or a 3x4
-transform (residuals); or the harmonized picture itself (:mod:`edge_harmony.models.whole_pipeline`)."""
+"""The output of a file: a picture at the working size (``rgb``); per cell a difference, gains and offsets, or a 3x4
+transform (residuals); or the harmonized picture itself (``picture``, :mod:`edge_harmony.models.whole_pipeline`)."""
 WHOLE_PIPELINE: Literal["picture"] = "picture"
 """The output by which files say that they hold a whole pipeline, and not a network alone."""
 
@@ -46,9 +46,9 @@ class IOSpec(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an artifact is made from and how it is fed; written beside it as ``<artifact>.json``.
+    """The origin and the inputs of an artifact, written beside it as ``<artifact>.json``.
 
-    ``engine`` is what a compiled file depends on besides: see the backend that compiles it.
+    ``engine`` holds the further dependencies of a compiled file; see the backend that compiles it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,12 +71,12 @@ class Manifest(BaseModel):
 def artifact_name(
     model: str, height: int, width: int, precision: str, suffix: str, *, whole_pipeline: bool = False
 ) -> str:
-    """``<model>-<HxW>-<precision>[-whole]<suffix>``, so that no precision overwrites another."""
+    """The file name ``<model>-<HxW>-<precision>[-whole]<suffix>``, so that no precision overwrites another."""
     return f"{model}-{height}x{width}-{precision}{'-whole' if whole_pipeline else ''}{suffix}"
 
 
 def manifest_path(artifact: Path) -> Path:
-    """Where an artifact's manifest lies: its full name plus ``.json``."""
+    """Path of an artifact's manifest: the artifact's full name plus ``.json``."""
     return artifact.with_name(artifact.name + ".json")
 
 
@@ -90,7 +90,7 @@ def read_manifest(artifact: Path) -> Manifest:
 
     Raises:
         UsageError: the artifact does not exist.
-        ArtifactError: the manifest is missing or damaged, or the file is not the one it describes.
+        ArtifactError: the manifest is missing or damaged, or describes another file.
     """
     rebuild = "export it again with edge-harmony export"
     if not artifact.exists():

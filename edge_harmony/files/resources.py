@@ -1,4 +1,4 @@
-"""Finding the files that people edit: an explicit path, the user's folder, the wheel, the checkout, in this order."""
+"""Finding the files that people edit: explicit path, user's folder, wheel, checkout, in this order."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _CHECKOUT = {
 
 
 def user_folder() -> Path:
-    """The user's own configuration: ``$EDGE_HARMONY_HOME``, else ``~/.config/edge-harmony``."""
+    """Folder of the user's configuration: ``$EDGE_HARMONY_HOME``, else ``~/.config/edge-harmony``."""
     own = os.environ.get("EDGE_HARMONY_HOME")
     return Path(own) if own else Path.home() / ".config" / "edge-harmony"
 
 
 def cache_folder() -> Path:
-    """What can be computed again: ``$EDGE_HARMONY_HOME/cache``, else below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """Folder of the cache: ``$EDGE_HARMONY_HOME/cache``, else below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     own, cache = os.environ.get("EDGE_HARMONY_HOME"), os.environ.get("XDG_CACHE_HOME")
     if own:
         return Path(own) / "cache"
@@ -34,7 +34,7 @@ def cache_folder() -> Path:
 
 
 def resource_folders(kind: str) -> list[Path]:
-    """Folders that hold resources of a kind, the first one wins."""
+    """Folders with resources of a kind; the first one wins."""
     folders = [user_folder() / kind, _WHEEL / kind]
     folders += [places[kind] for places in (_INSIDE, _CHECKOUT) if kind in places]
     return [folder for folder in folders if folder.is_dir()]
@@ -49,7 +49,7 @@ def find_resource(kind: str, name: str) -> Path:
     """The TOML file of a resource: ``name`` is a path, or a name without suffix.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such resource.
     """
     explicit = Path(name)
     if explicit.suffix == ".toml" or len(explicit.parts) > 1:

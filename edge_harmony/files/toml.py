@@ -1,4 +1,4 @@
-"""Reading typed TOML: checked values out; an unknown or ill-typed key is one error that names it."""
+"""Reading TOML into typed objects; an unknown or ill-typed key is one error that names it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_toml(path: Path, model: type[Model]) -> Model:
 
     Raises:
         UsageError: the file does not exist.
-        InputError: it is not TOML, or its keys and values do not fit ``model``.
+        InputError: the file is not TOML, or its keys and values do not fit ``model``.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -35,11 +35,11 @@ def read_toml(path: Path, model: type[Model]) -> Model:
 
 
 def parse_toml(text: str, model: type[Model], source: str) -> Model:
-    """As :func:`read_toml`, from text; ``source`` names it in errors."""
+    """Read TOML text as :func:`read_toml` reads a file; ``source`` is its name in error messages."""
     try:
         return model.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source} is not valid TOML ({error})", "mend the line it names") from None
+        raise InputError(f"{source} is not valid TOML ({error})", "fix that line") from None
     except ValidationError as error:
         raise InputError(f"{source} does not fit: {problems_of(error)}", "see the docs for its keys") from None
 

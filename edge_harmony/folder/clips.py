@@ -1,4 +1,4 @@
-"""The videos of a folder, one after the other: each of them takes all cores."""
+"""The videos of a folder, one after the other, because each takes all cores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class VideoWork(Work):
     """How videos are harmonized; see :class:`~edge_harmony.video.job.VideoJob`.
 
     Attributes:
-        video: how they are harmonized and written; the work's ``strength`` rules.
+        video: how videos are harmonized and written; its ``strength`` is replaced by the strength of this work.
     """
 
     kind: ClassVar[FileKind] = FileKind(
@@ -49,7 +49,7 @@ class _VideoWorker:
         self._runner = work.load()
 
     def do(self, item: Item) -> Outcome:
-        """Harmonize one."""
+        """Harmonize one video."""
         return outcome_of(item, self._harmonize)
 
     def _harmonize(self, item: Item) -> None:

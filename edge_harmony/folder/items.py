@@ -1,4 +1,4 @@
-"""What is to be done in a folder: every composite with its mask and the name of its result."""
+"""The work in a folder: every composite with its mask and the name of its result."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Item:
     """A picture or video to harmonize.
 
     Attributes:
-        composite: its name.
-        mask: that of its mask; None if there is none.
-        output: that of the result.
+        composite: path or address of the file.
+        mask: path or address of the mask; None if there is none.
+        output: path or address of the result.
     """
 
     composite: str
@@ -29,11 +29,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an item.
+    """The result of the work on one item.
 
     Attributes:
-        item: it.
-        error: why it failed; None if it did not.
+        item: the item.
+        error: why the item failed; None if it did not.
     """
 
     item: Item
@@ -45,10 +45,10 @@ class FileKind:
     """A kind of files, by their suffixes.
 
     Attributes:
-        suffixes: of the files.
-        masks: of their masks, in the order of preference.
-        written: of those, what results can have.
-        instead: what is appended to the names of the other results.
+        suffixes: suffixes of the files.
+        masks: suffixes of their masks, in the order of preference.
+        written: suffixes that a result can have.
+        instead: suffix appended to the name of a result that cannot keep its own.
     """
 
     suffixes: tuple[str, ...]
@@ -67,23 +67,24 @@ PICTURES = FileKind(SUFFIXES, (".png", *SUFFIXES), SUFFIXES)
 def find_items(
     kind: FileKind, composites: str, masks: str, output: str, *, since: float | None
 ) -> tuple[list[Item], int]:
-    """The items of a folder in the order of their names, and how many are done.
+    """The items of a folder that are left to do, in the order of their names, and how many are done.
 
     Args:
-        kind: of what files.
+        kind: the kind of files.
         composites: folder of the files.
         masks: folder of their masks, see :class:`MaskNames`.
         output: folder of the results.
-        since: leave out what has a result from this time on that is newer than composite and mask; None: nothing.
+        since: an item is done if its result was written after this time and is newer than composite and mask; None: no
+            item is done.
 
     Raises:
-        UsageError: a folder is not there.
+        UsageError: a folder does not exist.
     """
     files, of_masks = list_files(composites), list_files(masks)
     if files is None:
-        raise UsageError(f"{composites} is no folder that exists", "check the path")
+        raise UsageError(f"there is no folder {composites}", "check the path")
     if of_masks is None:
-        raise UsageError(f"{masks} is no folder that exists", "give a folder of masks for a folder of composites")
+        raise UsageError(f"there is no folder {masks}", "give a folder of masks for a folder of composites")
     results = {} if since is None else list_files(output) or {}
     items, before = [], 0
     same = composites == masks

@@ -1,4 +1,4 @@
-"""Items shared by the actors of a Ray cluster (Ray Data): every actor loads the network once."""
+"""Divide items among the actors of a Ray cluster (Ray Data). Every actor loads the network once."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _TRIES = 2
 
 
 def run_on_ray(work: Work, items: Sequence[Item], workers: int, stop: threading.Event) -> Iterator[Outcome]:
-    """Outcomes as they come in; after ``stop`` no more are waited for.
+    """Do the work and yield outcomes as they arrive; after ``stop`` no more are awaited.
 
-    It joins the cluster that this process is connected to, or that ``RAY_ADDRESS`` names; without one it starts one on
-    this machine and ends it afterwards. What an actor had that died is done again by another one.
+    This joins the cluster that the process is connected to, or the one that ``RAY_ADDRESS`` names. Without one it
+    starts a cluster on this machine and ends it afterwards. If an actor dies, another one repeats its items.
 
     Args:
-        work: what to do; files are read and written by the actors, under names that mean the same to all of them.
-        items: with what.
-        workers: actors; 0: one for every CPU of the cluster.
-        stop: ends early.
+        work: what to do with an item. The actors read and write the files: a name must lead to one file on all nodes.
+        items: the items.
+        workers: number of actors; 0: one for every CPU of the cluster.
+        stop: set it to end early.
 
     Raises:
         CapabilityError: Ray is not installed.
@@ -67,7 +67,7 @@ def _rows(ray: Any, work: Work, items: Sequence[Item], workers: int, ledger: Any
         {"number": number, "composite": item.composite, "mask": item.mask or "", "output": item.output}
         for number, item in enumerate(items)
     ]
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is told by the outcomes
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are reported by the outcomes
     results = ray.data.from_items(numbered, override_num_blocks=-(-len(items) // _BATCH)).map_batches(
         Actor,
         fn_constructor_args=(work, ledger),
@@ -80,8 +80,10 @@ def _rows(ray: Any, work: Work, items: Sequence[Item], workers: int, ledger: Any
 
 
 class Ledger:
-    """What was begun and what became of it. Ray does a batch again whose actor died: this keeps it from doing again
-    what was finished, and from going on for ever with a picture that ends its process.
+    """A record of started and finished items.
+
+    Ray repeats the whole batch of an actor that died. With this record it does not repeat finished items, and does not
+    try for ever an item that kills its process.
     """
 
     def __init__(self) -> None:
@@ -90,27 +92,27 @@ class Ledger:
         self._reason: EdgeHarmonyError | None = None
 
     def begin(self, number: int) -> str | None:
-        """What became of an item: its error (empty: none); None if it is to be done now."""
+        """Start an item. Returns None if the item is still to be done, else its error (empty if there was none)."""
         self._begun[number] = self._begun.get(number, 0) + 1
         if self._begun[number] > _TRIES:
             self._finished.setdefault(number, f"its process died {_TRIES} times")
         return self._finished.get(number)
 
     def finish(self, number: int, error: str) -> None:
-        """Note it."""
+        """Record that an item is finished, with its error (empty if there was none)."""
         self._finished[number] = error
 
     def fail(self, reason: EdgeHarmonyError) -> None:
-        """Note why nothing can be done at all; Ray would lose it."""
+        """Record why no item can be done; Ray would lose this error."""
         self._reason = reason
 
     def reason(self) -> EdgeHarmonyError | None:
-        """It, if that is so."""
+        """The error of :meth:`fail`; None if it was not called."""
         return self._reason
 
 
 class Actor:
-    """A worker as Ray Data calls it, batch after batch."""
+    """A worker that Ray Data calls with one batch after the other."""
 
     def __init__(self, work: Work, ledger: Any) -> None:
         import ray
@@ -123,7 +125,7 @@ class Actor:
             raise
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Numbered items in; the same with ``error`` (empty: none) out."""
+        """Harmonize a batch of numbered items and add the column ``error`` (empty if there was none)."""
         columns = (batch[name] for name in ("number", "composite", "mask", "output"))
         errors = [
             self._do(int(number), Item(str(composite), str(mask) or None, str(output)))

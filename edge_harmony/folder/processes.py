@@ -1,42 +1,49 @@
-"""Items shared by processes of this machine: one that dies is replaced, and what it worked on is tried once more."""
+"""Divide items among processes of this machine. A process that dies is replaced, and its item is tried once more."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.files.stderr import for_children, silent_libraries
 from edge_harmony.folder.items import Item, Outcome
 from edge_harmony.folder.work import Work
 
+log = logging.getLogger(__name__)
+
 _WORTH_A_PROCESS = 16
-"""Pictures that take about as long as the start of a process."""
+"""Number of pictures that take about as long as the start of a process."""
 _TRIES = 2
 _END_SECONDS = 10
 
 
 def run_in_processes(work: Work, items: Sequence[Item], workers: int, stop: threading.Event) -> Iterator[Outcome]:
-    """Outcomes as they come in; after ``stop`` no new item is begun.
+    """Do the work and yield outcomes as they arrive; after ``stop`` no new item is begun.
 
     Args:
-        work: what to do.
-        items: with what.
-        workers: processes; 1 works in this one, 0 takes one for every core as far as they are worth their start.
-        stop: ends early.
+        work: what to do with an item.
+        items: the items.
+        workers: number of processes; 1: work in this process; 0: one for every core, but fewer for few items.
+        stop: set it to end early.
 
     Raises:
         EdgeHarmonyError: the network cannot be loaded.
     """
     cores = os.cpu_count() or 1
     count = min(workers or min(cores, len(items) // _WORTH_A_PROCESS), len(items))
+    if count > 1 and current_process().daemon:  # as in Celery and multiprocessing.Pool
+        log.warning("this process may start no others: the files are done one after the other")
+        count = 1
     if count <= 1:
         yield from _here(work, items, stop)
         return
@@ -57,7 +64,7 @@ def run_in_processes(work: Work, items: Sequence[Item], workers: int, stop: thre
             return
         item = busy[connection] = todo.popleft()
         tries[item] += 1
-        with contextlib.suppress(BrokenPipeError):  # it has died, as wait() is about to tell
+        with contextlib.suppress(BrokenPipeError):  # the process has died; wait() will report it
             connection.send(item)
 
     def end(connection: Connection) -> SpawnProcess:
@@ -109,10 +116,11 @@ def _here(work: Work, items: Sequence[Item], stop: threading.Event) -> Iterator[
 
 
 def _start(work: Work) -> tuple[Connection, SpawnProcess]:
-    context = get_context("spawn")  # a fork would copy threads' locks, of runtimes and of ours, as they happen to be
+    context = get_context("spawn")  # a fork would copy the locks of threads in whatever state they are
     ours, its = context.Pipe()
     process = context.Process(target=_serve, args=(its, work), daemon=True)
-    process.start()
+    with for_children():
+        process.start()
     its.close()
     return ours, process
 
@@ -120,18 +128,19 @@ def _start(work: Work) -> tuple[Connection, SpawnProcess]:
 def _serve(connection: Connection, work: Work) -> None:
     """A process's life: items in, outcomes out, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who hands out the items
-    try:
-        worker = work.start()
-    except EdgeHarmonyError as error:
-        connection.send(error)
-        return
-    while True:
+    with silent_libraries():
         try:
-            item = connection.recv()
-        except (EOFError, ConnectionResetError):
-            break
-        try:
-            connection.send(worker.do(item))
-        except BrokenPipeError:
-            break
-    worker.close()
+            worker = work.start()
+        except EdgeHarmonyError as error:
+            connection.send(error)
+            return
+        while True:
+            try:
+                item = connection.recv()
+            except (EOFError, ConnectionResetError):
+                break
+            try:
+                connection.send(worker.do(item))
+            except BrokenPipeError:
+                break
+        worker.close()

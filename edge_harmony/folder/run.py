@@ -1,4 +1,4 @@
-"""A whole folder: find what is to be done, have it done once, and write down how it went."""
+"""A whole folder: find the work, do it once, and record the outcomes."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from edge_harmony.video.reader import SUFFIXES as VIDEO_SUFFIXES
 
 FolderEngine = Callable[[Work, Sequence[Item], int, threading.Event], Iterator[Outcome]]
 ENGINES: dict[str, FolderEngine] = {"local": run_in_processes, "ray": run_on_ray}
-"""Who does the work."""
+"""Engines that do the work, by name."""
 
 log = logging.getLogger(__name__)
 
 _NOT_READ = (".heic", ".heif", ".avif")
 
 RECORD = "edge-harmony.json"
-"""Written beside the results when a run begins: its settings. Only results that are newer belong to it."""
+"""File in the folder of results with the settings of the run, written when it begins. Older results are not its own."""
 FAILED = "edge-harmony-failed.json"
-"""Written beside the results when a run ends: what failed, and why."""
+"""File in the folder of results with the failures and their reasons, written when the run ends."""
 
 _LEFT_OVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part\.[A-Za-z]+")
 
 
 @dataclass(frozen=True)
 class FolderReport:
-    """How it went.
+    """Outcome of :func:`harmonize_folder`.
 
     Attributes:
-        done: files that were harmonized.
-        skipped: files that were done before.
-        failed: those that were not, and why.
-        stopped: whether it was stopped before the end.
+        done: number of files that were harmonized.
+        skipped: number of files that were done before.
+        failed: the files that failed, with the reasons.
+        stopped: whether the run was stopped before the end.
     """
 
     done: int
@@ -86,16 +86,16 @@ def harmonize_folder(
 ) -> FolderReport:
     """Harmonize the pictures of a folder, or its videos, or both.
 
-    Every result appears whole under its name, or not at all. A file that fails is reported and the rest goes on. With
-    ``resume`` an interrupted run goes on: results that are newer than picture and mask are left as they are.
+    Every result appears whole under its name, or not at all. A file that fails is reported, and the run goes on. With
+    ``resume`` an interrupted run is continued: results that are newer than picture and mask are kept.
 
     Args:
         composites: folder of pictures or videos; a path, or an address such as ``s3://bucket/folder``.
         masks: folder of their masks. The mask of ``dog.jpg`` is ``dog.png``, ``dog_mask.png`` or ``dog-mask.png``.
         output: folder of the results and of the run's record, ``edge-harmony.json``.
-        model: the network, with ``backend``, ``precision``, ``artifact``, ``weights``, ``threads`` and ``device`` as
-            :func:`edge_harmony.load_runner` takes them.
-        strength: share of the change, 0 to 1.5.
+        model: the network; ``backend``, ``precision``, ``artifact``, ``weights``, ``threads`` and ``device`` are those
+            of :func:`edge_harmony.load_runner`.
+        strength: size of the change, 0 to 1.5.
         fit: resize masks of another size instead of refusing them.
         mask_value: the class id that is the foreground in masks.
         invert_mask: what is white in masks is the background.
@@ -103,7 +103,7 @@ def harmonize_folder(
         video: how videos are harmonized and written; ``strength`` is that of the folder.
         workers: how many work at a time; 0 leaves it to the engine.
         engine: ``local`` (processes) or ``ray``.
-        resume: leave out what is done.
+        resume: keep the results of an interrupted run.
         stop: set it to end early.
         started: called with the number of files that are left to do.
         advance: called with every outcome.
@@ -112,9 +112,9 @@ def harmonize_folder(
         How many files were harmonized, how many were done before, and which failed.
 
     Raises:
-        UsageError: a folder is not there, holds nothing, or cannot be written, another run is writing to it, or what is
-            to be resumed was done with other settings.
-        CapabilityError: something is not installed.
+        UsageError: a folder does not exist, is empty or cannot be written; another run is writing to it; or the run to
+            resume had other settings.
+        CapabilityError: a package is not installed.
     """
     artifact, weights = (None if path is None else Path(path) for path in (artifact, weights))
     request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
@@ -150,10 +150,10 @@ def run_folder(
     started: Callable[[int | None], None] = lambda count: None,
     advance: Callable[[Outcome], None] = lambda outcome: None,
 ) -> FolderReport:
-    """Do the work on a folder, whatever the work is; :func:`harmonize_folder` says the rest.
+    """Do any work on a folder; see :func:`harmonize_folder` for the other arguments.
 
     Args:
-        works: what is done, one for every kind of files.
+        works: the work, one for every kind of files.
     """
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine!r}", f"choose from {', '.join(ENGINES)}")
@@ -208,7 +208,7 @@ def _refuse_same(composites: str, masks: str, output: str) -> None:
 
 
 def _begun(output: str, settings: dict[str, object]) -> float | None:
-    """When the run that is to be resumed began, by the clock of the place; None: there is none."""
+    """When the run to resume began, by the clock of the file system; None: there is no run."""
     begun = (list_files(output) or {}).get(RECORD)
     if begun is None:
         return None
@@ -216,7 +216,7 @@ def _begun(output: str, settings: dict[str, object]) -> float | None:
         of_then = json.loads(read(join(output, RECORD)))
     except ValueError:
         raise UsageError(
-            f"{join(output, RECORD)} is damaged", "leave --resume out; everything is done anew then"
+            f"{join(output, RECORD)} is damaged", "leave --resume out; then everything is done again"
         ) from None
     if of_then != settings:
         raise UsageError(f"{output} was begun with other settings", "choose another folder, or leave --resume out")
@@ -228,7 +228,7 @@ def _write_json(output: str, name: str, value: object) -> None:
 
 
 def _remove_left_overs(output: str) -> None:
-    """Temporary files of runs that were killed."""
+    """Remove temporary files of runs that were killed."""
     if not is_address(output):
         for path in Path(output).iterdir():
             if _LEFT_OVER.fullmatch(path.name):
@@ -237,7 +237,7 @@ def _remove_left_overs(output: str) -> None:
 
 @contextlib.contextmanager
 def _alone(output: str) -> Iterator[None]:
-    """Refuse a second run that writes to the same folder of this machine, where the system has locks."""
+    """Refuse a second run on this machine that writes to the folder, if the system has locks."""
     try:
         import fcntl
     except ImportError:
@@ -248,7 +248,7 @@ def _alone(output: str) -> Iterator[None]:
         return
     folder = os.open(output, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # file systems that lock no folders
+        with contextlib.suppress(OSError):  # file systems without locks on folders
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

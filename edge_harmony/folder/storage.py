@@ -1,4 +1,4 @@
-"""Files by name: paths of this machine, or addresses such as ``s3://bucket/folder``, which PyArrow opens."""
+"""Files by name: paths on this machine, or addresses such as ``s3://bucket/folder``, which PyArrow opens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_harmony.pictures.images import read_bytes
 
 
 def is_address(name: str) -> bool:
-    """Whether a name is an address and no path of this machine."""
+    """Whether a name is an address, not a path on this machine."""
     return "://" in name
 
 
@@ -22,10 +22,10 @@ def join(folder: str, name: str) -> str:
 
 
 def list_files(folder: str) -> dict[str, float] | None:
-    """Names of a folder's files, not of those below it, and when each was written, in seconds; None: no such folder.
+    """Names of the files directly in a folder, with their time of writing in seconds; None if there is no such folder.
 
     Raises:
-        UsageError: the place does not answer.
+        UsageError: the object store does not answer.
     """
     if not is_address(folder):
         path = Path(folder)
@@ -47,7 +47,7 @@ def read(name: str) -> bytes:
     """A file's bytes.
 
     Raises:
-        UsageError: it is not there, or cannot be read.
+        UsageError: the file does not exist or cannot be read.
     """
     if not is_address(name):
         return read_bytes(Path(name))
@@ -63,14 +63,14 @@ def write(name: str, data: bytes) -> None:
     """Write a file: it appears whole, or not at all.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: the file cannot be written.
     """
     if not is_address(name):
         atomic_write(Path(name), data)
         return
     system, path = _open(name)
     try:
-        if system.type_name == "local":  # others show an object when it is complete
+        if system.type_name == "local":  # others show an object only when it is complete
             atomic_write(Path(path), data)
             return
         with system.open_output_stream(path) as file:
@@ -82,10 +82,10 @@ def write(name: str, data: bytes) -> None:
 
 
 def make(folder: str) -> None:
-    """Create a folder unless it is there.
+    """Create a folder unless it exists.
 
     Raises:
-        UsageError: it cannot be created.
+        UsageError: the folder cannot be created.
     """
     if not is_address(folder):
         make_folder(Path(folder))

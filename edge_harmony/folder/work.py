@@ -1,4 +1,4 @@
-"""What one worker does: load a network once, then harmonize one item after the other."""
+"""The work of one worker: load a network once, then harmonize one item after the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 import cv2
 
 from edge_harmony.backends.base import LoadRequest, Runner, load_runner
-from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
+from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, is_out_of_memory
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import read_manifest
 from edge_harmony.folder.items import PICTURES, FileKind, Item, Outcome
@@ -24,7 +24,7 @@ class FolderWorker(Protocol):
     """A loaded network; see :meth:`Work.start`."""
 
     def do(self, item: Item) -> Outcome:
-        """Harmonize one; what is wrong with it is told in the outcome."""
+        """Harmonize one item; the outcome holds its error."""
 
     def close(self) -> None:
         """Free the network."""
@@ -32,13 +32,13 @@ class FolderWorker(Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """How pictures are harmonized; it can be sent to other processes.
+    """How pictures are harmonized; an instance can be sent to other processes.
 
     Attributes:
-        kind: what it is for.
-        at_a_time: how many a machine does at a time, if one takes all cores; 0: as many as it has.
-        backend: name of what runs the network.
-        request: what it loads.
+        kind: the kind of files.
+        at_a_time: how many items a machine does at a time; 0: one for each worker.
+        backend: name of the backend.
+        request: the network to load.
         fit: resize masks of another size instead of refusing them.
         quality: of JPEG and WebP.
         strength: share of the change, 0 to 1.5.
@@ -61,7 +61,7 @@ class Work:
         """Load the network.
 
         Raises:
-            EdgeHarmonyError: it cannot be loaded here.
+            EdgeHarmonyError: the network cannot be loaded on this machine.
         """
         return _PictureWorker(self)
 
@@ -83,10 +83,10 @@ class Work:
         )
 
     def settings(self) -> dict[str, object]:
-        """What results depend on, for people and for comparison.
+        """The settings that results depend on, for people and for comparison.
 
         Raises:
-            EdgeHarmonyError: a file is not there, or damaged.
+            EdgeHarmonyError: a file is missing or damaged.
         """
         request = self.request
         return {
@@ -112,7 +112,7 @@ class _PictureWorker:
         self._harmonizer = Harmonizer(work.load())
 
     def do(self, item: Item) -> Outcome:
-        """Harmonize one."""
+        """Harmonize one picture."""
         return outcome_of(item, self._harmonize)
 
     def _harmonize(self, item: Item) -> None:
@@ -136,14 +136,14 @@ class _PictureWorker:
 
 
 def outcome_of(item: Item, harmonize: Callable[[Item], None]) -> Outcome:
-    """What becomes of an item; whatever is wrong with one must not end the work on thousands."""
+    """Harmonize an item and return its outcome; any error in one item must not end the work on thousands."""
     try:
         harmonize(item)
     except EdgeHarmonyError as error:
         return Outcome(item, str(error))
-    except MemoryError:
-        return Outcome(item, "there is not enough memory for it; use fewer --workers")
     except Exception as error:
+        if is_out_of_memory(error):
+            return Outcome(item, "there is not enough memory for it; use fewer --workers")
         logging.getLogger("edge_harmony").exception("%s", item.composite)
         return Outcome(item, f"{type(error).__name__}: {error}; report this file")
     return Outcome(item)
@@ -153,7 +153,7 @@ def with_mask(item: Item) -> str:
     """The item's mask.
 
     Raises:
-        InputError: it has none.
+        InputError: the item has no mask.
     """
     if item.mask is None:
         name = PurePosixPath(item.composite)

@@ -1,1 +1,1 @@
-"""What this machine is and can do: doctor, counters of energy and heat, the self-test."""
+"""The machine and its abilities: doctor, counters of energy and heat, the self-test."""

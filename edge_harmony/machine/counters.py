@@ -1,4 +1,4 @@
-"""Temperature, clocks, throttling and memory from the counters of a machine; never 0 for one it lacks."""
+"""Temperature, clocks, throttling and memory from a machine's counters; a missing counter never reads as 0."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ ROOT = Path("/")
 
 @dataclass(frozen=True)
 class Reading:
-    """A measured value, or why there is none.
+    """A measured value, or the reason why there is none.
 
     Attributes:
-        value: in ``unit``; None if it could not be measured.
+        value: value in ``unit``; None if it could not be measured.
         unit: ``J``, ``W``, ``degC``, ``MHz``, ``bytes``, ``count``.
-        source: the counter that was read.
-        reason: why there is no value; empty if there is.
+        source: name of the counter.
+        reason: why there is no value; empty if there is one.
     """
 
     value: float | None
@@ -34,7 +34,7 @@ def hottest(root: Path = ROOT) -> Reading:
         try:
             value = int((zone / "temp").read_text()) / 1000
             kind = (zone / "type").read_text().strip()
-        except (OSError, ValueError):  # zones of parts that are switched off do not answer
+        except (OSError, ValueError):  # zones of parts without power do not answer
             continue
         if -50 < value < 200:
             found.append((value, kind))
@@ -45,7 +45,7 @@ def hottest(root: Path = ROOT) -> Reading:
 
 
 def cpu_megahertz(root: Path = ROOT) -> Reading:
-    """Mean clock of the CPU's cores now."""
+    """Mean current clock of the CPU's cores."""
     files = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
     try:
         values = [int(file.read_text()) / 1000 for file in files]
@@ -62,7 +62,7 @@ def cpu_megahertz(root: Path = ROOT) -> Reading:
 
 
 def throttles(root: Path = ROOT) -> Reading:
-    """How often the CPU's cores have been slowed down for heat since the system started."""
+    """How often heat has slowed the CPU's cores since the system started."""
     files = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
     try:
         counts = [int(file.read_text()) for file in files]
@@ -74,7 +74,7 @@ def throttles(root: Path = ROOT) -> Reading:
 
 
 def peak_memory(root: Path = ROOT) -> Reading:
-    """The most main memory that this process has had."""
+    """Peak main memory of this process."""
     status = root / "proc/self/status"
     text = status.read_text() if status.is_file() else ""
     found = re.search(r"VmHWM:\s*(\d+) kB", text)
@@ -84,4 +84,4 @@ def peak_memory(root: Path = ROOT) -> Reading:
         import resource
 
         return Reading(float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss), "bytes", "ru_maxrss")
-    return Reading(None, "bytes", "VmHWM", "/proc/self/status does not tell")
+    return Reading(None, "bytes", "VmHWM", "/proc/self/status does not report it")

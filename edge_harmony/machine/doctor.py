@@ -1,4 +1,4 @@
-"""What this machine can do, per capability, with the fix for what it cannot."""
+"""The capabilities of this machine, with a fix for each missing one."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _gpu() -> dict[str, Any]:
 
 
 def _memory() -> int | None:
-    """Bytes of main memory, where the system tells."""
+    """Bytes of main memory; None if the system does not report them."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -103,7 +103,7 @@ def _row(name: str, available: bool, detail: str, fix: str) -> dict[str, Any]:
 
 
 def _cpu() -> dict[str, Any]:
-    """CPU name and the instruction sets that decide the speed of 8-bit kernels, where the system tells them."""
+    """CPU name and the instruction sets that decide the speed of 8-bit kernels, if the system reports them."""
     info = Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
     fields: dict[str, str] = {}

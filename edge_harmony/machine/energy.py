@@ -1,4 +1,4 @@
-"""Energy: RAPL, a Jetson's power monitor, tegrastats; a sensor of power, added up."""
+"""Energy: RAPL, a Jetson's power monitor, tegrastats, and power sensors integrated over time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from edge_harmony.machine.counters import ROOT, Reading
 from edge_harmony.machine.nvml import find_nvml
 
 _TOTALS = ("VDD_IN", "SYS_VIN_HV", "SYS5V_IN")
-"""Rails that carry all that a Jetson module draws, by generation."""
+"""Rails that carry the total power of a Jetson module, by generation."""
 
 
 class EnergyCounter(Protocol):
-    """A counter of what a machine or a part of it has used."""
+    """A counter of the energy that a machine or a part of it has used."""
 
     source: str
 
     def joules(self) -> float:
-        """Since some moment; only differences mean anything."""
+        """Energy since an arbitrary moment; only differences are meaningful."""
 
 
 class Rapl:
@@ -47,7 +47,7 @@ class Rapl:
         return int((zone / "energy_uj").read_text())
 
     def joules(self) -> float:
-        """See :class:`EnergyCounter`; to be asked more often than the counters wrap around (minutes)."""
+        """See :class:`EnergyCounter`; call this more often than the counters wrap around (minutes)."""
         for k, zone in enumerate(self._zones):
             now = self._read(zone)
             self._turns[k] += now < self._last[k]
@@ -56,7 +56,7 @@ class Rapl:
 
 
 def find_rapl(root: Path = ROOT) -> Rapl | Reading:
-    """The packages' counters, or why they cannot be read."""
+    """The counters of the CPU packages, or the reason why they cannot be read."""
     zones = sorted((root / "sys/class/powercap").glob("intel-rapl:?"))
     if not zones:
         return Reading(None, "J", Rapl.source, "this system shows no /sys/class/powercap/intel-rapl")
@@ -69,7 +69,7 @@ def find_rapl(root: Path = ROOT) -> Rapl | Reading:
 
 
 def jetson_watts(root: Path = ROOT) -> Reading:
-    """What a Jetson's module draws now, by its INA3221 power monitor.
+    """The current power of a Jetson's module, from its INA3221 power monitor.
 
     https://docs.nvidia.com/jetson/archives/r36.4/DeveloperGuide/SD/PlatformPowerAndPerformance/JetsonOrinNanoSeriesJetsonOrinNxSeriesAndJetsonAgxOrinSeries.html
     """
@@ -94,10 +94,10 @@ class Tegrastats:
     """A line of ``tegrastats``.
 
     Attributes:
-        watts: rail to power now, such as ``VDD_IN``.
-        celsius: sensor to temperature, such as ``gpu``.
+        watts: current power by rail, such as ``VDD_IN``.
+        celsius: temperature by sensor, such as ``gpu``.
         used_bytes: main memory in use.
-        gpu_share: load of the GPU, 0 to 1; None if the line does not tell.
+        gpu_share: load of the GPU, 0 to 1; None if it is not in the line.
     """
 
     watts: dict[str, float]
@@ -107,7 +107,7 @@ class Tegrastats:
 
 
 def parse_tegrastats(line: str) -> Tegrastats:
-    """Read a line.
+    """Parse a line of ``tegrastats``.
 
     https://docs.nvidia.com/jetson/archives/r36.4/DeveloperGuide/AT/JetsonLinuxDevelopmentTools/TegrastatsUtility.html
     """
@@ -123,11 +123,11 @@ def parse_tegrastats(line: str) -> Tegrastats:
 
 
 class Sampled:
-    """Energy of a sensor that tells power: read ten times a second by a thread, and added up.
+    """Energy from a power sensor, which a thread reads ten times a second and integrates.
 
     Args:
-        watts: reads the sensor.
-        source: what it is.
+        watts: function that reads the sensor.
+        source: name of the sensor.
     """
 
     def __init__(self, watts: Callable[[], float | None], source: str) -> None:
@@ -156,10 +156,10 @@ class Sampled:
 
 
 class TegrastatsPower:
-    """What ``tegrastats`` says a Jetson draws, for systems that hide the power monitor from users.
+    """A Jetson's power from ``tegrastats``, for systems that hide the power monitor from users.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: ``tegrastats`` cannot be started.
     """
 
     def __init__(self, command: str = "tegrastats") -> None:
@@ -175,7 +175,7 @@ class TegrastatsPower:
             self._last = next((rails[name] for name in _TOTALS if name in rails), self._last)
 
     def watts(self) -> float | None:
-        """The latest; None before the first line."""
+        """The latest power; None before the first line."""
         return self._last
 
     def close(self) -> None:
@@ -185,7 +185,7 @@ class TegrastatsPower:
 
 
 def find_energy(device: str, root: Path = ROOT) -> EnergyCounter | Reading:
-    """The counter of what runs on a device (``cpu`` or ``cuda...``): NVML, a Jetson's monitor, or RAPL."""
+    """The energy counter for a device (``cpu`` or ``cuda...``): NVML, a Jetson's monitor, or RAPL."""
     jetson = jetson_watts(root)
     if jetson.value is not None:
         return Sampled(lambda: jetson_watts(root).value, jetson.source)

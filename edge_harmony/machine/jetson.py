@@ -1,4 +1,4 @@
-"""What a Jetson tells about itself: board, L4T and JetPack, power mode."""
+"""Facts that a Jetson reports: board, L4T and JetPack, power mode."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# https://docs.nvidia.com/jetson/archives: L4T releases and the JetPack they belong to, the longest match wins
+# https://docs.nvidia.com/jetson/archives: L4T releases and their JetPack; the longest match wins
 _JETPACK = {
     "35": "5.1",
     "36.2": "6.0 (developer preview)",
@@ -21,10 +21,10 @@ class Jetson:
     """A Jetson.
 
     Attributes:
-        board: such as ``NVIDIA Jetson Orin Nano Developer Kit``.
-        l4t: release of the board support package, such as ``36.4.3``; None if the system does not tell.
-        jetpack: the JetPack it belongs to; None if it is not known.
-        power_mode: such as ``15W``; None if the system does not tell.
+        board: name of the board, such as ``NVIDIA Jetson Orin Nano Developer Kit``.
+        l4t: release of the board support package, such as ``36.4.3``; None if the system does not report it.
+        jetpack: the JetPack of this release; None if it is not known.
+        power_mode: name of the power mode, such as ``15W``; None if the system does not report it.
     """
 
     board: str
@@ -34,7 +34,7 @@ class Jetson:
 
 
 def find_jetson(root: Path = Path("/")) -> Jetson | None:
-    """The Jetson that this is; None elsewhere. ``root`` is for tests."""
+    """This machine as a Jetson; None if it is none. ``root`` is for tests."""
     board = _read(root / "proc/device-tree/model").rstrip("\0\n")
     found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", _read(root / "etc/nv_tegra_release"))
     if "Jetson" not in board and found is None:
@@ -46,7 +46,7 @@ def find_jetson(root: Path = Path("/")) -> Jetson | None:
 
 
 def _power_mode(root: Path) -> str | None:
-    """The current mode's name: nvpmodel keeps its number in one file and all names in another."""
+    """Name of the current mode; nvpmodel keeps its number in one file and all names in another."""
     number = re.search(r"pmode:0*(\d+)", _read(root / "var/lib/nvpmodel/status"))
     if number is None:
         return None

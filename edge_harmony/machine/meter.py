@@ -1,4 +1,4 @@
-"""What a contender costs besides time: energy, heat, throttling, memory of the device."""
+"""Costs of a contender besides time: energy, heat, throttling, memory of the device."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from edge_harmony.machine.nvml import Nvml, find_nvml
 
 
 class Meter:
-    """What a contender costs besides time, between :meth:`start` and :meth:`stop`, added up.
+    """Costs of a contender besides time, accumulated between :meth:`start` and :meth:`stop`.
 
     Args:
-        device: that it runs on: ``cpu`` or ``cuda...``.
-        root: for tests.
+        device: device of the contender: ``cpu`` or ``cuda...``.
+        root: root of the file system, for tests.
     """
 
     def __init__(self, device: str, root: Path = ROOT) -> None:
@@ -29,12 +29,12 @@ class Meter:
         self._gpu_slowed = 0
 
     def start(self) -> None:
-        """Queries begin."""
+        """Start measuring, before queries."""
         if not isinstance(self._counter, Reading):
             self._began = self._counter.joules()
 
     def stop(self, queries: int) -> None:
-        """So many queries are over."""
+        """Stop measuring, after this number of queries."""
         if not isinstance(self._counter, Reading):
             self._joules += self._counter.joules() - self._began
         self._queries += queries
@@ -45,7 +45,7 @@ class Meter:
             self._gpu_slowed += bool(self._gpu.is_throttled())
 
     def energy(self) -> Reading:
-        """J a query; of the whole package, module or GPU, whatever else runs on it."""
+        """J per query, of the whole package, module or GPU, including anything else that runs on it."""
         if isinstance(self._counter, Reading):
             return self._counter
         if not self._queries or not self._joules:
@@ -53,20 +53,20 @@ class Meter:
         return Reading(self._joules / self._queries, "J", self._counter.source)
 
     def temperature(self) -> Reading:
-        """The highest."""
+        """The highest temperature."""
         return self._hottest
 
     def throttled(self) -> Reading:
-        """How often the device was slowed down for heat meanwhile."""
+        """How often heat slowed the device during the measurement."""
         if isinstance(self._gpu, Nvml):
-            return Reading(float(self._gpu_slowed), "count", "NVML, turns at whose end it was slowed")
+            return Reading(float(self._gpu_slowed), "count", "NVML, turns that ended with a slowed GPU")
         now = throttles(self._root)
         if now.value is None or self._slowed.value is None:
             return now
         return Reading(now.value - self._slowed.value, "count", now.source)
 
     def device_memory(self) -> Reading:
-        """Of the GPU, all that is in use."""
+        """Memory of the GPU that is in use by all processes."""
         if self._gpu is None:
-            return Reading(None, "bytes", "NVML", "it runs on the CPU")
+            return Reading(None, "bytes", "NVML", "the contender runs on the CPU")
         return self._gpu.memory() if isinstance(self._gpu, Nvml) else Reading(None, "bytes", "NVML", self._gpu.reason)

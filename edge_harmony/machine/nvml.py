@@ -27,25 +27,25 @@ class Nvml:
         return float(self._library.nvmlDeviceGetTotalEnergyConsumption(self._device)) / 1e3
 
     def energy(self) -> Reading:
-        """The same as a reading."""
+        """:meth:`joules` as a reading."""
         return self._reading("J", self.joules)
 
     def temperature(self) -> Reading:
-        """Of the GPU."""
+        """Temperature of the GPU."""
         kind = self._library.NVML_TEMPERATURE_GPU
         return self._reading("degC", lambda: float(self._library.nvmlDeviceGetTemperature(self._device, kind)))
 
     def memory(self) -> Reading:
-        """In use on the device by all processes."""
+        """Memory of the device that is in use by all processes."""
         return self._reading("bytes", lambda: float(self._library.nvmlDeviceGetMemoryInfo(self._device).used))
 
     def clock(self) -> Reading:
-        """Of the streaming multiprocessors."""
+        """Clock of the streaming multiprocessors."""
         kind = self._library.NVML_CLOCK_SM
         return self._reading("MHz", lambda: float(self._library.nvmlDeviceGetClockInfo(self._device, kind)))
 
     def is_throttled(self) -> bool | None:
-        """Whether heat or the power limit slows it now; None if it does not tell."""
+        """Whether heat or the power limit slows the GPU now; None if it does not report this."""
         try:
             reasons = int(self._library.nvmlDeviceGetCurrentClocksThrottleReasons(self._device))
         except self._library.NVMLError:
@@ -55,7 +55,7 @@ class Nvml:
         return bool(reasons & slow)
 
     def close(self) -> None:
-        """Leave NVML."""
+        """Shut NVML down."""
         self._library.nvmlShutdown()
 
     def _reading(self, unit: str, read: Callable[[], float]) -> Reading:
@@ -66,7 +66,7 @@ class Nvml:
 
 
 def find_nvml() -> Nvml | Reading:
-    """The first NVIDIA GPU, or why it tells nothing."""
+    """The first NVIDIA GPU, or the reason why its counters cannot be read."""
     try:
         import pynvml
     except ImportError:

@@ -1,4 +1,4 @@
-"""A minute on a device: build, load, run, compare, time; and a report to send to somebody who has no such device."""
+"""A one-minute test on a device: build, load, run, compare, time; with a report for people who have no such device."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from edge_harmony.quality.parity import compare
 from edge_harmony.samples import sample_pictures
 
 LEAST_PARITY = 35.0
-"""dB of the foreground that a backend must agree with the reference where no target says otherwise; 8-bit results
-differ by a level or two."""
+"""Least agreement with the reference in dB of the foreground, if no target sets one; 8-bit results differ by a level or
+two."""
 
 _QUERIES = 50
 _WARM_UP = 5
@@ -53,14 +53,14 @@ def run_selftest(
         backend_name: the backend.
         model: network with shipped weights.
         precision: ``fp32``, ``fp16`` or ``int8``.
-        folder: for what is built.
-        onnx: an exported file to build from, for devices without torch; the reference is then ONNX Runtime on that
+        folder: folder for the built files.
+        onnx: an exported file to build from, for devices without torch; then the reference is ONNX Runtime on that
             file, otherwise PyTorch (fake-quantized for ``int8``, float for a target).
-        target: whose options it is built with, and whose accuracy and latency it must hold.
+        target: a target; its options are used to build, and its limits of accuracy and latency must be kept.
         tell: called with a line per step.
 
     Returns:
-        ``passed``, ``exit_code``; ``steps``, each with ``name``, ``ok``, ``seconds`` and what it found or the error;
+        ``passed``, ``exit_code``; ``steps``, each with ``name``, ``ok``, ``seconds`` and its findings or its error;
         ``backend``, ``model``, ``precision``; ``machine`` and ``capabilities`` as ``doctor`` reports them.
     """
     find_model(model)
@@ -138,7 +138,7 @@ def _parity(runner: Runner, reference: Runner, target: Target | None) -> dict[st
     least = target.accuracy.min_psnr if target else LEAST_PARITY
     if result["psnr"] is None or result["psnr"] < least:
         raise AccuracyError(
-            f"the results agree with the reference by {result['psnr']:.1f} dB only, below {least:g} dB",
+            f"the results agree with the reference by only {result['psnr']:.1f} dB, less than {least:g} dB",
             "send us this report",
         )
     return {key: round(result[key], 2) for key in ("images", "psnr", "psnr_min", "max_level_difference")}

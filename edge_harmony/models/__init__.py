@@ -1,1 +1,1 @@
-"""Networks: one file each, built from ``layers``; ``registry`` knows their names, sizes and weights."""
+"""Networks: one file each, built from ``layers``; ``registry`` lists their names, sizes and weights."""

@@ -144,9 +144,8 @@ class EdgeNet(nn.Module):
             "difference": 3,
             "bilateral": AFFINE_CHANNELS * _BILATERAL_BINS,
         }
-        if overall and transform == "bilateral":
-            raise ValueError("overall goes with transforms of one value per cell, not with bilateral")
-        self.overall = GlobalTransform(widths[4], context, overall, channels[transform]) if overall else None
+        coefficients = channels[self.output]
+        self.overall = GlobalTransform(widths[4], context, overall, coefficients) if overall else None
         self.head = nn.Conv2d(below, channels[transform], 3, 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -178,10 +177,8 @@ class EdgeNet(nn.Module):
             x = merge(self.quantize_sum[k](x + skip))
             if k < len(self.match):
                 x = self.quantize_matched[k](_run(self.match[k], x, mask, context, skip))
-        raw = self.head(x)
-        if self.overall is not None:
-            raw = raw + self.overall(features[-1], mask, context)
-        return self._transform(raw, composite, mask, mean_f)
+        overall = None if self.overall is None else self.overall(features[-1], mask, context)
+        return self._transform(self.head(x), overall, composite, mask, mean_f)
 
     def style_features(self, picture: Tensor, mask: Tensor) -> list[Tensor]:
         """The encoder's features of any picture ``(N, 3, H, W)`` in [0, 1] under ``mask``, finest first."""
@@ -199,14 +196,18 @@ class EdgeNet(nn.Module):
             features.append(x)
         return features
 
-    def _transform(self, raw: Tensor, composite: Tensor, mask: Tensor, centre: Tensor) -> Tensor:
+    def _transform(
+        self, raw: Tensor, overall: Tensor | None, composite: Tensor, mask: Tensor, centre: Tensor
+    ) -> Tensor:
         if not len(self.merge):  # one transform: the mean over the foreground's cells
             weight = F.avg_pool2d(mask, STRIDE)
             raw = region_mean(raw, weight + _EPS, STRIDE)
-        if self.transform == "difference":
-            return raw
         if self.transform == "bilateral":
             raw = slice_bilateral(raw, F.avg_pool2d(composite, _BILATERAL_STRIDE))
+        if overall is not None:
+            raw = raw + overall
+        if self.transform == "difference":
+            return raw
         return uncentre(raw, centre) if self.centred else raw
 
 

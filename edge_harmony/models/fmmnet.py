@@ -17,18 +17,18 @@ FmmVariant = Literal["default", "published"]
 
 
 class FMMNet(nn.Module):
-    """A convolutional encoder to 1/8, feature modulation, three decoder blocks that upsample bilinearly.
+    """A convolutional encoder to 1/8, feature modulation, and three decoder blocks with bilinear upsampling.
 
-    Composite and mask enter together; the output is the composite plus a residual in (-1, 1) (tanh, on colours in
-    [-1, 1]). The paper gives the encoder's widths (64 to 512, convolution + batch norm), the decoder's three bilinear
-    blocks and 11.6 M parameters. Open are the number of convolutions per scale and the skips; here they are 2, 2, 3, 3
-    and one skip per scale, at the modulation's input concatenated: 11.06 M.
+    Composite and mask together are the input; the output is the composite plus a residual in (-1, 1) (tanh, on colours
+    in [-1, 1]). The paper gives the encoder's widths (64 to 512, convolution + batch norm), the decoder's three
+    bilinear blocks and 11.6 M parameters. It leaves open the number of convolutions per scale and the skips. Here there
+    are 2, 2, 3, 3 convolutions and one concatenated skip per scale, taken before the modulation: 11.06 M.
 
     Args:
-        width: channels of the first scale, n; the others have 2n, 4n and 8n. The paper's is 64.
+        width: channels of the first scale, n; the others have 2n, 4n and 8n. The paper has 64.
         mode: ``"full"``, or one of the paper's ablations: ``"baseline"`` has no modulation, for the others see
             :class:`FeatureModulation`.
-        variant: ``"published"`` keeps the masking as the paper's formulas read, see :class:`FeatureModulation`.
+        variant: ``"published"`` masks as the paper's formulas read, see :class:`FeatureModulation`.
     """
 
     output = "rgb"
@@ -63,7 +63,7 @@ class FMMNet(nn.Module):
             mask: ``(N, 1, H, W)`` in [0, 1], 1 in the foreground.
 
         Returns:
-            ``(N, 3, H, W)`` RGB; may leave [0, 1] a little, and means something in the foreground only.
+            ``(N, 3, H, W)`` RGB; slightly outside [0, 1] in places, and meaningful in the foreground only.
         """
         check_size(composite, STRIDE)
         x = self.quantize_input(torch.cat([composite * 2 - 1, mask], 1))

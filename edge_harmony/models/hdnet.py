@@ -20,18 +20,18 @@ HdnetVariant = Literal["default", "official"]
 class HDNet(nn.Module):
     """The paper's U-Net: 8 encoder convolutions to 1/8, LD, 7 decoder deconvolutions with RAIN and MGD.
 
-    The mask enters through LD, RAIN and MGD only. As in the public code, activations come before the convolutions, and
+    Only LD, RAIN and MGD use the mask. As in the public code, activations come before the convolutions, and
     a skip connection carries the *activated* encoder feature (its activation is in place).
 
-    Quantized, its convolutions take 8 bits and give float: instance norms, RAIN, LD and MGD stay float islands, so it
-    gains less than a network made for it (``edge.py``).
+    When quantized, its convolutions read 8 bits and write floats. Instance norms, RAIN, LD and MGD stay float islands,
+    so this network gains less than one designed for quantization (``edge.py``).
 
     Args:
         width: channels of the first layer, n; the others have 2n, 4n and 8n. 32 is HDNet (10.41 M parameters),
             8 is HDNet-lite (0.653 M).
         neighbours: K of the local dynamics.
-        variant: ``"official"`` reproduces the public code bit for bit in its choices (see the layers);
-            ``"default"`` is the paper with its defects fixed.
+        variant: ``"official"`` makes every choice of the public code, bit for bit (see the layers); ``"default"`` is
+            the paper's network without the code's defects.
     """
 
     output = "rgb"

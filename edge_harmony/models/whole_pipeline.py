@@ -1,8 +1,8 @@
 """The whole pipeline as one network: 8-bit picture and mask of any size in, 8-bit picture out.
 
-Made of operators that compilers for devices take: resizing by area and bilinear upsampling are matrix products whose
-weights are computed from the sizes, so that both follow :mod:`edge_harmony.pipeline.harmonize` at every size; the only
-layouts that change are those of small tensors.
+It uses only operators that compilers for devices support. Resizing by area and bilinear upsampling are matrix products
+with weights computed from the sizes, so both agree with :mod:`edge_harmony.pipeline.harmonize` at every size. Only
+small tensors change their layout.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class WholePipeline(nn.Module):
     """Resize, predict, upsample, apply and blend.
 
     Args:
-        network: maps ``(1, 3, h, w)`` and ``(1, 1, h, w)`` to a grid; its ``output`` says of what.
-        size: its working size (height, width); pictures are at least as large.
+        network: maps ``(1, 3, h, w)`` and ``(1, 1, h, w)`` to a grid; its ``output`` names the kind of grid.
+        size: its working size (height, width); pictures must be at least as large.
 
     Raises:
-        CapabilityError: the network paints pictures: what it changes beyond the mask would have to be filtered first.
+        CapabilityError: the network paints pictures; its changes beyond the mask would have to be filtered first.
     """
 
     output = WHOLE_PIPELINE
@@ -40,15 +40,15 @@ class WholePipeline(nn.Module):
         self.size = size
 
     def forward(self, picture: Tensor, mask: Tensor, strength: Tensor) -> Tensor:
-        """Harmonize.
+        """Harmonize a picture.
 
         Args:
             picture: ``(H, W, 3)`` uint8 RGB.
             mask: ``(H, W)`` uint8, 255 in the foreground.
-            strength: ``()`` float32, share of the change, 0 to 1.5; see :func:`edge_harmony.pipeline.apply.apply_grid`.
+            strength: ``()`` float32, size of the change, 0 to 1.5; see :func:`edge_harmony.pipeline.apply.apply_grid`.
 
         Returns:
-            ``(H, W, 3)`` uint8; equal to ``picture`` where the mask is 0, and everywhere where the strength is.
+            ``(H, W, 3)`` uint8; equal to ``picture`` where the mask is 0, and everywhere if the strength is 0.
         """
         height, width = mask.shape
         levels = picture.float()
@@ -65,7 +65,7 @@ class WholePipeline(nn.Module):
         """The planes ``(H, W)`` after harmonization, in whole levels; ``small`` is the picture at working size."""
         small_mask = snap(rows @ weight @ columns.transpose(0, 1))
         grid = self.network(torch.round(small)[None] / 255, small_mask[None, None])[0]
-        grid = grid * strength  # it holds what differs from the identity
+        grid = grid * strength  # the grid holds the difference from the identity
         height, width = weight.shape
         up, across = bilinear_weights(grid.shape[1], height).transpose(0, 1), bilinear_weights(grid.shape[2], width)
         painted = []
@@ -75,7 +75,7 @@ class WholePipeline(nn.Module):
         return painted
 
     def _change(self, channel: int, planes: list[Tensor], grid: Tensor, up: Tensor, across: Tensor) -> Tensor:
-        """What a channel gains, in levels; one upsampled plane at a time."""
+        """The change of a channel in levels, computed with one upsampled plane at a time."""
 
         def field(index: int) -> Tensor:
             return up @ grid[index] @ across
@@ -91,19 +91,19 @@ class WholePipeline(nn.Module):
 
 
 class PlanarPipeline(WholePipeline):
-    """The same for runtimes that hand over pictures as planes of float levels, as Core ML does."""
+    """A :class:`WholePipeline` for runtimes that pass pictures as planes of float levels, such as Core ML."""
 
     def forward(self, picture: Tensor, mask: Tensor, strength: Tensor) -> Tensor:
-        """Harmonize.
+        """Harmonize a picture.
 
         Args:
             picture: ``(1, 3, H, W)`` float32 RGB in [0, 255].
             mask: ``(1, 1, H, W)`` float32 in [0, 255], 255 in the foreground.
-            strength: ``(1,)`` float32, share of the change, 0 to 1.5: Core ML has no inputs without dimensions.
+            strength: ``(1,)`` float32, size of the change, 0 to 1.5; Core ML has no inputs without dimensions.
 
         Returns:
-            ``(1, 3, H, W)`` float32, whole levels; equal to ``picture`` where the mask is 0, and everywhere where the
-            strength is.
+            ``(1, 3, H, W)`` float32, whole levels; equal to ``picture`` where the mask is 0, and everywhere if the
+            strength is 0.
         """
         height, width = mask.shape[2:]
         rows, columns = area_weights(self.size[0], height), area_weights(self.size[1], width)
@@ -113,7 +113,7 @@ class PlanarPipeline(WholePipeline):
 
 
 def area_weights(cells: int, size: int) -> Tensor:
-    """``(cells, size)``: every pixel's share in the mean of each cell, as OpenCV's ``INTER_AREA``; cells <= size."""
+    """Weights ``(cells, size)`` of the pixels in the mean of each cell, as OpenCV's ``INTER_AREA``; cells <= size."""
     start = torch.arange(size)[None].float()
     share = size / cells
     low = torch.arange(cells)[:, None].float() * share
@@ -122,6 +122,6 @@ def area_weights(cells: int, size: int) -> Tensor:
 
 
 def bilinear_weights(cells: int, size: int) -> Tensor:
-    """``(cells, size)``: bilinear upsampling with half-pixel centres, as :mod:`edge_harmony.pipeline.apply`."""
+    """Weights ``(cells, size)`` of bilinear upsampling, half-pixel centres, as :mod:`edge_harmony.pipeline.apply`."""
     position = ((torch.arange(size)[None].float() + 0.5) * (cells / size) - 0.5).clamp(0.0, float(cells - 1))
     return (1 - (position - torch.arange(cells)[:, None].float()).abs()).clamp_min(0.0)

@@ -1,4 +1,4 @@
-"""Composites and masks as arrays: what is taken, in which types and ranges."""
+"""Composites and masks as arrays: valid shapes, types and ranges."""
 
 from __future__ import annotations
 
@@ -25,9 +25,16 @@ _GRAY_TOLERANCE = 12
 def checked_pair(
     composite: NDArray[Any], mask: NDArray[Any], *, in_place: bool = False, reader: MaskReader | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What :func:`~edge_harmony.pipeline.harmonize.predict` and :func:`~edge_harmony.pipeline.apply.apply_grid` take.
+    """Check a user's composite and mask and convert them to the types of the pipeline.
 
-    It is made of what :func:`~edge_harmony.pipeline.harmonize.harmonize_pixels` takes.
+    Args:
+        composite: as for :func:`~edge_harmony.pipeline.harmonize.harmonize_pixels`.
+        mask: as for :func:`~edge_harmony.pipeline.harmonize.harmonize_pixels`.
+        in_place: also check that ``composite`` can be written to.
+
+    Returns:
+        Composite and mask as :func:`~edge_harmony.pipeline.harmonize.predict` and
+        :func:`~edge_harmony.pipeline.apply.apply_grid` take them.
 
     Raises:
         InputError: shapes, types or values do not fit.
@@ -48,7 +55,7 @@ def checked_pair(
 
 
 def like(composite: NDArray[Any], mask: NDArray[Any], changed: NDArray[Any], *, in_place: bool = False) -> NDArray[Any]:
-    """Changed colours with the type and the alpha of the composite they were made from; ``in_place`` as above."""
+    """Give changed colours the type and the alpha of their composite; with ``in_place`` write them into it."""
     if in_place and np.may_share_memory(changed, composite):
         return composite
     if not in_place and changed.shape == composite.shape and changed.dtype == composite.dtype:
@@ -59,19 +66,19 @@ def like(composite: NDArray[Any], mask: NDArray[Any], changed: NDArray[Any], *, 
 
 
 def snap(mask: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Make weights that are 0 or 1 but for rounding so again, and clip; others change by no more than 1e-5.
+    """Set weights that differ from 0 or 1 by rounding only to 0 or 1, and clip; others change by at most 1e-5.
 
-    Resized from ones, a mask is 0.9999999 at some sizes, and thousands of such crumbs would make a background. The
-    same as :func:`edge_harmony.models.layers.masks.snap`.
+    A full mask is 0.9999999 after resizing to some sizes, and thousands of such errors would add up to a background.
+    :func:`edge_harmony.models.layers.masks.snap` does this in PyTorch.
     """
     return np.clip(mask * np.float32(1 + 2 * _CRUMB) - np.float32(_CRUMB), 0, 1)
 
 
 def check_composite(composite: NDArray[Any]) -> None:
-    """Refuse arrays that are no picture.
+    """Refuse arrays that are not a picture.
 
     Raises:
-        InputError: wrong shape, empty, wrong type, or float values outside [0, 1].
+        InputError: the array is empty, has a wrong shape or type, or float values outside [0, 1].
     """
     if composite.ndim != 3 or composite.shape[2] not in (3, 4) or 0 in composite.shape:
         raise InputError(f"composite has the shape {composite.shape}", "give (H, W, 3) RGB or (H, W, 4) RGBA")
@@ -138,12 +145,12 @@ def check_aspect(size: tuple[int, int], wanted: tuple[int, int], name: str) -> N
 
 
 def full_scale(mask: NDArray[Any]) -> float:
-    """What a mask holds in the foreground: 1 for floats, the largest value of integers."""
+    """The value of a mask in the foreground: 1 for floats, the largest value of the type for integers."""
     return 1.0 if mask.dtype.kind == "f" else float(np.iinfo(mask.dtype).max)
 
 
 def foreground_box(mask: NDArray[Any]) -> Box | None:
-    """``(top, bottom, left, right)`` of the pixels with a mask above 0; None if there are none."""
+    """The box ``(top, bottom, left, right)`` around the pixels with a mask above 0; None if there are none."""
     if mask.dtype != np.uint8:
         mask = (mask > 0).view(np.uint8)
     left, top, width, height = cv2.boundingRect(mask)
@@ -154,7 +161,7 @@ def refuse_coloured(pixels: NDArray[Any], name: str) -> None:
     """Refuse ``(H, W, 3)`` pixels that cannot be a mask, because their channels differ.
 
     Raises:
-        InputError: they do.
+        InputError: the channels differ.
     """
     peak = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
     spread = int(255 * float((pixels.max(2).astype(np.float32) - pixels.min(2)).max()) / peak)
@@ -166,7 +173,7 @@ def refuse_coloured(pixels: NDArray[Any], name: str) -> None:
 
 
 def check_float_range(pixels: NDArray[Any], name: str) -> None:
-    """Refuse float pictures that are not in [0, 1] (NaN included) instead of clipping them in silence."""
+    """Refuse float pictures with values outside [0, 1] or NaN, instead of silently clipping them."""
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= 0.0 and high <= 1.0):
         raise InputError(

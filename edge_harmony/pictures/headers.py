@@ -151,7 +151,7 @@ def webp_chunks(data: bytes) -> dict[bytes, bytes]:
 
 
 def tiff_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height from the first directory, for sample types that Pillow does not know (float RGB, say)."""
+    """Width and height from the first directory, for sample types that Pillow does not know (such as float RGB)."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
     if order is None:
         return None

@@ -1,4 +1,4 @@
-"""Reading and writing the pictures that users have: any depth, alpha, EXIF orientation, ICC profile.
+"""Reading and writing users' pictures: any depth, alpha, EXIF orientation, ICC profile.
 
 How bytes become pixels says :mod:`edge_harmony.pictures.decode`, how metadata get into files
 :mod:`edge_harmony.pictures.embed`.
@@ -50,12 +50,12 @@ class Picture(Metadata):
     pixels: NDArray[Any]
 
     def with_pixels(self, pixels: NDArray[Any]) -> Picture:
-        """The same metadata around other pixels."""
+        """A picture with other pixels and the metadata of this one."""
         return replace(self, pixels=pixels)
 
 
 def list_pictures(folder: Path) -> Iterator[Path]:
-    """Pictures of a folder in order of their names; hidden files and other kinds are passed over."""
+    """The pictures of a folder in the order of their names; hidden and other files are skipped."""
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
             yield path
@@ -66,16 +66,16 @@ def read_picture(path: Path | str) -> Picture:
 
     Raises:
         UsageError: there is no such file, or it is a folder.
-        InputError: the file is empty, truncated, no picture, or too large.
+        InputError: the file is empty, truncated, not a picture, or too large.
     """
     return decode_picture(read_bytes(Path(path)), str(path))
 
 
 def decode_picture(data: bytes, name: str) -> Picture:
-    """The same from a file's bytes; ``name`` is what errors call it.
+    """Decode the bytes of a picture file and turn the picture upright; ``name`` is its name in error messages.
 
     Raises:
-        InputError: they are empty, truncated, no picture, or too large.
+        InputError: the bytes are empty, truncated, not a picture, or too large.
     """
     if not data:
         raise InputError(f"{name} is empty", "export it again")
@@ -193,16 +193,16 @@ def in_profile(picture: Picture, icc: bytes | None) -> NDArray[Any]:
 def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> None:
     """Write a picture; the file appears whole or not at all.
 
-    The format follows the suffix. What the format cannot hold (16 bits or alpha in JPEG, say) is converted
-    with a warning.
+    The suffix chooses the format. If the format cannot hold 16 bits or alpha (JPEG, for example), the picture is
+    converted with a warning.
 
     Args:
-        path: where to; its folder must exist.
+        path: path of the file; its folder must exist.
         picture: see :class:`Picture`.
-        quality: of JPEG and WebP, 1 to 100.
+        quality: quality of JPEG and WebP, 1 to 100.
 
     Raises:
-        UsageError: the suffix is unknown or the folder is missing or cannot be written.
+        UsageError: the suffix is unknown, or the folder is missing or cannot be written.
     """
     path = Path(path)
     check_writable(path)
@@ -210,11 +210,11 @@ def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> N
 
 
 def encode_picture(picture: Picture, suffix: str, *, quality: int = 95) -> bytes:
-    """What :func:`write_picture` writes.
+    """The bytes that :func:`write_picture` writes.
 
     Raises:
         UsageError: the suffix is unknown.
-        InputError: the format cannot hold the picture, which is too large for it.
+        InputError: the picture is too large for the format.
     """
     suffix = suffix.lower()
     if suffix not in SUFFIXES:
@@ -280,10 +280,10 @@ def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A picture's file.
+    """Read a picture file.
 
     Raises:
-        UsageError: there is no such file, it is a folder, or it cannot be read.
+        UsageError: the file does not exist, is a folder, or cannot be read.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder where a picture is expected", "name a file")

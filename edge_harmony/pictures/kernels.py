@@ -1,8 +1,8 @@
-"""Loops that NumPy and OpenCV have no call for, compiled by Numba when first used and kept in its cache.
+"""Loops for which NumPy and OpenCV have no function, compiled by Numba at first use and kept in its cache.
 
-They work on rows of their own, touch nothing of Python and release its lock:
-:mod:`edge_harmony.pictures.parallel_rows` gives every core a share. None is compiled with ``parallel=True``, whose
-thread pool must not be entered by two threads at a time.
+Each call works on its own rows, uses no Python objects and releases Python's lock, so that
+:mod:`edge_harmony.pictures.parallel_rows` can divide the rows among the cores. No loop is compiled with
+``parallel=True``, because two threads must not enter Numba's thread pool at a time.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 _FAST = {"contract", "nsz", "arcp", "reassoc"}
-"""What the compiler may do to sums and products; infinities and NaN stay what they are."""
+"""Optimizations of sums and products that the compiler may use; infinities and NaN keep their meaning."""
 
 
 def _compile(function: Callable[..., None]) -> Callable[..., None]:
     options: dict[str, Any] = {"nogil": True, "fastmath": _FAST, "error_model": "numpy"}
     try:
         compiled: Callable[..., None] = njit(cache=True, **options)(function)
-    except RuntimeError:  # a system that can be written nowhere: every process compiles for itself
+    except RuntimeError:  # no folder can be written: every process compiles for itself
         compiled = njit(**options)(function)
     return compiled
 
@@ -41,20 +41,20 @@ def change_planes(
     peak: np.float32,
     half: np.float32,
 ) -> None:
-    """``y = x + m (A x + t)`` in place, A and t bilinear between the cells of a grid.
+    """``y = x + m (A x + t)`` in place; A and t are interpolated bilinearly between the cells of a grid.
 
     Args:
-        planes: ``(3, rows, columns)``, red, green, blue.
+        planes: ``(3, rows, columns)``, red, green, blue; changed in place.
         mask: ``(rows, columns)``.
         grid: ``(h, w, 12)``: a transform per cell.
         above: ``(rows,)``: the cell above every row.
-        down: ``(rows,)``: how far a row is on its way to the next cell.
+        down: ``(rows,)``: a row's position between that cell (0) and the next one (1).
         cells: ``(segments,)``: the cell to the left of every run of columns.
-        starts: ``(segments + 1,)``: where the runs begin, and where the last one ends.
-        fractions: ``(columns,)``: how far a column is on its way to the next cell.
-        full: one over the mask's value for the foreground.
+        starts: ``(segments + 1,)``: first column of every run, and the end of the last one.
+        fractions: ``(columns,)``: a column's position between its cell (0) and the next one (1).
+        full: factor that scales the mask to [0, 1]: 1 divided by the mask's foreground value.
         peak: largest value of a sample.
-        half: what rounds: 0.5 for integers, 0 for floats.
+        half: added before truncation, to round: 0.5 for integers, 0 for floats.
     """
     low = np.float32(0)
     line = np.zeros((grid.shape[1] + 1, 12), np.float32)
@@ -99,16 +99,16 @@ def shrink_rows(
     first: int,
     last: int,
 ) -> None:
-    """Area averages: every sample counts by the share of it that an output pixel covers.
+    """Area averages: the weight of a sample is the share of it that the output pixel covers.
 
     Args:
         picture: ``(H, W * channels)``.
-        rows: ``(h + 1,)``: where the output's rows begin in the picture, and where the last one ends.
-        columns: ``(w + 1,)``: likewise of the columns.
-        channels: samples of a pixel.
-        shrunk: ``(h, w * channels)``, to be filled.
-        first: output row to begin with.
-        last: output row to end before.
+        rows: ``(h + 1,)``: where each output row begins in the picture, and where the last one ends.
+        columns: ``(w + 1,)``: where each output column begins, and where the last one ends.
+        channels: samples per pixel.
+        shrunk: ``(h, w * channels)``, the output.
+        first: first output row.
+        last: output row after the last one.
     """
     width = picture.shape[1]
     total = np.empty(width, np.float32)
@@ -127,7 +127,7 @@ def shrink_rows(
             of_first, of_last = share * (min(right, begin + 1.0) - left), share * (right - end + 1)
             if end - 1 == begin:
                 of_last = 0.0
-            if channels == 3:  # three sums at a time, so that none waits for its last addition
+            if channels == 3:  # three independent sums, so that no addition waits for the one before
                 i, j = 3 * begin, 3 * (end - 1)
                 red = of_first * total[i] + of_last * total[j]
                 green = of_first * total[i + 1] + of_last * total[j + 1]
@@ -156,9 +156,9 @@ def paste_rows(
     Args:
         foreground: ``(rows, 3 * columns)``.
         mask: ``(rows, columns)``.
-        full: one over the mask's value for the foreground.
-        half: what rounds: 0.5 for integers, 0 for floats.
-        result: like the foreground: the background.
+        full: factor that scales the mask to [0, 1]: 1 divided by the mask's foreground value.
+        half: added before truncation, to round: 0.5 for integers, 0 for floats.
+        result: ``(rows, 3 * columns)``: the background, replaced by the result.
     """
     width = mask.shape[1]
     weights = np.empty(3 * width, np.float32)

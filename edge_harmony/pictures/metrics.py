@@ -1,7 +1,7 @@
 """Image quality metrics of the harmonization literature, on NumPy arrays.
 
-All take pictures in 0..255 (uint8, or float of that scale); errors are in squared levels, ratios in dB with a
-peak of 255 (as HDNet and PCT-Net report them).
+All functions take pictures in 0..255 (uint8, or float of that scale). Errors are in squared levels, ratios in dB
+with a peak of 255 (as HDNet and PCT-Net report them).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HALF = _WINDOW // 2
 
 @dataclass(frozen=True)
 class Scores:
-    """Quality of one picture: PSNR in dB, MSE in squared levels, SSIM up to 1; ``f``: of the foreground."""
+    """Quality of one picture: PSNR in dB, MSE in squared levels, SSIM up to 1; a leading ``f`` means foreground."""
 
     psnr: float
     mse: float
@@ -35,7 +35,7 @@ class Scores:
 
 
 def psnr_of(mse: float, peak: float = PEAK) -> float:
-    """Peak signal-to-noise ratio in dB; infinite for identical pictures, NaN where the error is."""
+    """Peak signal-to-noise ratio in dB; infinite for identical pictures, NaN if the error is NaN."""
     if mse <= 0:
         return math.inf
     return 10 * math.log10(peak * peak / mse) if peak > 0 else -math.inf
@@ -53,7 +53,7 @@ def foreground_mse(result: NDArray[Any], real: NDArray[Any], mask: NDArray[np.fl
     Args:
         result: ``(H, W, 3)``.
         real: ``(H, W, 3)``.
-        mask: ``(H, W)`` in [0, 1]; NaN is returned where it is empty.
+        mask: ``(H, W)`` in [0, 1]; if it is empty, the result is NaN.
     """
     total = float(mask.sum(dtype=np.float64))
     if total == 0:
@@ -68,16 +68,16 @@ def ssim(
     """SSIM and fSSIM: structural similarity (Wang et al., 2004) over the picture, and over the foreground.
 
     Gaussian weights of sigma 1.5 in an 11 x 11 window, K1 = 0.01, K2 = 0.03, population covariance, borders of
-    half a window left out; the same as scikit-image's ``structural_similarity(gaussian_weights=True,
+    half a window left out; equal to scikit-image's ``structural_similarity(gaussian_weights=True,
     sigma=1.5, use_sample_covariance=False, data_range=255)``.
 
     Args:
         result: ``(H, W, 3)``.
         real: ``(H, W, 3)``.
-        mask: ``(H, W)`` in [0, 1], the weight of every pixel in fSSIM; None for all of them.
+        mask: ``(H, W)`` in [0, 1], the weight of every pixel in fSSIM; None: all pixels have the weight 1.
 
     Returns:
-        Means over channels and pixels. NaN for pictures smaller than the window; fSSIM also where the mask is empty.
+        Means over channels and pixels. NaN for pictures smaller than the window; fSSIM is NaN for empty masks too.
     """
     if min(result.shape[:2]) < _WINDOW:
         return math.nan, math.nan
@@ -91,7 +91,7 @@ def ssim(
 
 
 def _ssim_map(result: NDArray[Any], real: NDArray[Any]) -> NDArray[np.float64]:
-    """``(H - 10, W - 10, 3)``."""
+    """SSIM of every pixel and channel, ``(H - 10, W - 10, 3)``."""
     a, b = result.astype(np.float64), real.astype(np.float64)
 
     def blur(image: NDArray[np.float64]) -> Any:

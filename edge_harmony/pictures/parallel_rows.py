@@ -1,4 +1,4 @@
-"""Rows of a picture shared by all cores: work that releases Python's lock, in a pool of threads of the process."""
+"""Divide the rows of a picture among the cores: work that releases Python's lock, in a thread pool of the process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _threads = 0
 
 
 def set_threads(count: int) -> None:
-    """How many threads share pictures of this process from now on; 0 for as many as it has cores."""
+    """Set how many threads share a picture in this process; 0 means one per core."""
     global _pool, _threads
     with _lock:
         if count != _threads:
@@ -30,10 +30,10 @@ def threads() -> int:
 
 
 def share(work: Callable[[int, int], None], rows: int) -> None:
-    """Call ``work(first, last)`` for one part of the rows after the other, on all threads; waits for the end.
+    """Call ``work(first, last)`` for parts of the rows, on all threads, and wait for the end.
 
-    There are a few parts for every thread: one that was held up leaves the rest to the others. It may be called by
-    several threads at a time; errors of ``work`` are raised here.
+    There are a few parts per thread, so that a delayed thread leaves the rest to the others. Several threads
+    may call this at a time. Errors of ``work`` are raised here.
     """
     step = max(1, -(-rows // (_PARTS * threads())))
     parts = [(first, min(first + step, rows)) for first in range(0, rows, step)]
@@ -51,3 +51,13 @@ def _started() -> ThreadPoolExecutor:
         if _pool is None:
             _pool = ThreadPoolExecutor(threads(), thread_name_prefix="edge-harmony-rows")
         return _pool
+
+
+def _begin_anew() -> None:
+    """In a child after a fork: the threads of the pool have stayed in the parent, and the lock as it was."""
+    global _lock, _pool
+    _lock, _pool = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

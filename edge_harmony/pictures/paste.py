@@ -1,4 +1,4 @@
-"""Pasting a foreground on a background: what makes a composite."""
+"""Pasting a foreground on a background, which gives a composite."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from edge_harmony.pictures.parallel_rows import share
 def paste(
     foreground: NDArray[Any], background: NDArray[Any], mask: NDArray[Any], *, in_place: bool = False
 ) -> NDArray[Any]:
-    """``m f + (1 - m) b``, on all cores.
+    """Paste a foreground on a background: ``m f + (1 - m) b``, on all cores.
 
     Args:
         foreground: ``(H, W, 3)``; uint8, uint16 or float32 in [0, 1].
-        background: likewise.
+        background: an array with the shape and type of ``foreground``.
         mask: ``(H, W)``; uint8, uint16 (full scale is the foreground) or floating point in [0, 1].
-        in_place: change ``background`` itself, which is contiguous then.
+        in_place: change ``background`` itself; it must be contiguous.
 
     Returns:
-        ``background``, or a new array like it, equal to it bit for bit where the mask is 0.
+        ``background``, or a new array like it. Where the mask is 0 it equals ``background`` bit for bit.
 
     Raises:
         InputError: sizes or types differ.

@@ -39,18 +39,18 @@ def before_after(composite: NDArray[Any], result: NDArray[Any], mask: NDArray[np
 
 
 def error_map(result: NDArray[np.uint8], real: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The largest absolute error of the channels as a colour: 0 dark blue, 64 levels and more yellow."""
+    """The largest absolute error of the channels as a colour: dark blue for 0, yellow for 64 levels and more."""
     error = np.abs(result.astype(np.int16) - real).max(2)
     levels = (np.minimum(error, _FULL_ERROR) * (_WHITE / _FULL_ERROR)).astype(np.uint8)
     return np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1])
 
 
 def contact_sheet(lines: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], columns: int = 1) -> Picture:
-    """Lines of panels under their labels, ``columns`` lines beside each other.
+    """Lines of panels, each under its label, with ``columns`` lines side by side.
 
     Args:
-        lines: label and panels ``(H, W, 3)`` of any sizes; all lines have as many.
-        columns: how many lines stand side by side.
+        lines: label and panels ``(H, W, 3)`` of any sizes; every line has an equal number of panels.
+        columns: number of lines side by side.
     """
     blocks = [_line(label, panels) for label, panels in lines]
     blocks += [np.full_like(blocks[0], _WHITE)] * (-len(blocks) % columns)

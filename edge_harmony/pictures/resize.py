@@ -1,4 +1,4 @@
-"""Pictures to a network's working size: area averages where they shrink, on all cores; else bilinear."""
+"""Resize pictures: area averages on all cores if they shrink, else bilinear."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from edge_harmony.pictures.parallel_rows import share
 
 _LEAST_SAMPLES = 1 << 18
-"""Fewer are shrunk by OpenCV: it is as fast there, and has nothing to compile."""
+"""Smaller pictures are shrunk by OpenCV, which is as fast for them and needs no compilation."""
 
 
 def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Area averages where both sides shrink, as OpenCV's ``INTER_AREA``; else bilinear.
+    """Resize: area averages if both sides shrink, as OpenCV's ``INTER_AREA``; else bilinear.
 
     Args:
         image: ``(H, W)`` or ``(H, W, C)``; uint8, uint16 or float32.
@@ -31,7 +31,7 @@ def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def resize_to_float(image: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
-    """The same in float32, and nothing is rounded."""
+    """Resize as :func:`resize` does, to float32 without rounding."""
     if not _is_large(image, size):
         return _by_opencv(image.astype(np.float32), size)
     return _area_means(image, size)

@@ -14,19 +14,19 @@ from edge_harmony.pictures.resize import resize, resize_to_float
 def to_working_size(
     composite: NDArray[Any], mask: NDArray[Any], size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What a network takes: ``(1, 3, H, W)`` and ``(1, 1, H, W)`` float32 in [0, 1], contiguous.
+    """The input of a network: ``(1, 3, H, W)`` and ``(1, 1, H, W)`` float32 in [0, 1], contiguous.
 
     Args:
-        composite: as :func:`~edge_harmony.pipeline.harmonize.predict` takes it.
-        mask: likewise.
-        size: (height, width) that the network works at.
+        composite: as for :func:`~edge_harmony.pipeline.harmonize.predict`.
+        mask: as for :func:`~edge_harmony.pipeline.harmonize.predict`.
+        size: working size of the network (height, width).
     """
     small = _to_unit(resize(composite, size[::-1]))
     return np.ascontiguousarray(small.transpose(2, 0, 1)[None]), mask_to_working_size(mask, size)
 
 
 def mask_to_working_size(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
-    """The mask's part of :func:`to_working_size`."""
+    """The mask at the working size, as in :func:`to_working_size`."""
     small = resize_to_float(mask, size[::-1]) / np.float32(full_scale(mask))
     return np.ascontiguousarray(snap(small)[None, None])
 

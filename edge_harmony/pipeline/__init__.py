@@ -1,1 +1,1 @@
-"""The one way from a composite and a mask to a harmonized picture, alone or in a stream."""
+"""The pipeline from a composite and a mask to a harmonized picture, for single pictures and for streams."""

@@ -1,7 +1,7 @@
 """The apply step: upsample a coarse prediction and blend it into the picture, at the picture's own size.
 
 Only the bounding box of the foreground is touched, in strips that stay in cache, on all cores
-(:mod:`edge_harmony.pictures.parallel_rows`); nothing of full size is ever held in floating point.
+(:mod:`edge_harmony.pictures.parallel_rows`). No full-size picture in floating point is ever allocated.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from edge_harmony.pictures.arrays import Box, Floats, foreground_box, full_scale
 from edge_harmony.pictures.parallel_rows import share
 
 STRONGEST = 1.5
-"""Up to which share of a predicted transform is applied: beyond it colours run away."""
+"""Largest strength of a predicted transform; beyond it colours get out of hand."""
 
 _STRIP_PIXELS = 1 << 18
-"""Pixels per strip: few enough to stay in the cache with their planes, enough that threads seldom wait for the lock."""
+"""Pixels per strip: few enough that its planes stay in the cache, enough that threads seldom wait for the lock."""
 
 
 def check_strength(strength: float) -> None:
-    """Refuse what is no share of a transform that may be applied.
+    """Refuse a strength that is out of range.
 
     Raises:
         UsageError: it is not within 0 and :data:`STRONGEST`, or not finite.
     """
     if not 0 <= strength <= STRONGEST:
         raise UsageError(
-            f"strength is {strength}", f"give 0 (the composite as it is) to {STRONGEST}; 1 is what the network predicts"
+            f"strength is {strength}", f"give 0 (no change) to {STRONGEST}; 1 is what the network predicts"
         )
 
 
@@ -58,13 +58,13 @@ def apply_grid(
         mask: ``(H, W)``; uint8, uint16 or float32, see :func:`full_scale`.
         grid: ``(3, h, w)``, ``(6, h, w)`` or ``(12, h, w)`` float32.
         box: the mask's :func:`foreground_box`, if it is known already.
-        strength: share of the transform, 0 to :data:`STRONGEST`: grids hold what differs from the identity, so that 0
-            is the identity and 1 the grid itself.
-        in_place: change ``pixels`` themselves: nothing is copied then, and only the foreground is written.
+        strength: factor for the transform, 0 to :data:`STRONGEST`. A grid holds the difference from the identity, so
+            0 is the identity and 1 the grid itself.
+        in_place: change ``pixels`` itself: nothing is copied, and only the foreground is written.
 
     Returns:
-        ``pixels``, or a new array like it, equal to it bit for bit where the mask is 0; elsewhere within one level (or
-        2e-6) of the same in float64. With a strength of 0 it is equal everywhere.
+        ``pixels``, or a new array like it. Where the mask is 0 it equals ``pixels`` bit for bit; elsewhere it is
+        within one level (for floats 2e-6) of a computation in float64. With a strength of 0 it is equal everywhere.
 
     Raises:
         UsageError: the strength is out of range.
@@ -114,7 +114,7 @@ def apply_grid(
 
 
 def _affine(grid: Floats) -> Floats:
-    """Any grid as one of 12 channels."""
+    """Convert a grid of 3, 6 or 12 channels to 12 channels."""
     if len(grid) == 12:
         return grid
     whole = np.zeros((12, *grid.shape[1:]), np.float32)
@@ -125,7 +125,9 @@ def _affine(grid: Floats) -> Floats:
 
 
 def _axis(cells: int, size: int, start: int, stop: int) -> tuple[NDArray[np.intp], Floats]:
-    """For the positions ``start`` to ``stop`` of an axis of ``size``: the cell before, and the way to the next."""
+    """For the pixels ``start`` to ``stop`` of an axis of ``size`` pixels: the cell before each, and the fraction of the
+    distance to the next cell.
+    """
     position = (np.arange(start, stop, dtype=np.float64) + 0.5) * (cells / size) - 0.5
     position = np.clip(position, 0, cells - 1)
     low = position.astype(np.intp)

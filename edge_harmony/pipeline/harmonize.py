@@ -1,8 +1,8 @@
-"""The one way from a composite and a mask to a harmonized picture, whatever runs the network.
+"""The pipeline from a composite and a mask to a harmonized picture, for every backend.
 
-Any size in: picture and mask are brought to the network's working size, the network predicts something coarse, and
-the apply step works at the picture's own size. Training's validation, every backend and the benchmark use these
-functions.
+Pictures have any size. Picture and mask are resized to the network's working size, the network predicts a coarse
+transform, and the apply step works at the picture's own size. Validation during training, every backend and the
+benchmark use these functions.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def harmonize_pixels(
         in_place: change ``composite`` itself, which is faster where it is large.
 
     Returns:
-        ``composite``, or a new array like it. Pixels with a mask of 0 are equal to it bit for bit, and so is alpha;
-        with a strength of 0 all of it is, and nothing is predicted.
+        ``composite``, or a new array like it. Alpha, and pixels with a mask of 0, are unchanged bit for bit. With a
+        strength of 0 nothing changes and nothing is predicted.
 
     Raises:
         InputError: shapes, types or values do not fit.
@@ -69,7 +69,8 @@ def predict(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]) -> NDAr
 
     Returns:
         A grid for :func:`~edge_harmony.pipeline.apply.apply_grid`: ``(12, h, w)`` affine, ``(6, h, w)`` gains and
-        offsets, or ``(3, h, w)`` difference. A network that paints a picture is turned into the difference it makes.
+        offsets, or ``(3, h, w)`` difference. If the network paints a picture, this is the picture's difference to the
+        composite.
     """
     spec = runner.io_spec
     return predict_later(runner, *to_working_size(composite, mask, (spec.height, spec.width)))()
@@ -78,11 +79,19 @@ def predict(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]) -> NDAr
 def predict_later(
     runner: Runner, planes: NDArray[np.float32], small_mask: NDArray[np.float32]
 ) -> Callable[[], NDArray[np.float32]]:
-    """The same from what :func:`~edge_harmony.pictures.working_size.to_working_size` returns, begun: what is returned
-    waits for the grid; see :meth:`edge_harmony.backends.base.Runner.submit`.
+    """Start a prediction; call the returned function to wait for its grid. See
+    :meth:`edge_harmony.backends.base.Runner.submit`.
+
+    Args:
+        runner: a loaded network.
+        planes: ``(1, 3, H, W)``, the composite from :func:`~edge_harmony.pictures.working_size.to_working_size`.
+        small_mask: ``(1, 1, H, W)``, the mask from that function.
+
+    Returns:
+        A function that returns the grid, as :func:`predict` does.
 
     Raises:
-        InputError: (when waited for) the network returns values that are not finite.
+        InputError: (from the returned function) the network's values are not finite.
     """
     waited = runner.submit(planes, small_mask)
 
@@ -98,7 +107,7 @@ def predict_later(
 
 
 def _spread(difference: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Continue a difference beyond the mask, so that upsampling does not mix in what the network painted outside."""
+    """Extend a difference beyond the mask, so that upsampling does not mix in the network's values from outside it."""
     weight = cv2.blur(mask, _SPREAD_WINDOW)
     blurred = cv2.blur(np.ascontiguousarray((difference * mask).transpose(1, 2, 0)), _SPREAD_WINDOW)
     outside = (blurred / np.maximum(weight, 1e-6)[..., None]).transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""Frames in, harmonized frames out: reading, prediction and apply overlap, and only a few frames are held."""
+"""Harmonize streams of frames: reading, prediction and apply overlap, and only a few frames are in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge_harmony.pipeline.harmonize import predict_later
 from edge_harmony.pipeline.temporal import SceneCuts, Smoother
 
 _HELD = 3
-"""Frames on their way at a time: one is prepared, one predicted, one applied or done."""
+"""Frames in progress at a time: one is prepared, one is predicted, one is applied or done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +30,13 @@ class StreamOptions:
     """How a stream is harmonized.
 
     Attributes:
-        every: predict every so many frames; those between go on towards the last prediction.
-        keep: share of the colour transform that stays from frame to frame, see
+        every: predict every N-th frame; between them the transform moves towards the last prediction.
+        keep: share of the colour transform that is kept from frame to frame, see
             :class:`edge_harmony.pipeline.temporal.Smoother`.
-        cut: difference of two frames that means a new scene, see :class:`edge_harmony.pipeline.temporal.SceneCuts`.
+        cut: difference between two frames that begins a new scene, see
+            :class:`edge_harmony.pipeline.temporal.SceneCuts`.
         in_place: change the frames themselves, which saves a copy of each.
-        strength: share of the change, 0 to 1.5; see :func:`edge_harmony.pipeline.apply.apply_grid`.
+        strength: size of the change, 0 to 1.5; see :func:`edge_harmony.pipeline.apply.apply_grid`.
     """
 
     every: int = 1
@@ -80,7 +81,7 @@ def stream(runner: Runner, pairs: Iterable[FramePair], options: StreamOptions) -
 
 
 def _let_go(beginning: Future[_Begun]) -> None:
-    """Wait for a prediction that nobody wants any more: it holds a place on its device."""
+    """Wait for an abandoned prediction, because it occupies the device."""
     with contextlib.suppress(Exception):
         waited = beginning.result().grid
         if waited is not None:
@@ -89,7 +90,7 @@ def _let_go(beginning: Future[_Begun]) -> None:
 
 @dataclass(frozen=True)
 class _Shot:
-    """A frame, its colours and mask as the pipeline takes them, and the box of what is to be changed."""
+    """A frame, its colours and mask in the pipeline's types, and the box of the pixels to change."""
 
     frame: NDArray[Any]
     pixels: NDArray[Any]
@@ -99,12 +100,12 @@ class _Shot:
 
 @dataclass(frozen=True)
 class _Begun:
-    """A frame's prediction, on its way.
+    """A frame's prediction in progress.
 
     Attributes:
-        grid: waits for it; None: that of the frame before holds.
-        mask: at the network's working size; None where nothing is to be changed.
-        is_new: a scene begins.
+        grid: waits for the grid; None: the grid of the frame before is used.
+        mask: the mask at the network's working size; None if the frame has no foreground.
+        is_new: whether a scene begins.
     """
 
     grid: Callable[[], NDArray[np.float32]] | None
@@ -113,7 +114,7 @@ class _Begun:
 
 
 class _Predictor:
-    """Begins the predictions of successive frames; one thread calls it, and does not wait for a device."""
+    """Starts the predictions of successive frames; one thread calls it, and does not wait for the device."""
 
     def __init__(self, runner: Runner, options: StreamOptions) -> None:
         self._runner = runner
@@ -122,7 +123,7 @@ class _Predictor:
         self._since = options.every
 
     def begin(self, shot: _Shot) -> _Begun:
-        """The next frame's prediction, if it is its turn."""
+        """Start the prediction of the next frame, if this frame is to be predicted."""
         is_new = self._cuts.is_new(shot.pixels)
         if shot.box is None:
             self._since = self._every
@@ -137,7 +138,7 @@ class _Predictor:
 
 
 class _Finisher:
-    """Waits for the predictions of successive frames, smooths and applies them; one thread calls it."""
+    """Waits for the predictions of successive frames, smooths and applies them, called by one thread."""
 
     def __init__(self, options: StreamOptions) -> None:
         self._in_place, self._strength = options.in_place, options.strength
@@ -145,7 +146,7 @@ class _Finisher:
         self._last: NDArray[np.float32] | None = None
 
     def finish(self, shot: _Shot, beginning: Future[_Begun]) -> NDArray[Any]:
-        """The next frame, harmonized."""
+        """Harmonize the next frame."""
         begun = beginning.result()
         if begun.is_new:
             self._smoother.reset()
@@ -159,10 +160,10 @@ class _Finisher:
 
 
 def in_step(frames: Iterable[NDArray[Any]], masks: Iterable[NDArray[Any]]) -> Iterator[FramePair]:
-    """Pairs of both.
+    """Pair every frame with its mask.
 
     Raises:
-        InputError: one ends before the other.
+        InputError: frames or masks end before the other.
     """
     others = iter(masks)
     count = 0

@@ -1,4 +1,4 @@
-"""Colour transforms over time: smooth from frame to frame, and fresh where the scene changes."""
+"""Colour transforms over time: smooth from frame to frame, restarted at a scene cut."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _BARELY = 1e-3
 
 
 class SceneCuts:
-    """Tells frames that begin a new scene: their colours differ from those of the frame before, all over the picture.
+    """Finds the frames that begin a new scene: their colours differ from the frame before, all over the picture.
 
     Args:
-        threshold: mean absolute difference of the thumbnails, as a share of the full scale, that means a cut.
-            Moving cameras stay below a tenth; 0 finds none.
+        threshold: mean absolute difference of the thumbnails, as a share of the full scale, above which there is a
+            cut. Moving cameras stay below a tenth; 0 finds no cuts.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -27,7 +27,7 @@ class SceneCuts:
         self._before: Floats | None = None
 
     def is_new(self, frame: NDArray[Any]) -> bool:
-        """Whether ``(H, W, 3)`` begins a scene; the first frame does."""
+        """Whether a frame ``(H, W, 3)`` begins a scene; the first frame does."""
         step = max(1, min(frame.shape[:2]) // _THUMBNAIL)
         peak = 1.0 if frame.dtype.kind == "f" else float(np.iinfo(frame.dtype).max)
         now = cv2.blur(np.ascontiguousarray(frame[::step, ::step], np.float32), (3, 3)) / np.float32(peak)
@@ -38,13 +38,13 @@ class SceneCuts:
 
 
 class Smoother:
-    """A running mean of colour transforms, cell by cell, in which a cell counts as far as the foreground covers it.
+    """A running mean of colour transforms, cell by cell, weighted by the share of the cell that is foreground.
 
-    What a network says of cells without foreground means nothing: a cell that the foreground has just reached takes
-    what is predicted there now, not a mean with what stood there before.
+    The network's values for cells without foreground mean nothing. So a cell that the foreground has just reached
+    takes the new prediction, not a mean with the cell's old values.
 
     Args:
-        keep: share of the mean that stays from frame to frame, in [0, 1); 0 takes every prediction as it is.
+        keep: share of the mean that is kept from frame to frame, in [0, 1); 0 turns smoothing off.
     """
 
     def __init__(self, keep: float) -> None:
@@ -54,18 +54,18 @@ class Smoother:
         self._sums: tuple[Floats, Floats] | None = None
 
     def reset(self) -> None:
-        """Forget: a new scene begins."""
+        """Forget the mean, because a new scene begins."""
         self._sums = None
 
     def step(self, grid: Floats, mask: Floats) -> Floats:
-        """The mean after another frame.
+        """Add a frame and return the new mean.
 
         Args:
-            grid: ``(C, h, w)``, what the network predicts for it.
+            grid: ``(C, h, w)``, the network's prediction for the frame.
             mask: ``(H, W)`` in [0, 1], at the network's working size.
 
         Returns:
-            ``(C, h, w)``.
+            The mean, ``(C, h, w)``.
         """
         covered = cv2.resize(mask, grid.shape[:0:-1], interpolation=cv2.INTER_AREA)
         reached = cv2.dilate(covered, np.ones((3, 3), np.uint8))
@@ -79,11 +79,11 @@ class Smoother:
 
 
 class Flicker:
-    """How much harmonizing adds to the change from frame to frame: its temporal difference against the input's.
+    """The change from frame to frame that harmonizing adds to the input's.
 
-    With ``d = harmonized - composite`` in a frame's foreground, it looks at how ``d`` changes between successive
-    frames: its mean colour, which is what flickers, and pixel by pixel, which contains what moves as well (a transform
-    that stays the same changes another colour differently).
+    With ``d = harmonized - composite`` in a frame's foreground, this measures how ``d`` changes between successive
+    frames: its mean colour, which is the visible flicker, and pixel by pixel. The second also contains motion, because
+    even a constant transform changes different colours by different amounts.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Flicker:
         self._changes: list[tuple[float, float]] = []
 
     def add(self, composite: NDArray[Any], harmonized: NDArray[Any], mask: NDArray[Any]) -> None:
-        """The next frame: ``(H, W, 3)`` uint8 twice, and its mask ``(H, W)`` uint8."""
+        """Add the next frame: composite and result ``(H, W, 3)`` uint8, and the mask ``(H, W)`` uint8."""
         inside = mask > 127
         difference = harmonized.astype(np.float32) - composite
         if self._before is not None:

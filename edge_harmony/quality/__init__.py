@@ -1,1 +1,1 @@
-"""Quality: scores as papers take them, parity with PyTorch, pictures with sealed rims, numbers that tell harm."""
+"""Quality: scores as papers compute them, parity with PyTorch, pictures with sealed rims, measures of harm."""

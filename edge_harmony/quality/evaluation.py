@@ -25,26 +25,26 @@ from edge_harmony.quality.preparation import PLAIN, Preparation
 from edge_harmony.quality.protocols import NATIVE, ScoringProtocol
 
 Harmonize = Callable[[NDArray[Any], NDArray[np.float32]], NDArray[Any]]
-"""Composite ``(H, W, 3)`` and mask ``(H, W)`` to the harmonized picture, whatever does it."""
+"""A function from composite ``(H, W, 3)`` and mask ``(H, W)`` to the harmonized picture."""
 
 _KEYS = tuple(field.name for field in fields(Scores))
 _HARM_KEYS = tuple(field.name for field in fields(Harm))
 
 
 class ScoredSample(Protocol):
-    """What can be scored: a :class:`~edge_harmony.data.iharmony4.Triplet`, or a photograph that is to be relit."""
+    """A sample to score: a :class:`~edge_harmony.data.iharmony4.Triplet`, or a photograph to relight."""
 
     @property
     def name(self) -> str:
-        """What it is called in tables; what is drawn by number follows from it."""
+        """Name in tables; random choices for the sample are derived from it."""
 
     def load(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
-        """Composite ``(H, W, 3)`` uint8, mask ``(H, W)`` in [0, 1], real picture like the composite."""
+        """Read composite ``(H, W, 3)`` uint8, mask ``(H, W)`` in [0, 1], and the real picture, like the composite."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One scored picture: its sample, the foreground's share, the result's scores and the composite's, and harm."""
+    """One scored picture: its sample, the foreground's share, the scores of result and composite, and harm."""
 
     sample: ScoredSample
     share: float
@@ -61,22 +61,22 @@ def evaluate(
     preparation: Preparation = PLAIN,
     advance: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
-    """Score a network and the unharmonized composite side by side.
+    """Score a network and, for comparison, the unharmonized composite.
 
     Args:
         runner: a loaded network.
-        samples: what to score, such as :func:`edge_harmony.read_split` returns.
-        protocol: how pictures are resized and errors taken; by default at native size.
-        preparation: what is done to the samples before; by default nothing.
+        samples: the samples to score, such as those of :func:`edge_harmony.read_split`.
+        protocol: how pictures are resized and errors computed; by default at native size.
+        preparation: changes to the samples before the protocol; by default none.
         advance: called after each picture, for a progress bar.
 
     Returns:
-        What ``edge-harmony evaluate --json`` prints of the scores: ``psnr`` (dB), ``mse``, ``fmse``, ``fpsnr`` (dB),
-        ``ssim``, ``fssim`` and ``images``; ``composite`` with the same keys for the input; ``by_foreground_ratio``, a
-        list of the same for shares of the picture; and ``harm``.
+        The scores that ``edge-harmony evaluate --json`` prints: ``psnr`` (dB), ``mse``, ``fmse``, ``fpsnr`` (dB),
+        ``ssim``, ``fssim`` and ``images``; ``composite`` with these keys for the input; ``by_foreground_ratio``, a
+        list of these scores for ranges of the foreground's share; and ``harm``.
 
     Raises:
-        InputError: files are damaged or of different sizes; one error names them, after all were tried.
+        InputError: files are damaged or of different sizes; one error names all of them.
     """
     return summarize(score_samples(partial(harmonize_pixels, runner), samples, advance, protocol, preparation))
 
@@ -88,17 +88,17 @@ def score_samples(
     protocol: ScoringProtocol = NATIVE,
     preparation: Preparation = PLAIN,
 ) -> list[Row]:
-    """Score every picture that the preparation leaves; each is harmonized twice, as composite and as real picture.
+    """Score every picture that the preparation leaves. Composite and real picture are both harmonized.
 
     Args:
-        harmonize: what is scored.
-        samples: what to score.
+        harmonize: the function to score.
+        samples: the samples to score.
         advance: called after each picture, for a progress bar.
-        protocol: how pictures are resized and errors taken.
-        preparation: what is done to them before.
+        protocol: how pictures are resized and errors computed.
+        preparation: changes to the samples before the protocol.
 
     Raises:
-        InputError: files are damaged or of different sizes; one error names them, after all were tried.
+        InputError: files are damaged or of different sizes; one error names all of them.
     """
     rows: list[Row] = []
     broken: list[str] = []
@@ -133,8 +133,8 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
     """Means over pictures.
 
     Returns:
-        ``psnr mse fmse fpsnr ssim fssim images``, ``composite`` with the same keys for the input,
-        ``by_foreground_ratio``: a list with ``low high`` (shares of the picture, low excluded) and all of these, and
+        ``psnr mse fmse fpsnr ssim fssim images``; ``composite`` with these keys for the input;
+        ``by_foreground_ratio``: a list with ``low high`` (shares of the picture, low excluded) and all keys above; and
         ``harm``: see :func:`edge_harmony.quality.harm.summarize_harm`.
     """
     parts = [
@@ -145,7 +145,7 @@ def summarize(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def as_csv(rows: Sequence[Row]) -> bytes:
-    """One line per picture: name, foreground's share, its scores, with a prefix the composite's, and its harm."""
+    """One line per picture: name, foreground's share, scores, the composite's scores (with a prefix), and harm."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "foreground_ratio", *_KEYS, *(f"composite_{key}" for key in _KEYS), *_HARM_KEYS])
@@ -162,7 +162,7 @@ def worst_sheet(
     protocol: ScoringProtocol = NATIVE,
     preparation: Preparation = PLAIN,
 ) -> Picture:
-    """The pictures with the largest foreground error on one sheet, worst first; a line of :func:`panels` each."""
+    """A sheet of the pictures with the largest foreground error, worst first, with a line of :func:`panels` each."""
     return contact_sheet(
         [
             (f"{row.sample.name}  fMSE {row.composite.fmse:.0f} -> {row.ours.fmse:.0f}", list(shown.values()))
@@ -172,16 +172,16 @@ def worst_sheet(
 
 
 def worst_rows(rows: Sequence[Row], count: int) -> list[Row]:
-    """Those with the largest foreground error, worst first."""
+    """The rows with the largest foreground error, worst first."""
     return sorted(rows, key=_badness)[:count]
 
 
 def panels(
     harmonize: Harmonize, row: Row, protocol: ScoringProtocol = NATIVE, preparation: Preparation = PLAIN
 ) -> dict[str, NDArray[np.uint8]]:
-    """``composite``, ``mask``, ``result``, ``real`` and ``error``, 8 bits: what to look at where a picture is bad.
+    """The pictures ``composite``, ``mask``, ``result``, ``real`` and ``error`` of a sample, 8 bits, for inspection.
 
-    The error is the absolute one of the result: 0 dark blue, 64 levels and more yellow.
+    The error is the absolute error of the result: dark blue for 0, yellow for 64 levels and more.
     """
     loaded = row.sample.load()
     composite, mask, real, _ = protocol.prepare(*(preparation.apply(row.sample.name, *loaded) or loaded))
@@ -204,7 +204,7 @@ def _both(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _means(scores: Sequence[Scores]) -> dict[str, Any]:
-    """Means over pictures, leaving out values that are not finite (identical pictures, empty masks); None for none."""
+    """Means over pictures, without values that are not finite (identical pictures, empty masks); None without any."""
     result: dict[str, Any] = {}
     for key in _KEYS:
         values = [value for item in scores if math.isfinite(value := asdict(item)[key])]

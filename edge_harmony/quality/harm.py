@@ -1,4 +1,4 @@
-"""Numbers that tell harm: what a network does to pictures beside the error that it takes away on average."""
+"""Measures of harm: what a network does to pictures besides reducing the mean error."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from edge_harmony.pictures.metrics import Scores, foreground_mse
 LOW, HIGH = 3, 252
 """Levels under the first and over the second count as clipped."""
 CHROMA = 10.0
-"""Lab chroma that a colour needs for its hue to mean something."""
+"""Least Lab chroma for which the hue of a colour is meaningful."""
 TURN = 30.0
-"""Degrees of Lab hue from which a colour has become another."""
+"""Difference in Lab hue, in degrees, beyond which a colour counts as another one."""
 MUCH = 1.2
-"""Times the composite's foreground error from which a picture is made much worse."""
+"""A picture is much worse if its foreground error exceeds the composite's by this factor."""
 VIVID = 5
-"""The vivid ones are the first of so many parts, by the truth's mean foreground chroma."""
+"""One in this many pictures is vivid: those with the largest mean foreground chroma in the truth."""
 
 HARM_LINES = (
     ("gain, dB", "gain", 1, "+.2f"),
@@ -39,22 +39,22 @@ HARM_LINES = (
     ("... in the composite", "composite_hue_turned", 100, ".1f"),
     ("score, dB (leaving pictures as they are: 0)", "score", 1, "+.2f"),
 )
-"""Tables of harm for people, on the command line and on cards: label, key, factor, format."""
+"""Lines of the tables of harm, on the command line and on cards: label, key, factor, format."""
 
 
 @dataclass(frozen=True)
 class Harm:
-    """One picture's foreground. NaN where the mask is empty.
+    """Measures of one picture's foreground; NaN if the mask is empty.
 
     Attributes:
         no_change: fMSE of the result for the real picture itself.
         chroma: mean Lab chroma of the result.
         lightness: mean Lab lightness of the result.
-        truth_chroma: of the real picture.
-        truth_lightness: of the real picture.
-        clipped: share of pixels with a channel that is clipped and is neither in the composite nor in the truth.
-        hue_turned: share of pixels whose hue is turned against the truth, where both have chroma.
-        composite_hue_turned: the same of the composite.
+        truth_chroma: mean Lab chroma of the real picture.
+        truth_lightness: mean Lab lightness of the real picture.
+        clipped: share of pixels with a channel that is clipped in the result, but not in composite or truth.
+        hue_turned: share of pixels whose hue differs from the truth's, where both have enough chroma.
+        composite_hue_turned: this share for the composite.
     """
 
     no_change: float
@@ -74,14 +74,14 @@ def measure_harm(
     unasked: NDArray[Any],
     weight: NDArray[np.float32],
 ) -> Harm:
-    """Measure one picture; all are ``(H, W, 3)`` in 0..255.
+    """Measure one picture; all pictures are ``(H, W, 3)`` in 0..255.
 
     Args:
-        result: of the composite.
-        composite: what was harmonized.
+        result: the harmonized composite.
+        composite: the composite.
         real: the truth.
-        unasked: the result for the truth, given as a composite.
-        weight: ``(H, W)`` in [0, 1]; pixels above one half count where pixels are counted.
+        unasked: the network's result for the real picture, which needs no change.
+        weight: ``(H, W)`` in [0, 1]; for counts of pixels, the foreground is where it exceeds one half.
     """
     inside = weight > 0.5
     if not inside.any():
@@ -102,19 +102,20 @@ def measure_harm(
 
 
 def summarize_harm(ours: Sequence[Scores], composite: Sequence[Scores], harms: Sequence[Harm]) -> dict[str, Any]:
-    """Harm over pictures; those without a foreground are left out, and a number without any picture is None.
+    """Harm over pictures. Pictures without a foreground are left out; a measure without any picture is None.
 
     Args:
         ours: scores of the results.
-        composite: of the same pictures before.
-        harms: likewise.
+        composite: scores of the composites.
+        harms: harm of the results.
 
     Returns:
         ``gain`` (dB: mean PSNR less the composite's), ``worse`` and ``much_worse`` (shares of pictures whose
-        foreground error is larger than the composite's, and than 1.2 times that), ``no_change`` and
+        foreground error exceeds the composite's, and 1.2 times the composite's), ``no_change`` and
         ``no_change_median`` (fMSE of results for real pictures), ``chroma``, ``lightness``, ``vivid_chroma`` and
-        ``vivid_lightness`` (ratios to the truth of means over pictures, all and the most vivid fifth), ``clipped``,
-        ``hue_turned`` and ``composite_hue_turned`` (mean shares of the foreground), and ``score``, see :func:`score`.
+        ``vivid_lightness`` (ratios of means over pictures to the truth's, for all and for the most vivid fifth),
+        ``clipped``, ``hue_turned`` and ``composite_hue_turned`` (mean shares of the foreground), and ``score``, see
+        :func:`score`.
     """
     pairs = [
         (a.fmse, b.fmse)
@@ -144,12 +145,13 @@ def summarize_harm(ours: Sequence[Scores], composite: Sequence[Scores], harms: S
 
 
 def score(gain: float | None, worse: float | None, no_change: float | None, composite: float | None) -> float | None:
-    """One number to choose checkpoints by, in dB: ``gain - worse - 10 log10(1 + no_change / composite)``.
+    """The number to choose checkpoints by, in dB: ``gain - worse - 10 log10(1 + no_change / composite)``.
 
-    A network that changes nothing has 0, so what is below it had better not run. The last term is what the error that
-    it puts into pictures that fit already costs, against the error of the composites that it is meant for, so that it
-    weighs the same on every set: a network cannot buy its gain by repainting everything. A decibel for the share
-    made worse separates networks of one mean: a large gain on a few pictures does not pay for many spoilt ones.
+    A network that changes nothing scores 0; one that scores less does more harm than good. The last term is a price for
+    the error that the network adds to pictures that fit already, relative to the error of the composites. As a ratio it
+    weighs equally on every set, and a network cannot raise its score by repainting everything. The share made worse
+    costs a decibel, to separate networks of equal mean: a large gain on a few pictures does not pay for many spoilt
+    ones.
 
     Args:
         gain: dB.
@@ -158,7 +160,7 @@ def score(gain: float | None, worse: float | None, no_change: float | None, comp
         composite: mean fMSE of the composites.
 
     Returns:
-        dB; None where a part is missing or composites have no error.
+        dB; None if a part is missing or the composites have no error.
     """
     if gain is None or worse is None or no_change is None or not composite:
         return None
@@ -166,7 +168,7 @@ def score(gain: float | None, worse: float | None, no_change: float | None, comp
 
 
 def _lab(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """``(N, 3)`` levels to CIE Lab (D65): lightness 0..100, a, b."""
+    """Convert levels ``(N, 3)`` to CIE Lab (D65): lightness 0..100, a, b."""
     scaled = np.clip(pixels.astype(np.float32) / 255, 0, 1)
     converted: NDArray[np.float32] = cv2.cvtColor(scaled[None], cv2.COLOR_RGB2LAB)[0]  # type: ignore[assignment]
     return converted
@@ -181,7 +183,7 @@ def _clipped(pixels: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _turned(lab: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
-    """Share of all pixels."""
+    """Share of all pixels whose hue differs from the truth's."""
     a, b, c, d = lab[:, 1], lab[:, 2], truth[:, 1], truth[:, 2]
     angle = np.degrees(np.abs(np.arctan2(a * d - b * c, a * c + b * d)))
     return float(((angle > TURN) & (_chroma(lab) >= CHROMA) & (_chroma(truth) >= CHROMA)).mean())
@@ -202,7 +204,7 @@ def _difference(a: float | None, b: float | None) -> float | None:
 
 
 def format_harm(harm: dict[str, Any], key: str) -> str:
-    """A number of :data:`HARM_LINES` as tables show it; a dash where no picture tells."""
+    """The text of a number of :data:`HARM_LINES` in tables; a dash if no picture gives it."""
     factor, form = next((factor, form) for _, name, factor, form in HARM_LINES if name == key)
     value = harm[key]
     return "-" if value is None else format(factor * value, form)

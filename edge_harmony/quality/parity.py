@@ -1,4 +1,4 @@
-"""Parity: the pictures that an artifact makes, against those of the PyTorch reference of the same weights."""
+"""Parity: the results of an artifact compared with those of the PyTorch reference with the same weights."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def compare(
     """Run two networks on the same pictures and measure how far their results differ.
 
     Args:
-        candidate: the network that is examined.
-        reference: the one it should agree with.
-        samples: name, composite ``(H, W, 3)`` uint8 and mask ``(H, W)`` in [0, 1] of each picture, such as
-            :func:`edge_harmony.sample_pictures` gives; pictures with an empty mask are left out.
+        candidate: the network to examine.
+        reference: the network that it should agree with.
+        samples: name, composite ``(H, W, 3)`` uint8 and mask ``(H, W)`` in [0, 1] of each picture, such as those of
+            :func:`edge_harmony.sample_pictures`; pictures with an empty mask are left out.
         advance: called after each picture, for a progress bar.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What is done to a sample before it is scored, at its own size; a protocol takes it from there."""
+"""Changes to a sample at its own size, before a protocol scores it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from edge_harmony.quality.rims import Sealed, moved, sealed
 
 MOST_SEALED = 64
 MOVED_PIXELS = 2
-"""What the mask of a moved object is shrunk by where nothing else is said."""
+"""Pixels by which the mask of a moved object is shrunk, unless ``sealed`` sets a number."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How samples are changed, in this order: relit, then sealed or moved. The default leaves them as they are.
+    """How samples are changed, in this order: relit, then sealed or moved. The default changes nothing.
 
     Attributes:
-        sealed: shrink masks by so many pixels and fill the rim: :func:`edge_harmony.quality.rims.sealed`.
+        sealed: shrink masks by this number of pixels and fill the rim: :func:`edge_harmony.quality.rims.sealed`.
         moved: paste the object beside its old place: :func:`edge_harmony.quality.rims.moved`.
         relit: put the real foreground under another light in place of the set's own composite:
             :func:`edge_harmony.quality.relit.relit`.
@@ -44,7 +44,7 @@ class Preparation:
 
     @property
     def label(self) -> str:
-        """For people: ``plain``, ``relit, sealed by 2``."""
+        """A label for people, such as ``plain`` or ``relit, sealed by 2``."""
         parts = ["relit"] * self.relit + ["moved"] * self.moved
         parts += [f"sealed by {self.sealed}"] * bool(self.sealed)
         return ", ".join(parts) or "plain"
@@ -55,13 +55,13 @@ class Preparation:
         """Prepare one sample, as :meth:`edge_harmony.data.iharmony4.Triplet.load` gives it.
 
         Args:
-            name: of the sample: what is drawn by number follows from it.
+            name: name of the sample; random choices are derived from it.
             composite: ``(H, W, 3)`` uint8.
             mask: ``(H, W)`` in [0, 1].
             real: like ``composite``.
 
         Returns:
-            The same three; None where nothing is left of the object, or it has nowhere to go.
+            The changed composite, mask and real picture; None if nothing is left of the object, or it cannot be moved.
         """
         if self.relit:
             composite = relit(real, mask, name)
@@ -72,10 +72,10 @@ class Preparation:
         return composite, mask, real
 
     def record(self, left_out: int) -> dict[str, Any]:
-        """What a result says about it: ``label sealed moved relit``, and how many samples were ``left_out``."""
+        """The entry in a result: ``label sealed moved relit``, and how many samples were ``left_out``."""
         return {"label": self.label, **asdict(self), "left_out": left_out}
 
 
 PLAIN = Preparation()
 SEALED = Preparation(sealed=2)
-"""What validation, cards and benchmark results score besides the plain pictures: what users get."""
+"""Scored by validation, cards and benchmark results besides the plain pictures, because users' pictures have no rim."""

@@ -1,8 +1,8 @@
 """Evaluation protocols: how papers resize, round and normalize before they report a number.
 
-Figures of different papers differ in more than the network. Each protocol is what the named public code does, so that
-a figure made with it can stand beside the published one; :data:`NATIVE` is our own and the default. Under all of them
-a network sees the picture through :mod:`edge_harmony.pipeline.harmonize`, at the size that the protocol asks for.
+Figures of different papers differ in more than the network. Each protocol follows the named public code, so that its
+figures can be compared with the published ones; :data:`NATIVE` is our own and the default. Under every protocol the
+network runs in :mod:`edge_harmony.pipeline.harmonize`, on pictures of the protocol's size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edge_harmony.pictures.metrics import PEAK, Scores, foreground_mse, mse, psn
 
 Peak = Literal["255", "target", "range"]
 _FLOAT_EPSILON = 1e-6
-"""What the public code that scores floats adds to the error, so that identical pictures have a PSNR."""
+"""Added to the error by the public code that scores floats, so that identical pictures have a PSNR."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class ScoringProtocol:
     """How a sample is prepared and scored.
 
     Attributes:
-        name: what the command line calls it.
+        name: its name on the command line.
         summary: one line for people.
-        source: where it comes from.
-        size: side of the square that pictures are brought to; None keeps their own.
+        source: the public code that it follows.
+        size: side of the square to which pictures are resized; None keeps their size.
         resize: by Pillow's bilinear filter (which averages when it shrinks) or OpenCV's (which does not).
         rebuilt: the composite's background is replaced by the real picture's.
         rounded: errors are taken on 8-bit levels, not on floats.
         nearest_mask: the mask is made binary first and resized to the nearest pixel (Pillow's mode 1).
-        peak: of the PSNR: 255, the largest value of the real picture, or the range of the result.
+        peak: peak of the PSNR: 255, the largest value of the real picture, or the range of the result.
         masked: errors outside the mask do not count in MSE and PSNR.
     """
 
@@ -63,7 +63,7 @@ class ScoringProtocol:
 
         Returns:
             Composite and mask for :func:`~edge_harmony.pipeline.harmonize.harmonize_pixels` (uint8, or float32 in
-            [0, 1] where errors are not rounded), the real picture like the composite, and the weight of every pixel in
+            [0, 1] if errors are not rounded), the real picture like the composite, and the weight of every pixel in
             foreground metrics.
         """
         weight = (mask > 0.5).astype(np.float32) if self.nearest_mask else mask
@@ -148,7 +148,7 @@ def find_protocol(name: str) -> ScoringProtocol:
     """The protocol of a name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no protocol of this name.
     """
     if name not in PROTOCOLS:
         raise UsageError(f"there is no protocol {name!r}", f"choose from {', '.join(PROTOCOLS)}")

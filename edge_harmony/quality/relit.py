@@ -1,8 +1,8 @@
-"""The real foreground under another camera and light, drawn by number from the name of its sample.
+"""The real foreground under another camera and light, drawn at random from a hash of the sample's name.
 
-Composites of data sets were recoloured after other photographs' objects, which no light does. This change is one that
-happens: another exposure and white balance, haze, another tone curve and saturation. It is for scoring, and does not
-change: training has its own.
+The composites of data sets were recoloured after objects in other photographs, in ways that no light does. This change
+is realistic: another exposure and white balance, haze, another tone curve and saturation. It is for scoring only and
+must not change; training has its own changes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 EXPOSURE = 0.35
-"""Standard deviation, in the logarithm (base e) of linear light."""
+"""Standard deviation of the exposure, in the natural logarithm of linear light."""
 WHITE_BALANCE = 0.12
-"""Likewise, of red and of blue; green stays."""
+"""Standard deviation of red and of blue, in the natural logarithm of linear light; green does not change."""
 HAZE = 0.06
-"""Of the share of linear light that haze replaces; its absolute value is taken."""
+"""Standard deviation of the share of linear light that haze replaces; the absolute value is used."""
 GAMMA = 0.15
-"""Of the logarithm of the exponent on encoded values."""
+"""Standard deviation of the logarithm of the exponent on encoded values."""
 SATURATION = 0.25
-"""Of the logarithm of the factor on the distance from luma."""
+"""Standard deviation of the logarithm of the factor on the distance from luma."""
 VEIL = 0.6
 """Linear light of the haze, gray."""
 _LEVELS = np.arange(256, dtype=np.float32) / 255
@@ -34,7 +34,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Light:
-    """What differs: natural logarithms of factors, 0 for no change; ``haze`` is a share."""
+    """A change of light: natural logarithms of factors, 0 for no change; ``haze`` is a share."""
 
     exposure: float = 0.0
     red: float = 0.0
@@ -45,7 +45,7 @@ class Light:
 
 
 def drawn_light(name: str) -> Light:
-    """The light of a name, the same on every machine and with every version of NumPy."""
+    """The light for a name; it does not depend on the machine or the version of NumPy."""
     return Light(
         exposure=EXPOSURE * _normal(name, "exposure"),
         red=WHITE_BALANCE * _normal(name, "red"),
@@ -57,7 +57,7 @@ def drawn_light(name: str) -> Light:
 
 
 def relight(picture: NDArray[np.uint8], light: Light) -> NDArray[np.uint8]:
-    """A picture ``(H, W, 3)`` uint8, sRGB, under another light: exposure, white balance, haze, gamma, saturation."""
+    """Relight a picture ``(H, W, 3)`` uint8, sRGB: exposure, white balance, haze, gamma, saturation."""
     gains = np.exp(np.array([light.exposure + light.red, light.exposure, light.exposure + light.blue], np.float32))
     linear = _LINEAR[picture] * gains * np.float32(1 - light.haze) + np.float32(VEIL * light.haze)
     encoded = _encoded(np.clip(linear, 0, 1)) ** np.float32(math.exp(light.gamma))
@@ -74,12 +74,12 @@ def relit(real: NDArray[np.uint8], mask: NDArray[np.float32], name: str) -> NDAr
 
 
 def _normal(name: str, what: str) -> float:
-    """A normally distributed number by hash."""
+    """A normally distributed number, derived from a hash."""
     digest = hashlib.sha256(f"{name}/{what}".encode()).digest()
     return NormalDist().inv_cdf((int.from_bytes(digest[:6], "big") + 0.5) / 2**48)
 
 
 def _encoded(linear: NDArray[np.float32]) -> NDArray[np.float32]:
-    """IEC 61966-2-1."""
+    """Encode linear light as sRGB (IEC 61966-2-1)."""
     curve = 1.055 * np.maximum(linear, 0.0031308) ** np.float32(1 / 2.4) - 0.055
     return np.where(linear <= 0.0031308, 12.92 * linear, curve).astype(np.float32)

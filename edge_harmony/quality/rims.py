@@ -1,7 +1,7 @@
-"""Composites whose rim tells nothing: what lies around an object is filled from the background.
+"""Composites without a rim of true colours: the area around an object is filled from the background.
 
-Masks of data sets miss their objects by a few pixels, so a rim of every object lies outside its mask in its true
-colours, and a network can read the correction off it. A user's composite has no such rim.
+Masks of data sets miss the edge of their objects by a few pixels. So a rim of every object lies outside its mask, in
+its true colours, and a network can read the correction off it. A user's composite has no such rim.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from edge_harmony.pictures.arrays import Pixels, foreground_box
 
 INPAINT_RADIUS = 3
-"""Of Telea's method, pixels; part of the definition of the scores."""
+"""Radius of Telea's method in pixels; part of the definition of the scores."""
 
 _MARGIN = 4 * INPAINT_RADIUS
-"""Telea looks no further than its radius around what it fills, and measures distances within twice that."""
+"""Telea's method looks no further than its radius around a filled pixel, and measures distances within twice that."""
 
 Sealed = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]
 
 
 def shrink_mask(inside: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    """Leave out every pixel with a background pixel within ``pixels`` of it, in rows, columns or diagonally.
+    """Remove every pixel with a background pixel within ``pixels`` of it, in rows, columns or diagonally.
 
-    The edge of the picture is no background: an object that it cuts off has no rim there.
+    The edge of the picture is no background: an object that the edge cuts off has no rim there.
     """
     return cv2.erode(inside.astype(np.uint8), _square(pixels)) > 0
 
@@ -37,7 +37,7 @@ def grow_mask(inside: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
 
 
 def fill(picture: Pixels, hole: NDArray[np.bool_]) -> Pixels:
-    """Fill a hole from what surrounds it (Telea, 2004): all of it, so nothing inside tells.
+    """Fill a hole from its surroundings (Telea, 2004). The old pixels inside the hole have no influence.
 
     Args:
         picture: ``(H, W, 3)`` uint8.
@@ -60,17 +60,18 @@ def fill(picture: Pixels, hole: NDArray[np.bool_]) -> Pixels:
 def sealed(composite: Pixels, mask: NDArray[np.float32], real: Pixels, pixels: int) -> Sealed | None:
     """A sample without a leak at the rim.
 
-    The mask (above 0.5) is shrunk by ``pixels``; everything up to ``pixels`` outside the old one is filled from the
-    composite's background; the shrunk foreground is pasted on that, once the composite's and once the real one.
+    The mask (above 0.5) is shrunk by ``pixels``. The object's place and ``pixels`` around it are filled from the
+    composite's background. The shrunk foreground is pasted on that: the composite's for the new composite, the real one
+    for the new real picture.
 
     Args:
         composite: ``(H, W, 3)`` uint8.
         mask: ``(H, W)`` in [0, 1].
         real: like ``composite``.
-        pixels: at least 1.
+        pixels: how far to shrink the mask, at least 1.
 
     Returns:
-        Composite, mask (0 and 1) and real picture; None where nothing is left of the object.
+        Composite, mask (0 and 1) and real picture; None if nothing is left of the object.
     """
     inside = mask > 0.5
     kept = shrink_mask(inside, pixels)
@@ -81,21 +82,21 @@ def sealed(composite: Pixels, mask: NDArray[np.float32], real: Pixels, pixels: i
 
 
 def moved(composite: Pixels, mask: NDArray[np.float32], real: Pixels, pixels: int, name: str) -> Sealed | None:
-    """A sample whose object stands beside its old place, within the picture: its rim is other, natural background.
+    """A sample whose object is moved within the picture, so that natural background surrounds it.
 
-    The old place is filled as in :func:`sealed`. The object goes left, right, up or down by its own extent and the
-    filled rim, or as far as the picture reaches where that is less: into the direction with the most room for it,
-    of equal ones into the one that the name says.
+    The old place is filled as in :func:`sealed`. The object moves left, right, up or down by its own extent and the
+    filled rim, or as far as the picture reaches if that is less. It takes the direction with the most room; among equal
+    ones, a hash of the name decides.
 
     Args:
         composite: ``(H, W, 3)`` uint8.
         mask: ``(H, W)`` in [0, 1].
         real: like ``composite``.
-        pixels: what the mask is shrunk by, at least 1.
-        name: of the sample.
+        pixels: how far to shrink the mask, at least 1.
+        name: name of the sample.
 
     Returns:
-        See :func:`sealed`; None also for an object that spans the picture both ways.
+        As :func:`sealed`; also None if the object spans the picture both ways.
     """
     inside = mask > 0.5
     kept = shrink_mask(inside, pixels)
@@ -109,7 +110,7 @@ def moved(composite: Pixels, mask: NDArray[np.float32], real: Pixels, pixels: in
 
 
 def _step(kept: NDArray[np.bool_], pixels: int, name: str) -> tuple[int, int] | None:
-    """Rows and columns that the object moves by."""
+    """The rows and columns by which the object moves; None if it cannot move."""
     box = foreground_box(kept)
     if box is None:
         return None
@@ -130,7 +131,7 @@ def _step(kept: NDArray[np.bool_], pixels: int, name: str) -> tuple[int, int] | 
 
 
 def _shifted(array: NDArray, step: tuple[int, int]) -> NDArray:  # type: ignore[type-arg]
-    """Moved by rows and columns; nothing of the object crosses the edge, so what wraps around is never shown."""
+    """Shift by rows and columns. The object never crosses the edge, so the pixels that wrap around are never shown."""
     return np.roll(array, step, (0, 1))
 
 

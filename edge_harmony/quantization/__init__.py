@@ -1,1 +1,1 @@
-"""Quantization: a thin layer of fake-quant modules that one checkpoint carries to every target."""
+"""Quantization: fake-quantized modules, so that one checkpoint serves every target."""

@@ -60,8 +60,8 @@ def calibrate_weights(
 ) -> CalibratedRanges:
     """Give float weights activation ranges without training, and write them to a file.
 
-    Ranges that the weights hold already are replaced. What was counted is kept per weights and set: another method
-    costs nothing, and a stopped run goes on.
+    Existing ranges of the weights are replaced. The histograms are cached per weights and set: another method costs
+    nothing, and a stopped run can go on.
 
     Args:
         model: name in the registry.
@@ -134,13 +134,13 @@ def collect(
     histograms: Histograms | None = None,
     done: Callable[[Histograms], None] | None = None,
 ) -> Histograms:
-    """Run a prepared network in float and count what passes its quantization points.
+    """Run a prepared network in float and count the values at its quantization points.
 
     Args:
-        model: prepared by :func:`~edge_harmony.quantization.prepare.prepare_qat`.
-        inputs: ``(composite, mask)`` as the network takes them.
-        histograms: to go on with; filled in place.
-        done: called after every item, e.g. to save.
+        model: a network from :func:`~edge_harmony.quantization.prepare.prepare_qat`.
+        inputs: inputs of the network, ``(composite, mask)``.
+        histograms: histograms to continue; filled in place.
+        done: called after every item, for example to save.
 
     Raises:
         InputError: there are no pictures, or values are not finite.
@@ -179,11 +179,11 @@ def _counter(histogram: Histogram) -> Callable[[nn.Module, tuple[Tensor, ...], T
 def set_ranges(
     model: nn.Module, histograms: Histograms, method: Method, percentile: float = DEFAULT_PERCENTILE
 ) -> dict[str, float]:
-    """Give every quantization point of a prepared network its scale; returns the scales by name.
+    """Set the scale of every quantization point of a prepared network; returns the scales by name.
 
     Raises:
-        UsageError: unknown method, or a percentile outside (0, 100].
-        InputError: a point saw nothing but zeros.
+        UsageError: the method is unknown, or the percentile is outside (0, 100].
+        InputError: a point saw only zeros.
     """
     if method not in get_args(Method):
         raise UsageError(f"there is no calibration method {method!r}", f"choose from {', '.join(get_args(Method))}")

@@ -1,7 +1,7 @@
 """Fake quantization: signed 8 bits, symmetric; per tensor for activations, per output channel for weights.
 
 The arithmetic of Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-Inference", CVPR 2018, with zero points of 0 as TensorRT demands (NVIDIA, "Working with Quantized Types").
+Inference", CVPR 2018, with zero points of 0, as TensorRT requires (NVIDIA, "Working with Quantized Types").
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class ActivationQuantizer(nn.Module):
     """Quantize and dequantize an activation with one scale.
 
     In training mode the scale follows the largest magnitude by a moving average, or is learned (:meth:`learn`); in
-    evaluation mode it stands still.
-    ``export`` switches to the decomposed quantize/dequantize operators that the ONNX and Core ML converters know.
+    evaluation mode it is constant. With ``export_scale`` set, the module uses the decomposed quantize and dequantize
+    operators that the ONNX and Core ML converters know.
 
     Attributes:
         scale: step between levels; 0 means not calibrated yet.
-        momentum: of the moving average.
+        momentum: momentum of the moving average.
     """
 
     scale: Tensor
@@ -53,7 +53,7 @@ class ActivationQuantizer(nn.Module):
             step = self.log_scale.exp()
             with torch.no_grad():
                 self.scale.copy_(step)
-            # LSQ scales the gradient of a step by 1 / sqrt(values * levels), per sample here
+            # LSQ scales the gradient of the step by 1 / sqrt(values * levels); here with the values of one sample
             factor = 1 / math.sqrt(x[0].numel() * high)
             zero_point = torch.zeros(1, device=x.device)
             return torch._fake_quantize_learnable_per_tensor_affine(x, step.view(1), zero_point, low, high, factor)
@@ -63,9 +63,9 @@ class ActivationQuantizer(nn.Module):
         return torch.fake_quantize_per_tensor_affine(x, self.scale, zero, low, high)
 
     def learn(self) -> None:
-        """Train the scale by gradient descent from where it stands, in the logarithm so that it stays positive.
+        """Train the scale by gradient descent from its current value, as a logarithm, so that it stays positive.
 
-        Esser et al., "Learned Step Size Quantization", ICLR 2020; the logarithm is that of Jain et al., "Trained
+        Esser et al., "Learned Step Size Quantization", ICLR 2020; the logarithm follows Jain et al., "Trained
         Quantization Thresholds", MLSys 2020.
         """
         self.log_scale = nn.Parameter(self.scale.detach().clamp_min(_SMALLEST_SCALE).log())
@@ -115,10 +115,10 @@ class QuantizedConv2d(nn.Conv2d):
 
 
 class QuantizedConvTranspose2d(nn.ConvTranspose2d):
-    """A transposed convolution whose weights are rounded to 8 bits with one scale for all.
+    """A transposed convolution whose weights are rounded to 8 bits with one scale for the tensor.
 
-    Per tensor, because TensorRT takes per-channel scales of transposed convolutions along one axis only, and not that
-    of the output for every shape; ONNX Runtime computes them in float.
+    TensorRT takes per-channel scales of transposed convolutions along one axis only, which is not the output's axis for
+    every shape. ONNX Runtime computes transposed convolutions in float.
     """
 
     enabled = True
@@ -132,7 +132,7 @@ class QuantizedConvTranspose2d(nn.ConvTranspose2d):
         """As :class:`torch.nn.ConvTranspose2d`, without ``output_size``."""
         if output_size is not None:
             raise ValueError("output_size is not supported")
-        padding = self.padding  # always numbers: transposed convolutions take no padding by name
+        padding = self.padding  # always numbers: transposed convolutions have no named padding
         assert not isinstance(padding, str)
         return torch.nn.functional.conv_transpose2d(
             x, self._rounded_weight(), self.bias, self.stride, padding, self.output_padding, self.groups

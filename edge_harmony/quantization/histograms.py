@@ -21,16 +21,16 @@ BINS = 2048
 DEFAULT_PERCENTILE = 99.99
 _LEVELS = ACTIVATION_RANGE[1] + 1
 _CANDIDATES = 128
-"""Thresholds that mse and entropy try."""
+"""Number of thresholds that mse and entropy try."""
 
 
 class Histogram:
-    """Magnitudes of one activation in 2048 bins over [0, limit]; the limit doubles when something larger comes.
+    """Magnitudes of one activation in 2048 bins over [0, limit]; a larger value doubles the limit.
 
     Attributes:
         counts: ``(2048,)``.
-        limit: upper end of the last bin; 0 before anything but zeros was seen.
-        largest: the largest magnitude itself.
+        limit: upper end of the last bin; 0 until a value other than zero was counted.
+        largest: the largest magnitude.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Histogram:
         """Count values of any shape.
 
         Raises:
-            InputError: some are not finite.
+            InputError: values are not finite.
         """
         magnitudes = np.abs(values.ravel())
         largest = float(magnitudes.max(initial=0.0))
@@ -59,14 +59,14 @@ class Histogram:
             self.counts += np.histogram(magnitudes, BINS, (0.0, self.limit))[0]
 
     def threshold(self, method: Method, percentile: float = DEFAULT_PERCENTILE) -> float:
-        """The magnitude that the last level stands for.
+        """The magnitude of the largest level.
 
         Args:
-            method: ``"min-max"``: the largest magnitude; ``"percentile"``: the one that this share of the values does
-                not exceed; ``"mse"``: least mean squared error of rounding and clipping; ``"entropy"``: least
+            method: ``"min-max"``: the largest magnitude; ``"percentile"``: the magnitude that this share of the values
+                does not exceed; ``"mse"``: least mean squared error of rounding and clipping; ``"entropy"``: least
                 Kullback-Leibler divergence between the distributions before and after (Migacz, "8-bit Inference with
                 TensorRT", GTC 2017).
-            percentile: in per cent, of ``"percentile"``.
+            percentile: share for ``"percentile"``, in per cent.
         """
         if method == "min-max" or self.limit == 0.0:
             return self.largest
@@ -88,7 +88,7 @@ class Histogram:
 
     def _divergence(self, stop: int) -> float:
         counts = self.counts.copy()
-        counts[0] = counts[1]  # what ReLU set to zero loses nothing by rounding, and would hide everything else
+        counts[0] = counts[1]  # ReLU's zeros lose nothing by rounding, and would outweigh all other values
         clipped = counts[:stop].copy()
         clipped[-1] += counts[stop:].sum()
         present = counts[:stop] > 0
@@ -105,7 +105,7 @@ Histograms = dict[str, Histogram]
 
 
 def save_histograms(path: Path, histograms: Histograms, key: str, pictures: int) -> None:
-    """Write what was counted so far; an interrupted write leaves the previous file in place."""
+    """Save the histograms; an interrupted write leaves the previous file in place."""
     arrays: dict[str, Any] = {f"counts/{name}": histogram.counts for name, histogram in histograms.items()}
     facts = {name: (histogram.limit, histogram.largest) for name, histogram in histograms.items()}
     arrays["facts"] = np.frombuffer(json.dumps({"key": key, "pictures": pictures, "of": facts}).encode(), np.uint8)
@@ -115,7 +115,7 @@ def save_histograms(path: Path, histograms: Histograms, key: str, pictures: int)
 
 
 def load_histograms(path: Path, key: str) -> tuple[Histograms, int]:
-    """Histograms of a file and how many pictures they hold; nothing if it is missing, damaged or of another key."""
+    """Histograms in a file and their number of pictures; none if the file is missing, damaged or has another key."""
     try:
         with np.load(path, allow_pickle=False) as file:
             facts = json.loads(file["facts"].tobytes())

@@ -1,4 +1,4 @@
-"""Turning a float network into one that is trained, run and exported with 8-bit arithmetic."""
+"""Preparing a float network for training, inference and export with 8-bit arithmetic."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedC
 
 
 def prepare_qat(model: nn.Module, keep: Collection[str] = ()) -> nn.Module:
-    """Replace every quantization point and every convolution by its fake-quantized twin, in place.
+    """Replace every quantization point and every convolution by its fake-quantized version, in place.
 
-    The norms must be folded (:func:`~edge_harmony.models.layers.conv_unit.fold_norms`). Calling it again changes
-    nothing.
+    The norms must be folded (:func:`~edge_harmony.models.layers.conv_unit.fold_norms`). A second call changes nothing.
 
     Args:
         model: the network.
-        keep: names of layers that stay float: units, or convolutions and points on their own; see
+        keep: names of layers that stay float: units, or single convolutions and points; see
             :mod:`~edge_harmony.quantization.sensitivity`.
 
     Raises:
         CapabilityError: the network marks no quantization points.
-        UsageError: a layer to be kept does not exist, or is none that would be quantized.
+        UsageError: a layer in ``keep`` does not exist, or would not be quantized anyway.
     """
     kept = _kept_modules(model, keep)
     if not any(isinstance(module, QuantPoint | ActivationQuantizer) for module in model.modules()):
@@ -65,7 +64,7 @@ def _kept_modules(model: nn.Module, names: Collection[str]) -> set[nn.Module]:
 
 
 def _quantizable(module: nn.Module) -> Iterator[nn.Module]:
-    """The module and what it holds, but for float islands."""
+    """The module and its descendants, without float islands."""
     if isinstance(module, FloatIsland):
         return
     yield module
@@ -74,7 +73,7 @@ def _quantizable(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _quantized(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
-    """The twin with the same parameters."""
+    """The fake-quantized version of a convolution, with its parameters."""
     twin = QuantizedConv2d if isinstance(layer, nn.Conv2d) else QuantizedConvTranspose2d
     result = twin(
         layer.in_channels,
@@ -96,8 +95,8 @@ def observe_with(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
     """Set activation scales from calibration batches: the mean over batches of the largest magnitude.
 
     Args:
-        model: prepared network; it runs in float while it is observed.
-        batches: ``(composite, mask)`` as the network takes them.
+        model: prepared network; it runs in float during the observation.
+        batches: inputs of the network, ``(composite, mask)``.
 
     Raises:
         InputError: there are no batches, or they hold values that are not finite.
@@ -130,7 +129,7 @@ def _observer(seen: Callable[[], int]) -> Callable[[ActivationQuantizer, tuple[T
 
 
 def set_quantization(model: nn.Module, *, enabled: bool) -> None:
-    """Switch fake quantization on or off: off, a prepared network is the float reference with the same weights."""
+    """Switch fake quantization on or off; without it, a prepared network is its own float reference."""
     for module in model.modules():
         if isinstance(module, ActivationQuantizer | QuantizedConv2d | QuantizedConvTranspose2d):
             module.enabled = enabled
@@ -144,7 +143,7 @@ def learn_scales(model: nn.Module) -> None:
 
 
 def load_ranges(model: nn.Module, ranges: Mapping[str, float]) -> None:
-    """Give a prepared network the activation scales of a weights file; points that were kept float take none.
+    """Load the activation scales of a weights file into a prepared network; points kept in float are skipped.
 
     Raises:
         ArtifactError: scales are missing, unknown or not positive.

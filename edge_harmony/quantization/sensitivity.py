@@ -1,4 +1,4 @@
-"""Which layers lose quality in 8 bits, and the cheapest set of them to keep in float for a given accuracy."""
+"""Find the layers that lose quality in 8 bits, and the cheapest set of layers to keep in float for a given accuracy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Inputs = Sequence[tuple[Tensor, Tensor]]
 
 _CONVOLUTIONS = (QuantizedConv2d, QuantizedConvTranspose2d)
 _TRIED = 8
-"""How many of the most promising layers are tried before one is given up to float."""
+"""Number of the most promising layers that are tried in each step."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class LayerLoss:
     """A layer that can stay float: a unit of convolution, activation and quantization point, or one of these alone.
 
     Attributes:
-        name: of the module in the network.
-        psnr: dB of the foreground against the float network when only this layer is quantized.
-        flops: of the convolutions that would leave integer arithmetic with it, for one picture at the given size.
+        name: name of the module in the network.
+        psnr: dB of the foreground against the float network if only this layer is quantized.
+        flops: FLOPs of the convolutions that would leave integer arithmetic with it, for one picture at the given size.
     """
 
     name: str
@@ -50,9 +50,9 @@ class Proposal:
     """Layers to keep in float.
 
     Attributes:
-        keep: their names; empty if none need to be.
-        psnr: dB of the foreground against the float network with them in float.
-        all_quantized: the same with every layer quantized.
+        keep: names of these layers; empty if all layers can be quantized.
+        psnr: dB of the foreground against the float network, with these layers in float.
+        all_quantized: dB of the foreground against the float network, with every layer quantized.
         flops: share of the network's convolutions that leaves integer arithmetic.
     """
 
@@ -95,7 +95,7 @@ def analyse_weights(
     path = resolve_weights(entry.name, weights)
     stored = read_weights(path)
     if not stored.ranges:
-        raise ArtifactError(f"{path} has no activation ranges", "edge-harmony calibrate gives it some")
+        raise ArtifactError(f"{path} has no activation ranges", "add them with edge-harmony calibrate")
     network = prepare_qat(restore(entry.name, stored))
     load_ranges(network, stored.ranges)
     pictures.verify(root)
@@ -111,10 +111,10 @@ def layer_names(model: nn.Module) -> list[str]:
 
 
 def rank(model: nn.Module, inputs: Inputs, advance: Callable[[], None] | None = None) -> list[LayerLoss]:
-    """Quantize one layer at a time; the worst comes first.
+    """Quantize one layer at a time and sort the layers, the worst first.
 
     Args:
-        model: prepared, with ranges.
+        model: prepared network with ranges.
         inputs: pictures at the working size.
         advance: called after each layer.
 
@@ -135,16 +135,16 @@ def rank(model: nn.Module, inputs: Inputs, advance: Callable[[], None] | None = 
 
 
 def propose(model: nn.Module, inputs: Inputs, least: float, ranked: Sequence[LayerLoss]) -> Proposal:
-    """The cheapest layers to keep in float so that the result stays within ``least`` dB of the float network.
+    """The cheapest layers to keep in float so that the PSNR against the float network is at least ``least``.
 
-    Greedy: as long as the budget is not met, of the layers with the largest error per operation the one goes to float
-    that helps most per operation. Every step is measured on the whole network, not added up.
+    The search is greedy. In each step it takes the layers with the largest error per operation, tries each in float,
+    and keeps the one that helps most per operation, until the limit is met. Every step measures the whole network.
 
     Args:
-        model: prepared, with ranges.
+        model: prepared network with ranges.
         inputs: pictures at the working size.
         least: dB of the foreground's PSNR against the float network.
-        ranked: what :func:`rank` returned.
+        ranked: result of :func:`rank`.
     """
     reference = _Reference(model, inputs)
     layers = _layers(model)
@@ -190,7 +190,7 @@ def _switch(modules: Sequence[nn.Module], *, enabled: bool) -> None:
 
 
 class _Reference:
-    """The float network's results, to measure against."""
+    """The float network's results, for comparison."""
 
     def __init__(self, model: nn.Module, inputs: Inputs) -> None:
         self.model = model.eval()
@@ -217,7 +217,7 @@ class _Reference:
 
 @torch.inference_mode()
 def _costs(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> dict[str, int]:
-    """Per layer the operations of its own convolution, or of those that read its point, for one picture."""
+    """The FLOPs of each layer's convolution, or of the convolutions that read its point, for one picture."""
     owner = {id(module): name for name, modules in _layers(model).items() for module in modules}
     costs = dict.fromkeys(owner.values(), 0)
     made: dict[int, str] = {}
@@ -227,7 +227,7 @@ def _costs(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> dict[str, int]:
         name = owner[id(module)]
         if isinstance(module, ActivationQuantizer):
             made[id(result)] = name
-            alive.append(result)  # an id is a tensor's own only as long as it lives
+            alive.append(result)  # ids are unique only among tensors that are alive
             return
         flops = 2 * module.weight[0].numel() * result.numel() // len(result)  # type: ignore[union-attr, index]
         costs[name] += flops

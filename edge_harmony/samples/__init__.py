@@ -1,4 +1,4 @@
-"""Sample composites with masks, to try the package and to compare backends on; CREDITS.md names their sources."""
+"""Sample composites with masks, for trying the package and comparing backends; CREDITS.md names their sources."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from edge_harmony.pictures.images import read_mask, read_picture
 
 
 def sample_folder() -> Path:
-    """Where they are."""
+    """Folder of the samples."""
     return Path(__file__).parent
 
 
 def sample_files() -> Iterator[tuple[Path, Path]]:
-    """Paths of every composite and its mask, in order of their names."""
+    """Paths of every composite and its mask, in the order of their names."""
     for composite in sorted(sample_folder().glob("*.jpg")):
         yield composite, composite.with_name(f"{composite.stem}_mask.png")
 

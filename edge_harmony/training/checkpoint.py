@@ -1,7 +1,7 @@
-"""Training checkpoints: one safetensors file with everything a run needs to go on, written atomically.
+"""Training checkpoints: one safetensors file with everything needed to resume a run, written atomically.
 
 Weights, averaged weights and optimizer moments are tensors; the position (stage, images, history) is JSON in the file's
-header. Random numbers need no state: every step seeds its own generators from the recipe's seed and its position.
+header. Random generators have no state to save: every step seeds its own from the recipe's seed and its position.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ from edge_harmony.training.recipe import Recipe
 
 @dataclass
 class Position:
-    """How far a run has come.
+    """The progress of a run.
 
     Attributes:
-        stage: index of the stage under way.
-        images: training images seen in it.
+        stage: index of the current stage.
+        images: training images seen in this stage.
         total: training images seen in all stages.
-        loss: smoothed training loss, relative to the composite's; None before the first step.
+        loss: smoothed training loss, relative to the composite's loss; None before the first step.
         history: one row per validation.
-        past: what the weights had been trained on before this recipe, see
-            :class:`~edge_harmony.models.weights_file.Weights`.
+        past: training of the weights before this recipe, see :class:`~edge_harmony.models.weights_file.Weights`.
     """
 
     stage: int = 0
@@ -54,8 +53,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint; an interrupted write leaves the previous one in place.
 
-    Its header also describes the network, so that :func:`~edge_harmony.models.weights_file.read_weights` reads the
-    averages.
+    The header also describes the network, so that :func:`~edge_harmony.models.weights_file.read_weights` can read the
+    averaged weights.
     """
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.items()}
@@ -73,7 +72,7 @@ def save_checkpoint(
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint as read from its file; ``folded`` networks have no norms any more."""
+    """The contents of a checkpoint; a ``folded`` network has no separate norms."""
 
     position: Position
     folded: bool
@@ -82,20 +81,20 @@ class Checkpoint:
     moments: dict[int, dict[str, Tensor]]
 
     def restore_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Give the moments back; learning rates come from the schedule, not from the file."""
+        """Restore the moments; learning rates come from the schedule, not from the file."""
         state = optimizer.state_dict()
         state["state"] = self.moments
         optimizer.load_state_dict(state)
 
 
 def read_checkpoint(path: Path, recipe: Recipe) -> Checkpoint:
-    """Read a checkpoint of this very recipe, or of one that it prolongs.
+    """Read a checkpoint of this recipe, or of a recipe that it prolongs.
 
-    A recipe prolongs another one if they differ only in what still lies ahead (:func:`difference`); the position's
-    ``past`` then says how far the other one went.
+    A recipe prolongs another one if they differ only in the part that is still to be run (:func:`difference`). The
+    position's ``past`` then records the progress under the other recipe.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no checkpoint.
         TrainingError: the file is damaged, or belongs to another recipe.
     """
     if not path.is_file():
@@ -113,7 +112,7 @@ def read_checkpoint(path: Path, recipe: Recipe) -> Checkpoint:
     before = metadata.get("recipe_sha256")
     if before != recipe.sha256():
         content = json.loads(metadata["recipe"]) if "recipe" in metadata else None
-        differs = "its recipe is not in it" if content is None else difference(content, recipe, position)
+        differs = "the file does not contain its recipe" if content is None else difference(content, recipe, position)
         if differs:
             raise TrainingError(
                 f"the checkpoint {path} belongs to another recipe: {differs}",
@@ -129,15 +128,15 @@ def read_checkpoint(path: Path, recipe: Recipe) -> Checkpoint:
 
 
 def difference(before: dict[str, Any], recipe: Recipe, position: Position) -> str:
-    """What in ``recipe`` changes something that a run has done already; empty if it only changes what lies ahead.
+    """Describe a change in ``recipe`` that affects a finished part of the run; empty if there is none.
 
-    Ahead lie the stages after the one under way, and the length of that one if its learning rate does not hang on it
-    (schedule ``constant``) and it has not seen more images.
+    A new recipe may change the stages after the current one. It may also change the length of the current stage, if the
+    learning rate does not depend on the length (schedule ``constant``) and the stage has not seen more images already.
 
     Args:
-        before: :meth:`Recipe.content` of the recipe up to now.
-        recipe: how the run shall go on.
-        position: how far it has come.
+        before: :meth:`Recipe.content` of the recipe until now.
+        recipe: the recipe from now on.
+        position: progress of the run.
     """
     after = recipe.content()
     other = [key for key in {**before, **after} if key != "stages" and before.get(key) != after.get(key)]
@@ -151,9 +150,9 @@ def difference(before: dict[str, Any], recipe: Recipe, position: Position) -> st
             continue
         name = f"stage {old['name']}"
         if not new or number < position.stage or changed != ["images"]:
-            return f"{', '.join(changed)} of {name} differs, which is over or under way"
+            return f"{', '.join(changed)} of {name} differs, and this stage has ended or begun"
         if new.get("schedule") != "constant":
-            return f"{name} has another length, but only a stage of schedule constant can be prolonged"
+            return f"{name} has another length, but only a stage with the schedule constant can be prolonged"
         if new["images"] < position.images:
             return f"{name} has seen {position.images:,} images already, more than {new['images']:,}"
     return ""

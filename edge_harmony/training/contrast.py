@@ -18,9 +18,10 @@ def sampled_contrast(features: Callable[[str], list[Tensor]], mask: Tensor, conf
     """The contrastive loss of a batch.
 
     Args:
-        features: style features of ``"output"``, ``"composite"`` or ``"real"``; each is asked for once, when needed.
+        features: function that returns the style features of ``"output"``, ``"composite"`` or ``"real"``; called at
+            most once for each.
         mask: ``(N, 1, H, W)`` in [0, 1]. Samples without a foreground or without a background are left out.
-        config: what is compared with what.
+        config: which regions are anchors, positives and negatives.
 
     Returns:
         A scalar.

@@ -1,4 +1,4 @@
-"""Training pictures: square, 8 bits, gathered into batches from memory or, where they are too many, from files."""
+"""Training pictures: square, 8 bits, gathered into batches from memory or, if memory is too small, from files."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SamplePlanes = tuple[Tensor, Tensor, Tensor | None]
 _READ_AT_ONCE = 256
 _COLOUR_SIDE = 64
 _SAME_COLOUR = 5e-3
-_ANY = 1e-12  # an object without a like one gets any
+_ANY = 1e-12  # an object without a similar one gets any other
 
 
 class PictureStore(Protocol):
     """Pictures to draw batches from."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of samples."""
 
     def gather(self, index: Tensor, device: torch.device) -> SamplePlanes:
         """Samples by index ``(N,)`` as float tensors in [0, 1] on ``device``.
@@ -41,14 +41,14 @@ class PictureStore(Protocol):
         """
 
     def object_colours(self) -> Tensor:
-        """The mean colour of every object in its real picture, ``(len, 3)`` RGB in [0, 1]; found when first asked."""
+        """The mean colour of every object in its real picture, ``(len, 3)`` RGB in [0, 1]; computed at first use."""
 
 
 class MemoryStore:
     """Samples decoded once and kept as 8-bit tensors.
 
     Raises:
-        InputError: files are missing, broken or of sizes that differ; one error names them.
+        InputError: files are missing or damaged, or sizes differ; one error names all of them.
     """
 
     def __init__(self, samples: Sequence[TrainingSample], side: int) -> None:
@@ -71,7 +71,7 @@ class MemoryStore:
 
 
 class FileStore:
-    """Samples decoded when a batch asks for them, in parallel: for sets that do not fit into memory."""
+    """Samples decoded when a batch needs them, in parallel: for sets that do not fit into memory."""
 
     def __init__(self, samples: Sequence[TrainingSample], side: int) -> None:
         self._samples = samples
@@ -98,20 +98,20 @@ class FileStore:
 
 
 def draw_alike(colours: Tensor, index: Tensor, scale: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Give half of a batch to objects that are like those of the other half, so that each can lend the other colours.
+    """Replace half of a batch by objects with colours similar to the other half, so that partners can swap colours.
 
-    An object at the distance ``d`` is drawn with the weight ``exp(-(d / scale)^2)``; objects of the very same colour
-    are taken for the same object and not drawn.
+    An object at the distance ``d`` is drawn with the weight ``exp(-(d / scale)^2)``. Objects of nearly identical colour
+    count as one object and are not drawn.
 
     Args:
         colours: ``(L, 3)`` mean colours of all objects.
-        index: ``(N,)`` the batch as it was drawn; its first half stays.
-        scale: in units of the colours.
-        generator: on the CPU.
+        index: ``(N,)``, the batch as drawn; its first half is kept.
+        scale: scale of the distance, in units of the colours.
+        generator: random generator on the CPU.
 
     Returns:
-        The batch's index, and for each of its samples the place of its partner in the batch, both ``(N,)``. The
-        last of an odd number is its own partner.
+        The new indices of the batch, and for each sample the position of its partner in the batch, both ``(N,)``. In a
+        batch of odd size, the last sample is its own partner.
     """
     half = len(index) // 2
     place = torch.arange(len(index))
@@ -126,7 +126,7 @@ def draw_alike(colours: Tensor, index: Tensor, scale: float, generator: torch.Ge
 
 
 def _object_colours(real: Tensor, mask: Tensor) -> Tensor:
-    """``(N, 3)`` in [0, 1], in parts: a set takes four times its bytes as floats."""
+    """Mean colours ``(N, 3)`` in [0, 1], computed in parts, because floats take four times the memory."""
     means = []
     for start in range(0, len(real), _READ_AT_ONCE):
         weight = mask[start : start + _READ_AT_ONCE].float()
@@ -136,7 +136,7 @@ def _object_colours(real: Tensor, mask: Tensor) -> Tensor:
 
 
 def open_store(samples: Sequence[TrainingSample], side: int, memory: int) -> PictureStore:
-    """Keep squares of ``side`` pixels in memory if they take at most ``memory`` bytes, else read them as needed."""
+    """Keep squares of ``side`` pixels in memory if they take at most ``memory`` bytes, else read them when needed."""
     return MemoryStore(samples, side) if len(samples) * 7 * side * side <= memory else FileStore(samples, side)
 
 
@@ -147,8 +147,8 @@ def _to_float(levels: Tensor, device: torch.device) -> Tensor:
 def split_samples(config: DataConfig) -> tuple[list[list[TrainingSample]], list[TrainingSample]]:
     """Training samples of every source of a data configuration, and the validation samples of all.
 
-    Held out are whole real pictures, chosen by a hash of their name: the same on every machine, whatever the order
-    of the list, and no picture is on both sides.
+    Whole real pictures are held out, chosen by a hash of their name. So the choice does not depend on the machine or
+    the order of the list, and no picture is on both sides.
 
     Raises:
         UsageError: a source has no root.

@@ -1,4 +1,4 @@
-"""Several processes under ``torchrun``, or just one: the same code."""
+"""Training in one process, or in several under ``torchrun``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge_harmony.errors import CapabilityError, UsageError
 
 @dataclass(frozen=True)
 class World:
-    """This process's place: its rank, how many there are, and its device."""
+    """The rank of this process, the number of processes, and its device."""
 
     rank: int
     size: int
@@ -23,7 +23,7 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """True in the one process that validates, logs and writes."""
+        """True in the process that validates, logs and writes."""
         return self.rank == 0
 
     def barrier(self) -> None:
@@ -32,7 +32,7 @@ class World:
             dist.barrier()
 
     def agree(self, answer: bool) -> bool:
-        """The main process's answer, in all processes: clocks differ."""
+        """Return the main process's answer in all processes, because clocks differ."""
         if self.size == 1:
             return answer
         shared = torch.tensor([answer], dtype=torch.uint8, device=self.device)
@@ -42,14 +42,14 @@ class World:
 
 @contextmanager
 def join_world(device: str) -> Iterator[World]:
-    """Join the processes that ``torchrun`` started (its environment says so), or work alone.
+    """Join the processes that ``torchrun`` started, if its environment variables are set; else work alone.
 
     Args:
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. Under torchrun each process takes the GPU of its
-        local rank.
+            local rank.
 
     Raises:
-        CapabilityError: CUDA is asked for and not there.
+        CapabilityError: CUDA is requested but not available.
     """
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     chosen = _device(device, local_rank)

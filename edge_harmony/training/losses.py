@@ -24,7 +24,7 @@ def foreground_mse(prediction: Tensor, real: Tensor, mask: Tensor, floor: float)
         prediction: ``(N, 3, H, W)``, already blended with the composite outside the mask.
         real: ``(N, 3, H, W)``.
         mask: ``(N, 1, H, W)`` in [0, 1].
-        floor: smallest share of the picture that is divided by.
+        floor: smallest divisor, as a share of the picture.
 
     Returns:
         A scalar.
@@ -35,23 +35,24 @@ def foreground_mse(prediction: Tensor, real: Tensor, mask: Tensor, floor: float)
 def foreground_rmse(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
     """The root of each sample's foreground-normalised MSE, mean over the batch; arguments as :func:`foreground_mse`.
 
-    A composite that is far off weighs as much as its error, not the square of it: between the mean of fMSE and that of
-    PSNR. Errors below one level of 255 count linearly.
+    A composite that is far off counts by its error, not by the error's square. This lies between a mean of fMSE and a
+    mean of PSNR. Errors below one level of 255 count as squares.
     """
     return torch.sqrt(_foreground_errors(prediction, real, mask, floor) + _LEVEL**2).mean() - _LEVEL
 
 
 def foreground_log(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
-    """The logarithm of each sample's foreground-normalised MSE, mean over the batch; as :func:`foreground_mse`.
+    """The logarithm of each sample's foreground-normalised MSE, mean over the batch; arguments as
+    :func:`foreground_mse`.
 
-    ``log(1 + e / k)`` with k the square of 8 levels of 255: a decibel won counts the same on every picture, so harm to
-    a composite that fits weighs as much as help to one that is far off. Errors below 8 levels count as squares.
+    ``log(1 + e / k)`` with k the square of 8 levels of 255. A decibel has equal weight on every picture, so harm to a
+    composite that fits counts as much as help to one that is far off. Errors below 8 levels count as squares.
     """
     return torch.log1p(_foreground_errors(prediction, real, mask, floor) / _KNEE).mean()
 
 
 def _foreground_errors(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
-    """``(N,)``."""
+    """The error of each sample, ``(N,)``."""
     pixels = mask.shape[2] * mask.shape[3]
     area = mask.sum((1, 2, 3)).clamp_min(max(floor * pixels, 1.0))
     return (prediction - real).square().sum((1, 2, 3)) / (prediction.shape[1] * area)
@@ -61,10 +62,10 @@ def region_contrast(anchor: Tensor, positive: Tensor, negatives: Tensor, tempera
     """Region-wise contrastive loss: InfoNCE between the styles of regions, mean over the anchors.
 
     Liang & Pun, "Image Harmonization with Region-wise Contrastive Learning" (arXiv 2205.14058), maximize the mutual
-    information between foreground and background style. Their abstract leaves the sampling open. Our reading, and the
-    default of ``[contrastive]`` in a recipe: the anchor is the foreground of the network's output, the positive the
+    information between foreground and background style. Their abstract leaves the sampling open. Our choice, and the
+    default of ``[contrastive]`` in a recipe: the anchor is the foreground of the network's output, the positive is the
     background of the real picture, negatives are the foreground of the composite and both regions of the other
-    pictures of the batch; with ``q, p, n_k`` of length 1 and the temperature of van den Oord et al. and MoCo (0.07)::
+    pictures of the batch. With ``q, p, n_k`` of length 1 and the temperature of van den Oord et al. and MoCo (0.07)::
 
         -log [ exp(q p / tau) / (exp(q p / tau) + sum_k exp(q n_k / tau)) ]
 
@@ -75,7 +76,7 @@ def region_contrast(anchor: Tensor, positive: Tensor, negatives: Tensor, tempera
         temperature: tau, above 0.
 
     Returns:
-        A scalar; 0 for no anchors.
+        A scalar; 0 if there are no anchors.
     """
     if not len(anchor):
         return anchor.sum()
@@ -93,7 +94,7 @@ def region_style(features: Sequence[Tensor], mask: Tensor) -> Tensor:
         mask: ``(N, 1, H, W)`` in [0, 1], 1 in the region.
 
     Returns:
-        ``(N, D)`` of length 1; every map weighs the same.
+        ``(N, D)`` of length 1; every map has equal weight.
     """
     styles = []
     for part in features:

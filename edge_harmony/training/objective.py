@@ -1,4 +1,4 @@
-"""What a training step minimizes: the foreground's error, with a teacher's result and RCL's contrast where asked."""
+"""The objective of a training step: the foreground's error, optionally with a teacher's result and RCL's contrast."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Objective:
     """The objective of a recipe.
 
     Args:
-        recipe: what is minimized.
-        model: the network to be trained.
-        device: where the teacher goes.
+        recipe: the recipe; it chooses the loss.
+        model: the network to train.
+        device: the device of the teacher.
 
     Raises:
         CapabilityError: the contrast needs style features that the network does not have.
-        UsageError: no weights of the teacher are there.
+        UsageError: there are no weights of the teacher.
     """
 
     def __init__(self, recipe: Recipe, model: nn.Module, device: torch.device) -> None:
@@ -47,13 +47,13 @@ class Objective:
     def __call__(
         self, model: nn.Module, output: Tensor, batch: Batch, stage: StageConfig
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The training loss, what it would be for the composite itself, and the weighted contrast (0 where it is off).
+        """The training loss, the loss of the unchanged composite, and the weighted contrast (0 if it is off).
 
         Args:
-            model: the network, as it stands.
-            output: what it returned for the batch, in 32 bits.
+            model: the network in its current state.
+            output: its output for the batch, in 32 bits.
             batch: the batch.
-            stage: at which share of the input's size the loss is taken.
+            stage: the stage; its ``loss_stride`` sets the size at which the loss is computed.
         """
         kind = str(model.output)
         composite, real, mask = batch.composite, batch.real, batch.mask

@@ -1,4 +1,4 @@
-"""Training recipes: everything that decides a result, as data."""
+"""Training recipes: all settings that determine a result, as data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelConfig(BaseModel):
-    """Which network, and its factory's options."""
+    """The network, and the options of its factory."""
 
     model_config = _STRICT
 
@@ -29,19 +29,19 @@ Layout = Literal["iharmony4", "photos"]
 
 
 class SourceConfig(BaseModel):
-    """One of several roots; ``--data NAME=PATH`` on the command line takes the place of its ``root``."""
+    """One of several roots; ``--data NAME=PATH`` on the command line replaces its ``root``."""
 
     model_config = _STRICT
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     root: Path | None = None
     layout: Layout = "iharmony4"
-    weight: float = Field(1.0, gt=0, description="share of the images that are drawn from it, relative to the others")
+    weight: float = Field(1.0, gt=0, description="share of the images drawn from this source, relative to the others")
     synthesis: SynthesisConfig | None = Field(None, description="by default the recipe's")
 
 
 class DataConfig(BaseModel):
-    """Where the pictures are: one root, or several sources; ``--data`` takes the place of ``root``."""
+    """The pictures: one root, or several sources; ``--data`` on the command line replaces ``root``."""
 
     model_config = _STRICT
 
@@ -60,12 +60,12 @@ class DataConfig(BaseModel):
         return self
 
     def with_roots(self, given: Sequence[str]) -> DataConfig:
-        """The same with roots from the command line: ``PATH`` for the only root, ``NAME=PATH`` for a source.
+        """A copy with roots from the command line: ``PATH`` for the only root, ``NAME=PATH`` for a source.
 
-        Sources that have no root then are left out, if others have one.
+        Sources that are still without a root are left out, if others have one.
 
         Raises:
-            UsageError: no source has this name, or several are there and none is named.
+            UsageError: no source has this name, or there are several sources and none is named.
         """
         if not self.sources:
             if len(given) > 1:
@@ -83,14 +83,14 @@ class DataConfig(BaseModel):
         return self.model_copy(update={"sources": tuple(rooted or sources)})
 
     def all_sources(self) -> tuple[SourceConfig, ...]:
-        """The sources; a single root counts as one, without a name of its own."""
+        """The sources; a single root counts as one source."""
         return self.sources or (SourceConfig(name="data", root=self.root, layout=self.layout),)
 
 
 class StageConfig(BaseModel):
-    """One stretch of training; stages run one after the other on the same weights.
+    """One stage of training; the stages train one set of weights, one after the other.
 
-    ``images`` are training images seen (not optimizer steps), so that recipes of different batch sizes compare.
+    ``images`` are training images seen (not optimizer steps), so that recipes of different batch sizes can be compared.
     """
 
     model_config = _STRICT
@@ -103,11 +103,15 @@ class StageConfig(BaseModel):
     schedule: Literal["cosine", "linear", "step", "constant"] = Field(
         "cosine", description="linear ends at 0, cosine at a hundredth; constant stages can be prolonged"
     )
-    milestones: tuple[float, ...] = Field((100 / 120, 110 / 120), description="of schedule step, as shares")
-    decay: float = Field(0.1, gt=0, le=1, description="of schedule step; of cosine the final share is 0.01")
+    milestones: tuple[float, ...] = Field(
+        (100 / 120, 110 / 120), description="for the schedule step, as shares of the stage"
+    )
+    decay: float = Field(0.1, gt=0, le=1, description="for the schedule step; cosine ends at a share of 0.01")
     warmup: int = Field(0, ge=0, description="images over which the rate rises linearly")
-    freeze: float = Field(1.0, ge=0, le=1, description="share after which norms and ranges keep their statistics")
-    loss_stride: Literal[1, 2, 4] = Field(1, description="the loss is taken at 1/stride of the input's size")
+    freeze: float = Field(
+        1.0, ge=0, le=1, description="share of the stage after which norms and ranges keep their statistics"
+    )
+    loss_stride: Literal[1, 2, 4] = Field(1, description="the loss is computed at 1/stride of the input's size")
     quantize: bool = Field(False, description="fold norms and train with fake quantization")
     scales: Literal["observed", "learned"] = Field(
         "observed", description="activation scales follow the largest magnitude, or are trained (LSQ)"
@@ -121,7 +125,7 @@ class StageConfig(BaseModel):
 
 
 class OptimizerConfig(BaseModel):
-    """The optimizer and what keeps it stable."""
+    """The optimizer and its limits."""
 
     model_config = _STRICT
 
@@ -130,7 +134,7 @@ class OptimizerConfig(BaseModel):
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(1.0, gt=0, description="largest global gradient norm")
     encoder_rate: float = Field(
-        1.0, gt=0, le=1, description="learning rate of the encoder, as a share: of trained ones"
+        1.0, gt=0, le=1, description="learning rate of the encoder, as a share of the rate; for trained encoders"
     )
 
 
@@ -142,9 +146,9 @@ class ContrastiveConfig(BaseModel):
 
     model_config = _STRICT
 
-    weight: float = Field(0.0, ge=0, description="of the loss; 0 turns it off")
+    weight: float = Field(0.0, ge=0, description="weight of this loss; 0 turns it off")
     temperature: float = Field(0.07, gt=0)
-    features: Literal["encoder", "colour"] = Field("encoder", description="what styles are taken from")
+    features: Literal["encoder", "colour"] = Field("encoder", description="source of the style features")
     anchor: LossRegion = "output_foreground"
     positive: LossRegion = "real_background"
     negatives: tuple[LossRegion | Literal["other_foregrounds", "other_backgrounds"], ...] = Field(
@@ -155,13 +159,13 @@ class ContrastiveConfig(BaseModel):
 
 
 class DistillationConfig(BaseModel):
-    """Learning from a trained network besides the real pictures (Hinton et al., 2015, for regression)."""
+    """Learning from a trained network in addition to the real pictures (Hinton et al., 2015, for regression)."""
 
     model_config = _STRICT
 
-    teacher: str = Field(description="network of the registry")
-    weights: Path | None = Field(None, description="the teacher's; by default the shipped ones")
-    share: float = Field(0.5, gt=0, le=1, description="of the loss that is taken against the teacher's result")
+    teacher: str = Field(description="name of a network in the registry")
+    weights: Path | None = Field(None, description="weights of the teacher; by default the shipped ones")
+    share: float = Field(0.5, gt=0, le=1, description="share of the loss that is computed against the teacher's result")
 
 
 class Recipe(BaseModel):
@@ -200,15 +204,15 @@ class Recipe(BaseModel):
         return self
 
     def sha256(self) -> str:
-        """Identity of the recipe: a hash of what it sets, without the data's roots.
+        """Identity of the recipe: a hash of its settings, without the data's roots.
 
-        Defaults do not enter, so that a new field leaves the hash of older recipes as it was; in return the default
-        of a released field never changes.
+        Default values are left out, so that a new field does not change the hash of older recipes. In return, the
+        default of a released field never changes.
         """
         return hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()
 
     def content(self) -> dict[str, Any]:
-        """What the recipe sets, as JSON has it, without the data's roots."""
+        """The settings of the recipe as JSON data, without the data's roots."""
         content = self.model_dump(mode="json", exclude_defaults=True)
         data = content.get("data", {})
         for part in (data, *data.get("sources", ())):

@@ -1,4 +1,4 @@
-"""Starting a run from weights: shipped ones, those of another run, or the averages in a checkpoint."""
+"""Starting a run from weights: shipped weights, weights of another run, or the averages in a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 def start_from(path: Path, model: nn.Module, batches: Callable[[], Batches]) -> list[dict[str, Any]]:
-    """Load weights into a network, in place; folded norms are put back, see :func:`unfold_norms`.
+    """Load weights into a network, in place. Folded norms are restored, see :func:`unfold_norms`.
 
-    Activation ranges are left out: quantized stages calibrate their own.
+    Activation ranges are not loaded: quantized stages calibrate their own.
 
     Args:
-        path: a weights file or a training checkpoint, of which the averaged weights are taken.
+        path: a weights file, or a training checkpoint, whose averaged weights are used.
         model: the network, with its norms.
-        batches: gives ``(composite, mask)`` to measure norms with; called only where norms were folded.
+        batches: function that returns ``(composite, mask)`` to measure norms with; called only if norms are folded.
 
     Returns:
         the weights' history with this file at its end, see :class:`~edge_harmony.models.weights_file.Weights`.
 
     Raises:
         UsageError: the file does not exist.
-        ArtifactError: it is damaged, or its tensors are not those of the network.
+        ArtifactError: the file is damaged, or its tensors do not fit the network.
     """
     weights = read_weights(path)
     target = fold_norms(copy.deepcopy(model)) if weights.folded else model
@@ -59,15 +59,15 @@ def start_from(path: Path, model: nn.Module, batches: Callable[[], Batches]) -> 
 
 @torch.no_grad()
 def unfold_norms(folded: nn.Module, model: nn.Module, batches: Batches) -> None:
-    """Give a network with norms the function of one whose norms are folded, so that it trains on as one with norms.
+    """Convert a network with folded norms back to one with norms that computes equal values, so that it trains better.
 
-    Each norm gets the mean and variance that its convolution has over the batches, and the gain and offset that undo
-    them: the output is as before, up to rounding.
+    Each norm gets the mean and variance of its convolution's output over the batches, and the gain and offset that undo
+    them: the output does not change, up to rounding.
 
     Args:
         folded: the network without norms; it is run in evaluation mode.
-        model: the same network with norms, changed in place.
-        batches: ``(composite, mask)`` as the network takes them.
+        model: this network with norms, changed in place.
+        batches: inputs of the network, ``(composite, mask)``.
     """
     moments: dict[str, list[tuple[Tensor, Tensor]]] = {}
 

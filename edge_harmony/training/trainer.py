@@ -1,7 +1,7 @@
-"""The trainer: runs a recipe's stages, from one process or many, and can be stopped at any moment.
+"""The trainer: runs a recipe's stages in one process or several, and can be stopped at any moment.
 
-Every optimizer step seeds its own generators from (seed, stage, images, rank) and the schedule is a function of the
-images seen, so a run that is killed and resumed gives the same result as one that was not.
+Every optimizer step seeds its own generators from (seed, stage, images, rank), and the schedule is a function of the
+images seen. So a run that was killed and resumed gives the result of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from edge_harmony.training.start import start_from
 from edge_harmony.training.validation import validate
 
 STORE_MARGIN = 9 / 8
-"""Pictures are kept this much larger than the training size, so that crops keep their sharpness."""
+"""Stored pictures are larger than the training size by this factor, so that crops keep their sharpness."""
 
 DEFAULT_MEMORY = 8 << 30
 
@@ -46,7 +46,16 @@ _CALIBRATION_BATCHES = 8
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress bar shows: share done, images per second, seconds left, smoothed loss (of identity: 1)."""
+    """The progress of a stage, for a progress bar.
+
+    Attributes:
+        stage: name of the stage.
+        images: training images seen in it.
+        total: its number of images.
+        rate: images a second.
+        remaining: seconds left.
+        loss: smoothed training loss; a network that changes nothing has 1.
+    """
 
     stage: str
     images: int
@@ -60,10 +69,10 @@ class Trainer:
     """Train one recipe.
 
     Args:
-        recipe: what to do.
+        recipe: the recipe.
         output: folder for ``checkpoint.safetensors``, ``log.csv``, ``summary.json`` and the weights.
-        world: this process's place; see :func:`edge_harmony.training.distributed.join_world`.
-        memory: bytes that decoded pictures may take; larger sets are decoded batch by batch.
+        world: rank and device of this process; see :func:`edge_harmony.training.distributed.join_world`.
+        memory: limit in bytes for decoded pictures; larger sets are decoded batch by batch.
         compiled: run float stages through ``torch.compile``: about twice as fast for networks of many small steps
             (HDNet's RAIN), not for the edge family; results differ in rounding.
         until: the run stops, with a checkpoint, after the first step that ends after this time (of ``time.time()``).
@@ -111,24 +120,24 @@ class Trainer:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the run's checkpoint lies."""
+        """Path of the run's checkpoint."""
         return self.output / "checkpoint.safetensors"
 
     @property
     def weights(self) -> Path:
-        """Where the finished weights lie."""
+        """Path of the finished weights."""
         return self.output / f"{self.recipe.model.name}.safetensors"
 
     @property
     def float_weights(self) -> Path:
-        """Where the weights lie as they were before the first quantized stage."""
+        """Path of the weights before the first quantized stage."""
         return self.output / f"{self.recipe.model.name}-float.safetensors"
 
     def run(self, *, resume: bool = False) -> dict[str, Any] | None:
-        """Train to the end and return the summary that ``summary.json`` holds, or stop at ``until`` and return None.
+        """Train to the end and return the contents of ``summary.json``, or stop at ``until`` and return None.
 
         Raises:
-            TrainingError: the loss is not finite, or the checkpoint is not of this recipe.
+            TrainingError: the loss is not finite, or the checkpoint belongs to another recipe.
         """
         restored = read_checkpoint(self.checkpoint, self.recipe) if resume else None
         if restored is not None:
@@ -173,7 +182,7 @@ class Trainer:
         return kind(groups, lr=1e-3, betas=settings.betas)
 
     def _prepare_quantization(self, stage: StageConfig, *, calibrate: bool) -> None:
-        """Keep the float weights, fold norms and insert fake quantization; ranges start from calibration batches."""
+        """Save the float weights, fold norms and insert fake quantization, with ranges from calibration batches."""
         first = next(stage for stage in self.recipe.stages if stage.quantize)
         if calibrate and self.world.is_main and stage is first:
             self._save_weights(self.float_weights)
@@ -199,7 +208,7 @@ class Trainer:
         return self._stores[side]
 
     def _batch(self, stage: StageConfig, images: int) -> Batch:
-        """This process's share of the batch that starts at ``images``: every source's part is made by its own rules."""
+        """This process's share of the batch that starts at ``images``; each source has its own synthesis settings."""
         stores, share, device = self._stores_of(stage), stage.batch // self.world.size, self.world.device
         picker = torch.Generator().manual_seed(self._seed(images))
         own = slice(self.world.rank * share, (self.world.rank + 1) * share)
@@ -227,7 +236,7 @@ class Trainer:
         return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
 
     def _run_stage(self, stage: StageConfig, optimizer: torch.optim.Optimizer) -> bool:
-        """Train to the end of a stage; True if the time was up before."""
+        """Train to the end of a stage; return True if the time was up first."""
         model: nn.Module = self.model
         parallel = model
         if self.world.size > 1:
@@ -366,7 +375,7 @@ class Trainer:
 
 
 def learning_rate(stage: StageConfig, images: int) -> float:
-    """The rate for the step that starts at ``images``: linear warm-up, then cosine, linear to 0, steps or constant."""
+    """The learning rate of the step at ``images``: linear warm-up, then cosine, linear to 0, steps or constant."""
     share = images / stage.images
     rate = stage.learning_rate
     if stage.schedule == "cosine":

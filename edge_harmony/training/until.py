@@ -1,4 +1,4 @@
-"""Until when a run may last: a time of day, a date with time, or a span from now."""
+"""When a run stops: a time of day, a date with time, or a span from now."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_until(text: str, now: datetime) -> datetime:
-    """The moment that ``text`` names.
+    """Parse a moment.
 
     Args:
         text: ``HH:MM`` (the next time that a clock shows it), ISO 8601 (without a zone: this machine's), or a span such
             as ``+90m``, ``+8h``, ``+2d``.
-        now: with a zone.
+        now: the time now, with a zone.
 
     Raises:
-        UsageError: it is none of these, or lies in the past.
+        UsageError: ``text`` is none of these, or lies in the past.
     """
     span = re.fullmatch(r"\+(\d+)([mhd])", text)
     clock = re.fullmatch(r"(\d{1,2}):(\d{2})", text)
@@ -32,7 +32,7 @@ def parse_until(text: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{text!r} is no time to stop at", "say 07:30, 2026-12-24T07:30, or a span such as +90m, +8h, +2d"
+            f"{text!r} is not a time to stop at", "write 07:30, 2026-12-24T07:30, or a span such as +90m, +8h, +2d"
         ) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
     if moment <= now:

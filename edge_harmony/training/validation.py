@@ -1,4 +1,4 @@
-"""Validation during training: the same pipeline and metrics as ``edge-harmony evaluate``."""
+"""Validation during training, with the pipeline and metrics of ``edge-harmony evaluate``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge_harmony.training.recipe import Recipe
 
 _PHOTO_BATCH = 16
 _SEALED_PICTURES = 100
-"""At most so many are scored sealed, evenly spread over the list: each is filled and harmonized twice."""
+"""Largest number of sealed pictures to score, evenly spread over the list; each is filled and harmonized twice."""
 
 
 def validate(
@@ -30,13 +30,13 @@ def validate(
 ) -> dict[str, float]:
     """Score a network on held-out samples.
 
-    Data sets with composites are scored as published: ``psnr``, ``fmse`` and the composite's own. Photographs are
+    Data sets with composites are scored as published: ``psnr``, ``fmse`` and the composite's scores. Photographs are
     scored on composites synthesized from them with a fixed seed: ``fmse`` (at the training size, squared levels) and
     the composite's.
 
-    Both are also scored without a leak at the rim, sealed by 2 at native size, photographs relit: ``sealed_gain`` (dB),
-    ``sealed_worse`` (share), ``no_change`` (fMSE) and ``score``, the number to choose checkpoints by, as
-    ``docs/evaluation.md`` defines them; on at most 100 pictures, and not where no object outlasts the shrinking.
+    Both are also scored without a leak at the rim (sealed by 2 at native size, photographs relit), on at most 100
+    pictures: ``sealed_gain`` (dB), ``sealed_worse`` (share), ``no_change`` (fMSE) and ``score``, the number to choose
+    checkpoints by. ``docs/evaluation.md`` defines them. They are missing if no object is left after shrinking.
     """
     triplets = [sample for sample in samples if isinstance(sample, Triplet)]
     if triplets:
@@ -73,7 +73,7 @@ def _score_photos(
     size = recipe.stages[-1].size
     store = FileStore(samples, size)
     generator = torch.Generator(device).manual_seed(recipe.seed)
-    config = SynthesisConfig(  # needs no other sample of the batch, so every picture is changed
+    config = SynthesisConfig(  # only kinds that need no other sample, so every picture is changed
         given=0, reinhard=0, covariance=0, histogram=0, identity=0, crop=(1.0, 1.0), flip=0, mask_noise=0
     )
     ours, theirs, batches = 0.0, 0.0, 0

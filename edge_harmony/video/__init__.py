@@ -1,1 +1,1 @@
-"""Videos and cameras: frames with their times in, a harmonized video with its sound out."""
+"""Videos and cameras: read frames with their times, write a harmonized video with its sound."""

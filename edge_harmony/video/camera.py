@@ -1,4 +1,4 @@
-"""Cameras, by OpenCV: always the newest frame; what comes in while the last one is worked on is dropped."""
+"""Cameras, by OpenCV: always the newest frame; frames that arrive during processing are dropped."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _WAIT_SECONDS = 10.0
 
 
 class Camera:
-    """The frames of a camera from when it is iterated; iterate it once.
+    """The frames of a camera. They start when you iterate; iterate once only.
 
     Args:
-        name: ``camera:0`` for the first one, ``camera:`` and a device, an address or a GStreamer pipeline for others,
-            as OpenCV's ``VideoCapture`` takes them.
-        gray: take its brightness as a mask.
+        name: ``camera:0`` for the first camera, ``camera:`` with a device, an address or a GStreamer pipeline for
+            others, as OpenCV's ``VideoCapture`` takes them.
+        gray: use the brightness as a mask.
 
     Attributes:
         size: (width, height).
-        rate: frames a second that it says it gives.
+        rate: frames a second, as reported by the camera.
         count: None.
-        endless: True: nobody knows when it ends.
-        dropped: frames that came in while others were worked on.
+        endless: True: its end is not known in advance.
+        dropped: number of frames that arrived during the processing of others.
 
     Raises:
-        InputError: it cannot be opened, or gives no frame.
+        InputError: the camera cannot be opened, or gives no frame.
     """
 
     count = None
@@ -49,7 +49,7 @@ class Camera:
         self.dropped = 0
         device = name.removeprefix(PREFIX)
         level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below is enough
         try:
             self._capture = cv2.VideoCapture(int(device) if device.isdecimal() else device)
         finally:
@@ -73,7 +73,7 @@ class Camera:
         self._fresh = threading.Condition()
 
     def __iter__(self) -> Iterator[Frame]:
-        """The newest frame each time, until the camera gives no more; its time is when it came in."""
+        """Yield the newest frame each time, with its time of arrival, until the camera gives no more."""
         reading = threading.Thread(target=self._read, name="edge-harmony-camera", daemon=True)
         start, last = time.monotonic(), Fraction(-1)
         reading.start()

@@ -1,8 +1,9 @@
-"""PyAV, which brings FFmpeg, where it is installed; and how samples of a video stand for colours."""
+"""Access to PyAV, which includes FFmpeg, and the colour description of videos."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edge_harmony.extras import require
@@ -17,14 +18,31 @@ def require_av() -> Any:
     """The module ``av``.
 
     Raises:
-        CapabilityError: it is not installed.
+        CapabilityError: PyAV is not installed.
     """
     return require("av", "videos need PyAV")
 
 
+def address(path: Path) -> str:
+    """What FFmpeg is to open: a file, whatever its name; one with a colon looks like a protocol otherwise."""
+    return f"file:{path}"
+
+
+def set_decoder_threads(stream: Any) -> None:
+    """Let a stream be decoded on all cores; on one where PyAV's logging is on.
+
+    Its log takes Python's lock, and a decoder's thread that waits for it hangs with the one that holds it and waits
+    for the thread.
+    """
+    if require_av().logging.get_level() is None:
+        stream.thread_type = "AUTO"
+    else:
+        stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+
+
 @dataclass(frozen=True)
 class Colour:
-    """How the samples of a video stand for colours: numbers of ITU-T H.273, as FFmpeg and files have them.
+    """The colour description of a video: numbers of ITU-T H.273, as FFmpeg and files use them.
 
     Attributes:
         matrix: ``matrix_coefficients``.
@@ -45,10 +63,10 @@ class Colour:
 
     @classmethod
     def of(cls, context: Any, lines: int) -> Colour:
-        """Of a decoder; what it does not say is taken as players take it: BT.709 from 720 lines on, else BT.601."""
+        """Read from a decoder. Players' defaults replace missing values: BT.709 from 720 lines on, else BT.601."""
         matrix = context.colorspace if context.colorspace in _MATRICES else _BT709 if lines >= _HD_LINES else _BT601
         return cls(matrix, context.color_primaries, context.color_trc, context.color_range or _LIMITED)
 
 
 SCREEN = Colour(_BT709, _BT709, _BT709, _LIMITED)
-"""What is written for pictures that come from a camera."""
+"""Colour description of results from a camera."""

@@ -1,4 +1,4 @@
-"""A video from its frames and masks: read, predicted, applied and written at the same time, a few frames at once."""
+"""A video from frames and masks: reading, prediction, apply and writing overlap, with a few frames in memory."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.resize import resize
 from edge_harmony.pipeline.stream import FramePair, StreamOptions, stream
 from edge_harmony.video.camera import Camera
+from edge_harmony.video.hdr import HLG, PQ, from_sdr, to_sdr
 from edge_harmony.video.read_ahead import ahead
 from edge_harmony.video.reader import VideoReader
-from edge_harmony.video.sources import Still, open_frames
+from edge_harmony.video.sources import Frames, Still, open_frames
 from edge_harmony.video.writer import SUFFIXES, VideoWriter
 
 _READ_AHEAD = 2
@@ -40,8 +41,8 @@ class VideoOptions(StreamOptions):
     Attributes:
         in_place: change the frames themselves: nobody else sees them.
         sound: keep the sound of the composite.
-        codec: FFmpeg's name of an encoder; None for the one of the suffix.
-        encoder: its options.
+        codec: FFmpeg's name of an encoder; None: the default of the suffix.
+        encoder: options of the encoder.
     """
 
     in_place: bool = True
@@ -52,14 +53,14 @@ class VideoOptions(StreamOptions):
 
 @dataclass(frozen=True)
 class VideoJob:
-    """What is made of what.
+    """The inputs, the output and the options of a harmonized video.
 
     Attributes:
-        composite: name of a video or camera, see :func:`~edge_harmony.video.sources.open_frames`; the foreground, if
-            there is a ``background``.
-        masks: likewise, or a folder or picture.
+        composite: name of a video or camera, see :func:`~edge_harmony.video.sources.open_frames`; with a
+            ``background``, the foreground to paste on it.
+        masks: name of a video, camera, folder or picture.
         output: file to write.
-        background: what the foreground is pasted on, if it is not on it already.
+        background: name of a video, camera or picture to paste the foreground on; None if ``composite`` is a composite.
         options: how it is harmonized and written.
         fit: resize masks (and the background) of another size instead of refusing them.
         mask_value: the class id that is the foreground in masks.
@@ -81,13 +82,13 @@ class VideoJob:
 
 @dataclass(frozen=True)
 class VideoReport:
-    """What became of it.
+    """Outcome of :func:`harmonize_video`.
 
     Attributes:
-        frames: how many were written.
-        seconds: how long it took.
-        dropped: frames of a camera that came in while others were worked on.
-        stopped: whether it was stopped before the end.
+        frames: number of frames written.
+        seconds: duration of the work.
+        dropped: number of camera frames that arrived during the processing of others.
+        stopped: whether the work was stopped before the end.
     """
 
     frames: int
@@ -109,21 +110,21 @@ def harmonize_video(
     started: Callable[[int | None], None] = lambda count: None,
     advance: Callable[[], None] = lambda: None,
 ) -> VideoReport:
-    """Make a harmonized video.
+    """Write a harmonized video.
 
-    Frames are read by one thread, predicted by another, applied by a third and written by the caller's; each waits for
-    the next, so that a few are held, however many there are. The file appears whole: at the end, or when ``stop`` is
-    set with the frames that were done by then. An error leaves none.
+    Reading, prediction and apply each have a thread; the caller's thread writes. Each thread waits for the next one, so
+    only a few frames are in memory at a time. The file appears only when it is whole: at the end, or, if ``stop`` is
+    set, with the frames that are done by then. An error leaves no file.
 
     Args:
         runner: a loaded network.
-        job: what is made of what.
+        job: inputs, output and options.
         stop: set it to end early.
-        started: called with the number of frames, or None if nobody knows it, before the first.
+        started: called before the first frame with the number of frames, or None if it is not known.
         advance: called after every frame.
 
     Raises:
-        UsageError: there is no such file, or it cannot be written.
+        UsageError: an input does not exist, or the output cannot be written.
         InputError: frames, masks and background do not fit, or a file is damaged.
         CapabilityError: PyAV is not installed.
     """
@@ -140,7 +141,7 @@ def harmonize_video(
         contextlib.closing(stream(runner, pairs, job.options)) as frames,
     ):
         for frame in frames:
-            writer.write(frame, times.popleft())
+            writer.write(inputs.finished(frame), times.popleft())
             done += 1
             advance()
         if not done:
@@ -149,9 +150,9 @@ def harmonize_video(
 
 
 def pairs_of(job: VideoJob, stop: threading.Event, times: deque[Fraction]) -> Iterator[FramePair]:
-    """The composites and masks of a job, in step; the time of each goes to ``times`` first.
+    """The pairs of composite and mask of a job; the time of each is appended to ``times`` before it is yielded.
 
-    They end where composites or masks do, if nobody knew before when, and when ``stop`` is set.
+    They end when ``stop`` is set, and with the masks if the composite comes from a camera.
 
     Raises:
         EdgeHarmonyError: as :func:`harmonize_video`.
@@ -160,7 +161,7 @@ def pairs_of(job: VideoJob, stop: threading.Event, times: deque[Fraction]) -> It
 
 
 class _Inputs:
-    """What a job reads, checked before any work."""
+    """The inputs of a job, checked before any work."""
 
     def __init__(self, job: VideoJob) -> None:
         self._job = job
@@ -168,6 +169,9 @@ class _Inputs:
         self._reader = MaskReader(job.mask_value, invert=job.invert_mask)
         self._masks = open_frames(job.masks, gray=True, reader=self._reader)
         self._background = open_frames(job.background) if job.background else None
+        video = self._source if isinstance(self._source, VideoReader) else None
+        self._hdr = video.colour.transfer if video and video.deep and video.colour.transfer in (PQ, HLG) else 0
+        self._originals: deque[NDArray[Any]] = deque()
         source, masks, background = self._source, self._masks, self._background
         for name, other in ((job.masks, masks), (job.background, background)):
             if other is not None and other.size != source.size and not job.fit:
@@ -179,10 +183,12 @@ class _Inputs:
         if job.fit:
             check_aspect(masks.size, source.size, job.masks)
         if source.count and masks.count and source.count != masks.count and not job.limit:
-            raise InputError(
-                f"{job.composite} has {source.count} frames but {job.masks} has {masks.count}",
-                "give a mask for every frame, or pass --limit",
-            )
+            frames, given = _shown(source), _shown(masks)  # before it is refused: what a file says may be wrong
+            if frames != given:
+                raise InputError(
+                    f"{job.composite} has {frames} frames but {job.masks} has {given}",
+                    "give a mask for every frame, or pass --limit",
+                )
         if source.count and background and background.count and background.count < (job.limit or source.count):
             raise InputError(
                 f"{job.background} has {background.count} frames, fewer than {job.composite}",
@@ -191,17 +197,17 @@ class _Inputs:
 
     @property
     def count(self) -> int | None:
-        """How many frames there will be; None if nobody knows."""
+        """The number of frames; None if it is not known."""
         counts = [source.count for source in (self._source, self._masks) if source.count]
         return min([*counts, *([self._job.limit] if self._job.limit else [])], default=None)
 
     @property
     def dropped(self) -> int:
-        """Frames of a camera that came in while others were worked on."""
+        """Number of camera frames that arrived during the processing of others."""
         return self._source.dropped if isinstance(self._source, Camera) else 0
 
     def writer(self, path: Path) -> VideoWriter:
-        """For the results."""
+        """A writer for the results."""
         video = self._source if isinstance(self._source, VideoReader) else None
         return VideoWriter(
             path,
@@ -209,10 +215,15 @@ class _Inputs:
             self._source.rate if isinstance(self._source, VideoReader | Camera) else Fraction(25),
             source=video,
             deep=video is not None and video.deep,
+            alpha=video is not None and video.alpha and self._background is None,
             sound=self._job.options.sound,
             codec=self._job.options.codec,
             options=self._job.options.encoder,
         )
+
+    def finished(self, frame: NDArray[Any]) -> NDArray[Any]:
+        """A harmonized frame as it is written: HDR again where it was."""
+        return from_sdr(frame, self._originals.popleft(), self._hdr) if self._hdr else frame
 
     def pairs(self, stop: threading.Event, times: deque[Fraction]) -> Iterator[FramePair]:
         """See :func:`pairs_of`."""
@@ -234,16 +245,29 @@ class _Inputs:
                 if under is None:
                     raise InputError(f"{job.background} ends after {done} frames", "give a longer background")
                 under = _like_depth(_fitted(under, size, job.fit), pixels)
+                pixels, under = _opaque(pixels), _opaque(under)
                 pixels = paste(pixels, under, mask, in_place=not isinstance(self._background, Still))
             times.append(shown)
+            if self._hdr:
+                self._originals.append(pixels)
+                pixels = to_sdr(pixels, self._hdr)
             yield pixels, mask
             done += 1
         if not self._masks.endless and not stop.is_set() and next(masks, None) is not None:
             raise InputError(f"{job.composite} ends after {done} frames, {job.masks} does not", "give a frame for each")
 
 
+def _shown(frames: Frames) -> int | None:
+    return frames.shown() if isinstance(frames, VideoReader) else frames.count
+
+
 def _fitted(pixels: NDArray[Any], size: tuple[int, int], fit: bool) -> NDArray[Any]:
     return resize(pixels, size) if fit and pixels.shape[1::-1] != size else pixels
+
+
+def _opaque(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Without alpha: the mask says what is foreground, and what is pasted on a background has none."""
+    return np.ascontiguousarray(pixels[..., :3])
 
 
 def _like_depth(pixels: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Reading ahead: an iterator that runs in a thread of its own, and never further than a few items."""
+"""Reading ahead: run an iterator in its own thread, at most a few items ahead."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _LOOK_SECONDS = 0.1
 
 
 def ahead(items: Iterable[T], held: int) -> Generator[T, None, None]:
-    """The same items, read by another thread while the last ones are worked on.
+    """Yield ``items`` in order, read by another thread while the caller processes earlier ones.
 
     Args:
-        items: iterated in that thread, which also closes it.
-        held: how many may wait.
+        items: iterated and closed in that thread.
+        held: largest number of waiting items.
 
     Raises:
-        Exception: what ``items`` raises, where it would have come.
+        Exception: any error of ``items``, raised in the place of the failed item.
     """
     waiting: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(held)
     stop = threading.Event()
@@ -57,7 +57,7 @@ def ahead(items: Iterable[T], held: int) -> Generator[T, None, None]:
                 return
             if error is not None:
                 raise error
-            yield item  # type: ignore[misc]  # an item where there is no error
+            yield item  # type: ignore[misc]  # it is an item unless there is an error
     finally:
         stop.set()
         thread.join()

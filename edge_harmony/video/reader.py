@@ -1,8 +1,9 @@
-"""Reading videos: upright frames in the order in which they are shown, with their times."""
+"""Reading videos: upright frames in presentation order, with their times."""
 
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,47 +15,59 @@ from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.pictures.arrays import refuse_coloured
-from edge_harmony.video.ffmpeg import Colour, require_av
+from edge_harmony.video.companions import titles
+from edge_harmony.video.decode import decoded, has_alpha, is_on_its_side, pictures_of, progressive, upright
+from edge_harmony.video.ffmpeg import Colour, address, require_av, set_decoder_threads
+from edge_harmony.video.hdr import HdrLight
+from edge_harmony.video.whole import refuse_cut_off
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv")
-"""File name suffixes that are taken for videos."""
+"""File name suffixes that count as videos."""
 
 Frame = tuple[NDArray[Any], Fraction]
-"""Pixels and seconds: ``(H, W, 3)`` RGB, or ``(H, W)`` of a mask; uint8, or uint16 from more than 8 bits."""
+"""Pixels and seconds: ``(H, W, 3)`` RGB, ``(H, W, 4)`` with alpha, or ``(H, W)`` of a mask; uint8, or uint16
+from more than 8 bits."""
 
 _RINGING = 8
-"""Levels beside black and white that compression makes of these in a mask."""
+"""Compression may turn black and white of a mask into levels up to this far from them."""
 _FULL = 2
 
 
 def is_video(name: str) -> bool:
-    """Whether a name is that of a video."""
+    """Whether a name has the suffix of a video."""
     return Path(name).suffix.lower() in SUFFIXES
 
 
 class VideoReader:
-    """The frames of a video; every iteration begins anew.
+    """The frames of a video; every iteration starts at the beginning.
 
     Args:
         path: the file.
-        gray: read a mask: brightness only; what compression made of black and white is black and white.
+        gray: read a mask: brightness only, with levels next to black and white set to black and white.
 
     Attributes:
         size: (width, height), upright.
         rate: frames a second, on average.
-        count: how many frames the file says it has; None if it does not say.
+        count: how many frames the file says it shows; None if it does not say. :meth:`shown` counts them.
         endless: False.
         time_base: unit of its times, in seconds.
+        aspect: width of a pixel as a share of its height, upright; None if the file does not say.
+        alpha: whether frames have an alpha channel.
         colour: how its samples stand for colours.
+        light: what HDR10 says of it; None if it says nothing.
         pixel_format: FFmpeg's name for the layout of its samples.
         metadata: title, date and so on.
         deep: whether frames are uint16.
         has_sound: whether there is any.
+        titles: language and title of its pictures.
+        chapters: as PyAV gives them.
 
     Raises:
         CapabilityError: PyAV is not installed.
         UsageError: there is no such file.
-        InputError: it is empty, no video, has no pictures, or is a coloured mask.
+        InputError: the file is empty, not a video, has no pictures, or is a coloured mask.
     """
 
     endless = False
@@ -62,42 +75,49 @@ class VideoReader:
     def __init__(self, path: Path | str, *, gray: bool = False) -> None:
         self.path = Path(path)
         self._gray = gray
+        self._interlaced = False
         container = self._open()
         try:
-            stream = container.streams.video[0]
-            self.count = stream.frames or None
+            stream = pictures_of(container)
+            self.count = _count(container, stream)
             self.rate: Fraction = stream.average_rate or stream.guessed_rate or Fraction(25)
             self.time_base: Fraction = stream.time_base
             self.metadata: dict[str, str] = dict(container.metadata)
             self.has_sound = bool(container.streams.audio)
+            self.titles = titles(stream)
+            self.chapters: list[dict[str, Any]] = container.chapters()
             first = next(self._decoded(container), None)
             if first is None:
                 raise InputError(f"{path} has no frame that can be decoded", "export it again")
             self.colour = Colour.of(stream.codec_context, first.height)
             self.pixel_format: str = first.format.name
             self.deep = max(component.bits for component in first.format.components) > 8
-            turned = first.rotation % 180 != 0
+            self.light = HdrLight.of(first)
+            self.alpha = has_alpha(first.format) and not gray
+            turned = is_on_its_side(first)
             self.size = (first.height, first.width) if turned else (first.width, first.height)
+            aspect = stream.sample_aspect_ratio
+            self.aspect: Fraction | None = (1 / Fraction(aspect) if turned else Fraction(aspect)) if aspect else None
             if gray:
                 refuse_coloured(self._converted(first, "rgb24"), self.path.name)
         finally:
             container.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames as they are shown, one after the other.
+        """Yield the frames in presentation order.
 
         Raises:
-            InputError: the file is damaged, or the frames change their size.
+            InputError: the file is damaged, or the size of the frames changes.
         """
-        kind = "gray16le" if self._gray else "rgb48le" if self.deep else "rgb24"
+        kind = "gray16le" if self._gray else colour_format(deep=self.deep, alpha=self.alpha)
         container = self._open()
         try:
             last = None
             for frame in self._decoded(container):
                 pixels = self._brightness(frame) if self._gray and not self.deep else self._converted(frame, kind)
                 if pixels.shape[1::-1] != self.size:
-                    raise InputError(f"{self.path} changes its size on the way", "cut it where it does")
-                time = None if frame.pts is None else frame.pts * self.time_base
+                    raise InputError(f"{self.path} changes its size in the middle", "cut it there")
+                time = None if frame.pts is None else Fraction(frame.pts * (frame.time_base or self.time_base))
                 if time is None or (last is not None and time <= last):  # containers without times, or with broken ones
                     time = Fraction(0) if last is None else last + 1 / self.rate
                 last = time
@@ -108,25 +128,44 @@ class VideoReader:
     def _open(self) -> Any:
         av = require_av()
         if not self.path.is_file():
-            raise UsageError(f"{self.path} does not exist or is no file", "check the path")
+            raise UsageError(f"{self.path} does not exist or is not a file", "check the path")
+        refuse_cut_off(self.path)
         try:
-            container = av.open(str(self.path))
+            container = av.open(address(self.path))
         except av.FFmpegError as error:
-            raise InputError(f"{self.path} is no video that can be read ({error.strerror})", "check the file") from None
-        if not container.streams.video:
+            raise InputError(f"{self.path} is not a readable video ({error.strerror})", "check the file") from None
+        stream = pictures_of(container)
+        if stream is None:
             container.close()
             raise InputError(f"{self.path} has no pictures", "give a video")
-        container.streams.video[0].thread_type = "AUTO"
+        set_decoder_threads(stream)
         return container
+
+    def shown(self) -> int:
+        """How many frames are shown, by decoding all of them.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        container = self._open()
+        try:
+            return sum(1 for _ in self._decoded(container))
+        finally:
+            container.close()
 
     def _decoded(self, container: Any) -> Iterator[Any]:
         try:
-            yield from container.decode(video=0)
+            yield from progressive(decoded(container, pictures_of(container)), self._found_interlaced)
         except require_av().FFmpegError as error:
             raise InputError(f"{self.path} is damaged ({error.strerror})", "export or download it again") from None
 
+    def _found_interlaced(self) -> None:
+        if not self._interlaced:
+            log.warning("%s is interlaced: its frames are deinterlaced", self.path.name)
+        self._interlaced = True
+
     def _converted(self, frame: Any, kind: str) -> NDArray[Any]:
-        """One of the colour formats of 8 and 16 bits, upright."""
+        """The frame as an upright array in one of the 8-bit and 16-bit colour formats."""
         pixels = frame.to_ndarray(
             format=kind, src_colorspace=self.colour.name, src_color_range=self.colour.range, threads=1
         )
@@ -134,25 +173,33 @@ class VideoReader:
             low = 257 * _RINGING
             stretched = (pixels.astype(np.float32) - low) * (65535 / (65535 - 2 * low))
             pixels = np.clip(stretched, 0, 65535).astype(np.uint16)
-        return _upright(pixels, frame)
+        return upright(pixels, frame)
 
     def _brightness(self, frame: Any) -> NDArray[np.uint8]:
-        """Of a frame with 8 bits: most keep it in a plane of its own."""
+        """The brightness of an 8-bit frame; most formats store it in a separate plane."""
         if frame.format.name.startswith(("yuv4", "yuvj4", "nv12", "nv21")):
             plane, full = frame.planes[0], self.colour.range == _FULL or frame.format.name.startswith("yuvj")
             lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
             pixels, low, high = lines[: frame.height, : frame.width], *((0, 255) if full else (16, 235))
         else:
             pixels, low, high = frame.to_ndarray(format="gray", threads=1), 0, 255
-        return _upright(cv2.LUT(pixels, _stretch(low, high)), frame)
+        return upright(cv2.LUT(pixels, _stretch(low, high)), frame)
+
+
+def colour_format(*, deep: bool, alpha: bool) -> str:
+    """FFmpeg's name for RGB pixels as this package has them."""
+    return ("rgba64le" if alpha else "rgb48le") if deep else "rgba" if alpha else "rgb24"
+
+
+def _count(container: Any, stream: Any) -> int | None:
+    """Frames that are shown as far as the file says so: what an edit list of MP4 and MOV cuts off is not."""
+    if not stream.frames or "mp4" not in container.format.name:
+        return stream.frames or None
+    return sum(not entry.is_discard for entry in stream.index_entries) or None
 
 
 @functools.cache
 def _stretch(low: int, high: int) -> NDArray[np.uint8]:
-    """What the levels of a mask become whose black and white are ``low`` and ``high``."""
+    """The table that stretches the levels of a mask from ``low`` (black) to ``high`` (white) to 0 to 255."""
     levels = (np.arange(256) - low) * (255 / (high - low))
     return np.rint(np.clip((levels - _RINGING) * (255 / (255 - 2 * _RINGING)), 0, 255)).astype(np.uint8)
-
-
-def _upright(pixels: NDArray[Any], frame: Any) -> NDArray[Any]:
-    return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)) if frame.rotation else pixels

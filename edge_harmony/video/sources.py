@@ -23,8 +23,8 @@ class Frames(Protocol):
 
     Attributes:
         size: (width, height).
-        count: how many there are; None if nobody knows.
-        endless: it goes on as long as others do.
+        count: number of frames; None if it is not known.
+        endless: whether it goes on as long as the other sources.
     """
 
     size: tuple[int, int]
@@ -46,8 +46,8 @@ class ImageSequence:
         reader: they are masks, and this says what their values mean.
 
     Raises:
-        UsageError: there are none.
-        InputError: the first one cannot be read.
+        UsageError: the folder has no pictures.
+        InputError: the first picture cannot be read.
     """
 
     endless = False
@@ -62,13 +62,13 @@ class ImageSequence:
         self.size = (first.shape[1], first.shape[0])
 
     def __iter__(self) -> Iterator[Frame]:
-        """One after the other; their times are their numbers."""
+        """Yield one picture after the other; the time of each is its number."""
         for number, path in enumerate(self._paths):
             yield _read(path, self._reader), Fraction(number)
 
 
 class Still:
-    """One picture, as often as it is wanted."""
+    """One picture, repeated as often as needed."""
 
     endless = True
     count = None
@@ -78,7 +78,7 @@ class Still:
         self.size = (self._pixels.shape[1], self._pixels.shape[0])
 
     def __iter__(self) -> Iterator[Frame]:
-        """The same array again and again."""
+        """Yield the picture's array again and again."""
         number = 0
         while True:
             yield self._pixels, Fraction(number)
@@ -95,8 +95,8 @@ def open_frames(name: str, *, gray: bool = False, reader: MaskReader | None = No
 
     Raises:
         UsageError: there is nothing of that name.
-        InputError: it cannot be read.
-        CapabilityError: it is a video, and PyAV is not installed.
+        InputError: the source cannot be read.
+        CapabilityError: the source is a video, and PyAV is not installed.
     """
     if name.startswith(PREFIX):
         return Camera(name, gray=gray)
@@ -108,7 +108,7 @@ def open_frames(name: str, *, gray: bool = False, reader: MaskReader | None = No
 
 
 def is_moving(name: str) -> bool:
-    """Whether a name is that of a video or a camera."""
+    """Whether a name stands for a video or a camera."""
     return name.startswith(PREFIX) or is_video(name)
 
 

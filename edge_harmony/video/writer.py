@@ -1,8 +1,8 @@
-"""Writing videos: frames at their times, with the sound and the colours of the video that they were made from."""
+"""Writing videos: frames at their times, with the sound and the colour description of the source video."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.errors import InputError, UsageError, first_line
-from edge_harmony.video.ffmpeg import SCREEN, require_av
-from edge_harmony.video.reader import VideoReader
+from edge_harmony.errors import UsageError, first_line
+from edge_harmony.video.companions import Companions
+from edge_harmony.video.decode import has_alpha
+from edge_harmony.video.ffmpeg import SCREEN, address, require_av
+from edge_harmony.video.reader import VideoReader, colour_format
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 """File name suffixes that are written."""
@@ -26,9 +30,13 @@ _OPTIONS = {
     "libsvtav1": {"crf": "26", "preset": "10"},
 }
 """Of encoders, where theirs are slower or lose more than one sees."""
+_SHAPED = ("264", "265", "hevc", "mpeg", "ffv1")
+"""Parts of the names of encoders that write the shape of pixels themselves."""
+_WITH_ALPHA = "--codec prores_ks or qtrle (.mov), ffv1 (.mkv), libvpx-vp9 (.webm)"
+_RGB, _FULL = 0, 2
 _CLOCK = Fraction(1, 90_000)
 _OF_CONTAINERS = ("major_brand", "minor_version", "compatible_brands", "encoder")
-"""What containers say of themselves, among the metadata."""
+"""Metadata that describe the container, not the video."""
 
 
 def default_codec(path: Path) -> str:
@@ -37,21 +45,24 @@ def default_codec(path: Path) -> str:
 
 
 class VideoWriter:
-    """A video that grows; :meth:`close` makes it one that can be played, however many frames it has.
+    """Writes a video frame by frame; after :meth:`close` it can be played, with any number of frames.
 
     Args:
-        path: where to; the suffix chooses the container.
+        path: path of the file; the suffix chooses the container.
         size: (width, height).
         rate: frames a second; the times of the frames count, this is a hint to the encoder.
-        source: the video that the frames were made from: its unit of time, colours and metadata are kept.
+        source: the video that the frames were made from: its unit of time, shape of pixels, colours, metadata,
+            subtitles and chapters are kept.
         deep: frames are uint16.
-        sound: keep the sound of the source as it is; it ends with the frames.
+        alpha: frames have an alpha channel; it is kept where the encoder has one.
+        sound: keep the sound of the source; see :class:`~edge_harmony.video.companions.Companions`. It ends with the
+            frames.
         codec: FFmpeg's name of an encoder: ``libx264``, ``libx265``, ``libvpx-vp9``, ``libsvtav1``, ``ffv1``,
-            ``h264_nvenc``, ...; None for the one of the suffix.
-        options: of the encoder: ``crf``, ``preset`` and so on.
+            ``h264_nvenc``, ...; None: the default of the suffix.
+        options: options of the encoder: ``crf``, ``preset`` and so on.
 
     Raises:
-        UsageError: container, encoder, options or sound do not go together.
+        UsageError: container, encoder or options do not go together.
     """
 
     def __init__(
@@ -62,6 +73,7 @@ class VideoWriter:
         *,
         source: VideoReader | None = None,
         deep: bool = False,
+        alpha: bool = False,
         sound: bool = True,
         codec: str | None = None,
         options: dict[str, str] | None = None,
@@ -70,62 +82,85 @@ class VideoWriter:
         codec = codec or default_codec(path)
         self._colour = source.colour if source else SCREEN
         self._base = source.time_base if source else _CLOCK
-        self._kind = "rgb48le" if deep else "rgb24"
-        self._format = _pixel_format(codec, size, source, deep)
+        self._format = _pixel_format(codec, size, source, deep, alpha)
+        made_of = av.VideoFormat(self._format)
+        self._opaque = alpha and not has_alpha(made_of)
+        if self._opaque:
+            log.warning("%s has no alpha here, and it is dropped: %s keep it", codec, _WITH_ALPHA)
+        self._kind = colour_format(deep=deep, alpha=alpha and not self._opaque)
         self._end = Fraction(0)
-        self._sound: _Sound | None = None
-        self._container = av.open(str(path), "w", format=_CONTAINERS[path.suffix.lower()])
+        self._companions: Companions | None = None
+        self._container = av.open(address(path), "w", format=_CONTAINERS[path.suffix.lower()])
         try:
             self._stream = self._container.add_stream(
-                codec, rate=rate.limit_denominator(65535), options=_OPTIONS.get(codec, {}) | (options or {})
+                codec, rate=rate.limit_denominator(65535), options=_options(codec, options or {}, source)
             )
             self._stream.width, self._stream.height, self._stream.pix_fmt = *size, self._format
             context = self._stream.codec_context
             context.time_base = self._stream.time_base = self._base
-            context.colorspace, context.color_range = self._colour.matrix, self._colour.range
+            is_rgb = made_of.is_rgb
+            context.colorspace = _RGB if is_rgb else self._colour.matrix
+            context.color_range = _FULL if is_rgb else self._colour.range
             context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
             if source is not None:
+                if source.aspect:
+                    context.sample_aspect_ratio = source.aspect
+                    self._warn_of_shape(source.aspect, codec)
                 kept = {key: value for key, value in source.metadata.items() if key not in _OF_CONTAINERS}
                 self._container.metadata.update(kept)
-                if sound and source.has_sound:
-                    self._sound = _Sound(source.path, self._container)
+                self._stream.metadata.update(source.titles)
+                self._container.set_chapters(source.chapters)
+                self._companions = Companions(source.path, self._container, sound=sound)
             self._container.start_encoding()
         except (av.FFmpegError, ValueError) as error:
             self._abandon()
             raise UsageError(
                 f"cannot write {path.suffix} with {codec}: {first_line(error)}",
-                "choose another codec or suffix (.mkv holds nearly everything), or leave the sound out",
+                "choose another codec or suffix (.mkv holds nearly everything)",
             ) from None
 
     def write(self, pixels: NDArray[Any], time: Fraction) -> None:
         """Append a frame.
 
         Args:
-            pixels: ``(H, W, 3)`` RGB, contiguous; uint8, or uint16 if the video is deep.
+            pixels: ``(H, W, 3)`` RGB, or ``(H, W, 4)`` with alpha; uint8, or uint16 if the video is deep.
             time: seconds; later than that of the frame before.
         """
-        frame = self._av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), self._kind)
+        pixels = np.ascontiguousarray(pixels[..., :3] if self._opaque else pixels)
+        frame = self._av.VideoFrame.from_numpy_buffer(pixels, self._kind)
         frame = frame.reformat(
             format=self._format, dst_colorspace=self._colour.name, dst_color_range=self._colour.range
         )
         frame.pts, frame.time_base = round(time / self._base), self._base
         self._container.mux(self._stream.encode(frame))
         self._end = time
-        if self._sound:
-            self._sound.copy_until(time)
+        if self._companions:
+            self._companions.copy_until(time)
 
     def close(self) -> None:
-        """Write what is still in the encoder, and the index."""
+        """Write the frames that are still in the encoder, and the index."""
         try:
             self._container.mux(self._stream.encode(None))
-            if self._sound:
-                self._sound.copy_until(self._end + 1 / self._stream.codec_context.framerate)
+            if self._companions:
+                self._companions.finish(self._end + 1 / self._stream.codec_context.framerate)
         finally:
             self._abandon()
 
+    def _warn_of_shape(self, aspect: Fraction, codec: str) -> None:
+        """Say it where the shape of pixels is lost: PyAV gives it to the codec alone, and Matroska asks for its own."""
+        by_itself = self._container.format.name not in ("matroska", "webm")
+        if aspect != 1 and not by_itself and not any(name in codec for name in _SHAPED):
+            log.warning(
+                "pixels of %s:%s come out as squares with %s in %s: .mp4 and .mov keep their shape, and libx264 does",
+                aspect.numerator,
+                aspect.denominator,
+                codec,
+                self._container.format.name,
+            )
+
     def _abandon(self) -> None:
-        if self._sound:
-            self._sound.close()
+        if self._companions:
+            self._companions.close()
         self._container.close()
 
     def __enter__(self) -> VideoWriter:
@@ -140,37 +175,21 @@ class VideoWriter:
             self._abandon()
 
 
-class _Sound:
-    """The sound of a video, copied packet by packet as far as the pictures have come."""
-
-    def __init__(self, path: Path, target: Any) -> None:
-        self._path = path
-        self._target = target
-        self._source = require_av().open(str(path))
-        self._streams = {stream.index: target.add_stream_from_template(stream) for stream in self._source.streams.audio}
-        self._packets: Iterator[Any] = self._source.demux(*self._source.streams.audio)
-        self._next: Any = None
-
-    def copy_until(self, time: Fraction) -> None:
-        """Copy what is heard before ``time``, in seconds."""
-        self._next = self._next or self._packet()
-        while self._next is not None and self._next.dts * self._next.time_base < time:
-            self._next.stream = self._streams[self._next.stream.index]
-            self._target.mux(self._next)
-            self._next = self._packet()
-
-    def _packet(self) -> Any:
-        try:
-            return next((packet for packet in self._packets if packet.dts is not None), None)
-        except require_av().FFmpegError as error:
-            raise InputError(f"the sound of {self._path} is damaged ({error.strerror})", "leave it out") from None
-
-    def close(self) -> None:
-        self._source.close()
+def _options(codec: str, given: dict[str, str], source: VideoReader | None) -> dict[str, str]:
+    """Of an encoder: ours, those given, and what HDR10 says of the source's light."""
+    options = _OPTIONS.get(codec, {}) | given
+    light = source.light if source else None
+    if light is not None and codec == "libx265":
+        options["x265-params"] = ":".join(part for part in (light.x265(), options.get("x265-params", "")) if part)
+    elif light is not None:
+        log.warning("%s writes no HDR10 metadata (mastering display, MaxCLL) here: --codec libx265 does", codec)
+    return options
 
 
-def _pixel_format(codec: str, size: tuple[int, int], source: VideoReader | None, deep: bool) -> str:
+def _pixel_format(codec: str, size: tuple[int, int], source: VideoReader | None, deep: bool, alpha: bool) -> str:
     """What the encoder is given: the source's layout where it takes that, else 4:2:0, or 4:4:4 for odd sizes.
+
+    ``alpha`` asks for one with alpha, where it has any.
 
     Raises:
         UsageError: there is no such encoder.
@@ -180,14 +199,54 @@ def _pixel_format(codec: str, size: tuple[int, int], source: VideoReader | None,
         encoder = av.codec.Codec(codec, "w")
     except av.codec.codec.UnknownCodecError:
         raise UsageError(
-            f"there is no encoder {codec!r} in this FFmpeg", "libx264, libx265 and libvpx-vp9 are common"
+            f"the installed FFmpeg has no encoder {codec!r}", "libx264, libx265 and libvpx-vp9 are common"
         ) from None
     if encoder.type != "video":
-        raise UsageError(f"{codec} is no encoder of pictures", "libx264, libx265 and libvpx-vp9 are common")
+        raise UsageError(f"{codec} does not encode video", "libx264, libx265 and libvpx-vp9 are common")
     offered = [kind.name for kind in encoder.video_formats or []]
     even = size[0] % 2 == size[1] % 2 == 0
-    wanted = [source.pixel_format.replace("yuvj", "yuv")] if source and source.pixel_format.startswith("yuv") else []
-    if not even:
-        wanted = [kind for kind in wanted if kind.startswith("yuv444p")]
+    wanted = _like_source(source, codec, offered, alpha) if source else []
+    if alpha:
+        wanted += [kind for kind in offered if has_alpha(av.VideoFormat(kind)) and _bits(kind) > 8 * deep]
+        wanted += [kind for kind in offered if has_alpha(av.VideoFormat(kind))]
     wanted += [f"yuv4{'20' if even else '44'}p{'10le' if deep else ''}", f"yuv4{'20' if even else '44'}p"]
-    return next((kind for kind in wanted if kind in offered), offered[0] if offered else "yuv420p")
+    if not even:
+        wanted = [kind for kind in wanted if not _is_subsampled(kind)]
+    wanted = [kind for kind in wanted if kind in offered]
+    found = (kind for kind in wanted if not has_alpha(av.VideoFormat(kind)) or _opens(codec, kind, size))
+    return next(found, offered[0] if offered else "yuv420p")
+
+
+def _opens(codec: str, kind: str, size: tuple[int, int]) -> bool:
+    """Whether an encoder that offers a layout takes it: libx265 offers alpha that it is often built without."""
+    av = require_av()
+    context = av.CodecContext.create(codec, "w")
+    context.width, context.height, context.pix_fmt, context.time_base = *size, kind, _CLOCK
+    try:
+        context.open()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _like_source(source: VideoReader, codec: str, offered: list[str], alpha: bool) -> list[str]:
+    """Layouts that hold what the source's holds; RGB only where the encoder is not one for players."""
+    own = source.pixel_format.replace("yuvj", "yuv")
+    opaque = own.replace("yuva", "yuv").replace("gbrap", "gbrp")
+    if own.startswith("yuv"):
+        return [own, opaque] if alpha else [opaque]
+    if not require_av().VideoFormat(own).is_rgb or codec in _OPTIONS:
+        return []
+    kinds = [require_av().VideoFormat(kind) for kind in offered]
+    bits = 16 if source.deep else 8
+    fit = [kind for kind in kinds if kind.is_rgb and has_alpha(kind) == alpha and _bits(kind.name) >= bits]
+    return [own, *(kind.name for kind in sorted(fit, key=lambda kind: _bits(kind.name)))]
+
+
+def _bits(kind: str) -> int:
+    return max(component.bits for component in require_av().VideoFormat(kind).components)
+
+
+def _is_subsampled(kind: str) -> bool:
+    format_ = require_av().VideoFormat(kind)
+    return bool(format_.chroma_width(64) != 64 or format_.chroma_height(64) != 64)

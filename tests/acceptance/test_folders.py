@@ -1,6 +1,6 @@
-"""Many pictures, two of them corrupt, and the process killed in the middle: nothing lost, nothing twice.
+"""Many pictures, two of them corrupt, with the process killed in the middle: none is lost, none is done twice.
 
-``EDGE_HARMONY_PICTURES=1000`` for a thousand.
+``EDGE_HARMONY_PICTURES=1000`` runs a thousand pictures.
 """
 
 import json

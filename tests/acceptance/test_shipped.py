@@ -1,4 +1,4 @@
-"""What the shipped networks reach at native size, on the shipped photographs and on the development data."""
+"""Quality of the shipped networks at native size, on the shipped photographs and on the development data."""
 
 import json
 import subprocess

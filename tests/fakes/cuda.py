@@ -1,4 +1,4 @@
-"""A CUDA device for machines without one: it queues, runs late, counts what is held, and fails on demand."""
+"""A CUDA stand-in for machines without a GPU: it queues, runs late, counts allocations, and fails on demand."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""TensorRT for machines without it, on the CUDA stand-in; it fails on demand.
+"""A TensorRT stand-in on the CUDA stand-in; it fails on demand.
 
-The modules are cut to the real binding surfaces of a version: what that version lacks is not there.
+The modules are cut to the real binding surface of a version: names that the version lacks are missing.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def surface(version: str) -> dict[str, list[str]]:
 
 @dataclass
 class World:
-    """What the fake TensorRT does and what was done to it.
+    """Behaviour of the fake TensorRT, and a record of calls.
 
     Attributes:
         cuda: its device.
-        fails: name of a call to the words that it fails with.
+        fails: names of calls that fail, with their messages.
         configs: attributes and flags of every build.
         dla: DLA cores.
     """
@@ -53,7 +53,7 @@ class World:
 
 
 def fake_tensorrt(version: str, world: World) -> TensorRT:
-    """A TensorRT of a version, with the names that it really has."""
+    """A TensorRT of a version, with the names of the real bindings."""
     names = surface(version)
     module = SimpleNamespace(__version__=version.removeprefix("rtx-") + ".0")
     for kind, members in names.items():
@@ -70,7 +70,7 @@ def fake_tensorrt(version: str, world: World) -> TensorRT:
 
 
 def _cut(kind: type, names: list[str]) -> type:
-    """A class with what a version has: what is not written here does nothing, what the version lacks is gone."""
+    """Cut a class to a version: names not written here do nothing, names that the version lacks are removed."""
     for name in vars(kind).keys() - {*names}:
         if not name.startswith("_"):
             delattr(kind, name)

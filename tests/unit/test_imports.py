@@ -1,4 +1,4 @@
-"""Every file keeps the order of imports of docs/architecture.md, and the checker finds what breaks it."""
+"""Every file keeps the order of imports in docs/architecture.md, and the checker finds violations."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def room_of(module: str) -> str:
 
 
 def complaints(package: Path, order: list[list[str]]) -> list[str]:
-    """What breaks the order: rooms that only one side knows, imports that run up or sideways, circles of modules."""
+    """Violations of the order: rooms missing on one side, imports up or sideways, circular imports."""
     level = {room: k for k, rooms in enumerate(order) for room in rooms}
     modules = modules_of(package)
     rooms = {room_of(name) for name in modules}

@@ -1,4 +1,4 @@
-"""What contributors find beside the code: targets, generated files, hosted CI."""
+"""The project around the code: targets, generated files, hosted CI."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What `import edge_harmony` promises: names, signatures, docstrings, and that it stays cheap and silent."""
+"""The promises of `import edge_harmony`: names, signatures, docstrings, and that it is cheap and silent."""
 
 import ast
 import re

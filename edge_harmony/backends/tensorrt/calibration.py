@@ -72,7 +72,7 @@ def find_calibration(
             raise UsageError("--calib is for implicit INT8", "pass --int8, and a file without Q/DQ pairs")
         return None
     if cuda is None:
-        raise CapabilityError("calibration runs on the GPU that is built for", "leave --computeCapabilities out")
+        raise CapabilityError("calibration runs on the GPU of this machine", "leave --computeCapabilities out")
     pictures = read_calibration_set(chosen.pictures)
     root = pictures.root(chosen.data)
     pictures.verify(root)

@@ -149,7 +149,7 @@ def _gpu(tensorrt: TensorRT, request: BuildRequest) -> Cuda:
 
 
 def _time(engine: Engine, request: TimingRequest) -> EngineTiming:
-    """Run the engine and write what was asked for."""
+    """Run the engine and write the requested files."""
     options = request.options(engine.tensorrt)
     timed = time_engine(
         engine,

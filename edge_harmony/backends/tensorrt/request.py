@@ -145,7 +145,7 @@ class BuildRequest:
         if (self.onnx is None) == (self.load is None):
             raise UsageError("name an ONNX file to build, or --loadEngine a finished one", "one of the two")
         if self.load is not None and self.save is not None:
-            raise UsageError("--saveEngine is for what is built", "leave it out with --loadEngine")
+            raise UsageError("--saveEngine is for engines that are built", "leave it out with --loadEngine")
         if self.load is not None and self.options.architectures:
             raise UsageError("a finished engine is not built for other GPUs", "leave --computeCapabilities out")
         if self.timing is not None and self.options.architectures:

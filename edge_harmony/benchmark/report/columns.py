@@ -1,4 +1,4 @@
-"""What tables show of a measurement: the same columns in the terminal, in Markdown, in CSV and in HTML."""
+"""The columns of tables of measurements, in the terminal, in Markdown, in CSV and in HTML."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Column:
     """A column.
 
     Attributes:
-        key: in CSV; unit included.
-        title: for people.
-        value: what it shows; None where there is nothing.
-        digits: after the decimal point.
-        of_text: it holds words.
+        key: name in CSV, including the unit.
+        title: title for people.
+        value: function that returns the value; None if there is none.
+        digits: digits after the decimal point.
+        of_text: whether it holds text.
     """
 
     key: str
@@ -31,7 +31,7 @@ class Column:
     of_text: bool = False
 
     def cell(self, measurement: Measurement) -> str:
-        """The value for people, a dash for none."""
+        """The value as text, or a dash if there is none."""
         value = self.value(measurement)
         if value is None or value == "":
             return "-"
@@ -89,17 +89,17 @@ COLUMNS = (
 
 
 def shown(result: Result) -> list[Column]:
-    """The columns that have something to show."""
+    """The columns that have a value."""
     return [c for c in COLUMNS if any(c.value(m) not in (None, "") for m in result.measurements)]
 
 
 def fastest_first(result: Result) -> Sequence[Measurement]:
-    """Measurements by their median."""
+    """Measurements, sorted by their median."""
     return sorted(result.measurements, key=lambda m: m.summary.p50.estimate)
 
 
 def heading(result: Result) -> str:
-    """One line that says what was measured, and where."""
+    """One line with the protocol and the machine."""
     protocol = result.measurements[0].protocol
     threads = f"{protocol.threads} thread{'s' if protocol.threads != 1 else ''}" if protocol.threads else "all threads"
     where = result.environment

@@ -1,4 +1,4 @@
-"""One HTML file that shows a result, or all that are committed: no network, light and dark, wide and narrow."""
+"""One HTML file for a result, or for all committed results: works offline, light and dark, wide and narrow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PANELS = ("composite", "result", "real", "error")
 
 @dataclass(frozen=True)
 class Worst:
-    """A picture that came out badly: what it is called, its fMSE, and its panels as data addresses."""
+    """A picture with a bad result: its name, its fMSE, and its panels as data URLs."""
 
     name: str
     value: float
@@ -29,15 +29,15 @@ class Worst:
 
 
 def require_jinja() -> None:
-    """Raise a CapabilityError unless pages can be made here."""
+    """Raise a CapabilityError unless Jinja is installed."""
     check_installed("HTML reports need Jinja", "jinja2")
 
 
 def page(result: Result, pictures: Path | None = None) -> str:
-    """The report.
+    """The report of a result.
 
     Args:
-        result: to show.
+        result: the result.
         pictures: the folder that :func:`~edge_harmony.benchmark.run.run_suite` filled.
 
     Raises:
@@ -50,7 +50,7 @@ def pages(results: Sequence[tuple[str, Result]]) -> str:
     """All results of a project on one page, by version.
 
     Args:
-        results: version and result.
+        results: pairs of version and result.
 
     Raises:
         CapabilityError: Jinja is not installed.
@@ -103,7 +103,7 @@ def _report(result: Result, pictures: Path | None) -> dict[str, Any]:
 
 
 def _looked_at(result: Result) -> list[Measurement]:
-    """Whose worst pictures are shown: those on the front, the baseline and peers, the best first."""
+    """The contenders whose worst pictures are shown: the Pareto front, the baseline and peers, the best first."""
     front = plots.on_front(result)
     chosen = [
         m

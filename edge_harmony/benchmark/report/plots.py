@@ -1,4 +1,4 @@
-"""The plots of a report, as SVG whose colours follow the page's theme: classes, no colours, in the marks."""
+"""The plots of a report as SVG. Marks have classes instead of colours, so that colours follow the page's theme."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Corners = tuple[tuple[float, float], ...]
 STAGES = ("decode", "preprocess", "copy", "infer", "harmonize", "apply", "encode")
 _TEXT = 12
 _LETTER = 6.3
-"""Mean width of a letter at 12 pixels: labels are placed without measuring fonts."""
+"""Mean width of a letter at 12 pixels, for placing labels without measuring fonts."""
 _ROW = 24
 _LOGS = (1, 2, 5)
 _ALIKE = 0.01
-"""dB that make no difference."""
+"""Differences in quality up to this many dB do not count."""
 _CROSS: Corners = (
     *((-2, -6), (2, -6), (2, -2), (6, -2), (6, 2), (2, 2)),
     *((2, 6), (-2, 6), (-2, 2), (-6, 2), (-6, -2), (-2, -2)),
@@ -39,29 +39,29 @@ _OUTLINES: tuple[Corners, ...] = (
 
 
 def on_front(result: Result) -> list[Measurement]:
-    """What nothing beats in both time and quality, the fastest first; without what is worse than doing nothing."""
+    """The Pareto front of time and quality, the fastest first, without contenders that are worse than no change."""
     scored = {(m.summary.p50.estimate, q): m for m, q in _scored(result) if is_help(m)}
     return [scored[point] for point in _front(scored)]
 
 
 def is_help(m: Measurement) -> bool:
-    """Whether its pictures are no worse than the unharmonized ones, or nobody knows."""
+    """Whether its pictures are at least as good as the unharmonized ones; True if that is not known."""
     if m.truth is None or m.truth.result.psnr is None or m.truth.composite.psnr is None:
         return True
     return m.truth.result.psnr >= m.truth.composite.psnr
 
 
 def _scored(result: Result) -> list[tuple[Measurement, float]]:
-    """Everybody with a quality, and that: against the real pictures if anybody has that, else against the reference."""
+    """Measurements with their quality: against the real pictures if any has that, else against the reference."""
     by_truth = any(m.truth for m in result.measurements)
     return [(m, q) for m in result.measurements if (q := _quality(m, by_truth)) is not None]
 
 
 def pareto(result: Result, width: int) -> str:
-    """Quality against latency; what nothing beats in both is joined by a line.
+    """Quality against latency, with a line along the Pareto front.
 
-    Quality is the PSNR against the real pictures, or the parity with the reference where there are none. Contenders
-    below the unharmonized composite stand at the lower edge, with their value.
+    Quality is the PSNR against the real pictures, or the parity with the reference if there are none. Contenders
+    below the unharmonized composite are drawn at the lower edge, with their value.
     """
     points = _scored(result)
     if not points:
@@ -107,7 +107,7 @@ def pareto(result: Result, width: int) -> str:
 
 
 def distributions(result: Result, width: int) -> str:
-    """Where the samples of every contender lie, on a logarithmic axis: density, median, 90th and 99th percentile."""
+    """The samples of every contender on a logarithmic axis: density, median, 90th and 99th percentile."""
     rows = fastest_first(result)
     left = _gutter([m.contender.name for m in rows], width)
     height = _ROW * len(rows) + 54
@@ -127,7 +127,7 @@ def distributions(result: Result, width: int) -> str:
 
 
 def stages(result: Result, width: int) -> str:
-    """What part of a query's time goes where, medians; empty if nothing was split."""
+    """The parts of a query's time, as medians; empty if no parts were measured."""
     rows = [m for m in fastest_first(result) if len(m.stages_ms) > 1]
     if not rows:
         return ""
@@ -160,7 +160,7 @@ def _quality(m: Measurement, by_truth: bool) -> float | None:
 
 
 def _front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """What is faster than all that is as good, or alike."""
+    """The Pareto front: points that are faster than all points of equal or better quality, within :data:`_ALIKE`."""
     best, front = -math.inf, []
     for ms, quality in sorted(points, key=lambda p: (p[0], -p[1])):
         if quality > best + _ALIKE:
@@ -200,7 +200,7 @@ def shape(backend: str | None, backends: Sequence[str], kind: str, x: float, y: 
 
 
 def _label(text: str, x: float, y: float, taken: list[Area], frame: Area) -> str:
-    """A label where it hides nothing: right, left, above or below its point; nowhere if there is no room."""
+    """A label that hides nothing: right, left, above or below its point; empty if there is no room."""
     width = len(text) * _LETTER * 0.92
     places = [(x + 9, y + 4), (x - 9 - width, y + 4), (x - width / 2, y - 10), (x - width / 2, y + 19)]
     places += [(x + 7, y - 8), (x + 7, y + 16), (x - 7 - width, y - 8), (x - 7 - width, y + 16)]
@@ -215,7 +215,7 @@ def _label(text: str, x: float, y: float, taken: list[Area], frame: Area) -> str
 
 
 def _density(samples: NDArray[np.float64], x: Scale, middle: float, kind: str) -> str:
-    """A Gaussian kernel estimate along the logarithm, mirrored."""
+    """A mirrored Gaussian kernel estimate over the logarithm of the samples."""
     logs = np.log(samples)
     spread = max(float(logs.std()), 1e-3)
     grid = np.linspace(logs.min() - spread / 4, np.quantile(logs, 0.995) + spread / 4, 60)
@@ -263,7 +263,7 @@ def _level_axis(y: Scale, low: float, high: float, left: float, right: float) ->
 
 
 def _gutter(names: Sequence[str], width: int) -> float:
-    """Room for the names, at most 45 % of the plot."""
+    """Width for the names, at most 45 % of the plot."""
     return min(max(map(len, names)) * _LETTER + 10, 0.45 * width)
 
 

@@ -31,11 +31,11 @@ _FIRST = (
         "samples",
     ),
 )
-"""What a terminal shows as long as there is room, the most important first."""
+"""Columns of the terminal's table, the most important first, as many as there is room for."""
 
 
 def terminal(result: Result, width: int) -> Table:
-    """The table that the command prints, with the columns that a terminal of ``width`` has room for."""
+    """The table that the command prints, with the columns that fit into a terminal of ``width``."""
     columns = _fitting(result, width)
     table = Table(title=f"{result.suite}: {heading(result)}")
     for column in columns:
@@ -62,7 +62,7 @@ def _fitting(result: Result, width: int) -> list[Column]:
 
 
 def complaints(result: Result) -> list[str]:
-    """A line for every check that is not held, and for every contender that did not run."""
+    """A line for every check that did not pass, and for every contender that did not run."""
     lines = [
         f"{check.verdict.value}: {m.contender.name}: {check.name} {limit_of(check)}"
         for m in result.measurements
@@ -73,7 +73,7 @@ def complaints(result: Result) -> list[str]:
 
 
 def limit_of(check: Check) -> str:
-    """What was found and what was allowed."""
+    """The measured value and the limit."""
     found = check.found
     if isinstance(found, Interval):
         text = f"{found.estimate:.4g} ({found.low:.4g} to {found.high:.4g})"
@@ -110,7 +110,7 @@ def markdown(result: Result) -> str:
 
 
 def as_csv(result: Result) -> str:
-    """One line per contender; empty cells for what was not measured."""
+    """One line per contender; cells without a measured value are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.key for column in COLUMNS])

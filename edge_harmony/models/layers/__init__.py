@@ -1,1 +1,1 @@
-"""The layers of the HDNet family, one file each."""
+"""The layers of the networks, one file each."""

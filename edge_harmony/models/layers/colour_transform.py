@@ -1,4 +1,4 @@
-"""Coarse colour transforms: what a network of the edge family predicts, and how it is applied."""
+"""Coarse colour transforms, which networks of the edge family predict, and their application."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ GAIN_CHANNELS = 6
 
 
 def uncentre(coefficients: Tensor, centre: Tensor) -> Tensor:
-    """Rewrite ``A (x - c) + t`` as ``A x + (t - A c)``, so that applying needs no statistics of the picture.
+    """Rewrite ``A (x - c) + t`` as ``A x + (t - A c)``, so that the apply step needs no statistics of the picture.
 
     Args:
         coefficients: ``(N, 12, h, w)`` affine or ``(N, 6, h, w)`` gains and offsets; offsets about ``centre``.
-        centre: ``(N, 3, 1, 1)``, usually the foreground's mean colour; predicting about it conditions the regression
-            better than uncentred colours do.
+        centre: ``(N, 3, 1, 1)``, usually the foreground's mean colour; with centred colours the regression is better
+            conditioned.
 
     Returns:
-        The same with offsets about zero.
+        The coefficients with offsets about zero.
     """
     if coefficients.shape[1] == GAIN_CHANNELS:
         gain, offset = coefficients.chunk(2, 1)
@@ -35,7 +35,7 @@ def uncentre(coefficients: Tensor, centre: Tensor) -> Tensor:
 
 
 def apply_coarse(composite: Tensor, mask: Tensor, output: Tensor, kind: str) -> Tensor:
-    """Apply a network's output to the composite, foreground only; the differentiable twin of the apply step.
+    """Apply a network's output to the composite, foreground only; the differentiable version of the apply step.
 
     Args:
         composite: ``(N, 3, H, W)`` in [0, 1].

@@ -1,4 +1,4 @@
-"""Convolution, foldable normalization, ReLU: the one unit that every integer target fuses."""
+"""Convolution, foldable normalization, ReLU: the unit that every integer target fuses."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ Norm = Literal["batch", "instance", "none"]
 
 
 class QuantPoint(nn.Identity):
-    """A place where a tensor is quantized once a network is prepared; until then it does nothing.
+    """A place where a prepared network quantizes a tensor; before preparation it does nothing.
 
-    Networks put one after every tensor that a target would otherwise keep in float between integer kernels: the
+    Networks have a point after every tensor that a target would otherwise keep in float between integer kernels: the
     input, sums, resizes and the result of a float island.
     """
 
 
 class FloatIsland(nn.Module):
-    """A layer that is computed in float whatever the precision of the network: masked statistics, softmax, division.
+    """A layer that is computed in float at every precision of the network: masked statistics, softmax, division.
 
-    Nothing within it is quantized. Networks put it where the resolution is low, and a point after it.
+    Nothing within it is quantized. Networks use it at low resolution, with a quantization point after it.
     """
 
 
 class ConvUnit(nn.Module):
-    """``relu(norm(conv(x)))``; :meth:`fold` turns it into ``relu(conv(x))`` with the same result.
+    """``relu(norm(conv(x)))``; :meth:`fold` turns it into an equal ``relu(conv(x))``.
 
     Args:
         inputs: input channels.
         outputs: output channels.
         kernel: odd side of the kernel; the padding keeps the size.
         stride: 1 or 2.
-        relu: whether the activation is there.
+        relu: whether there is an activation.
         norm: ``"batch"``, which folds; ``"instance"``, which does not, and cannot be quantized; or ``"none"``.
-        groups: of channels that are convolved apart.
+        groups: groups of channels, as in :class:`torch.nn.Conv2d`.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ConvUnit(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Fold the normalization's running statistics into the convolution; no effect when folded already."""
+        """Fold the normalization's running statistics into the convolution; no effect if it is folded already."""
         norm = self.norm
         if not isinstance(norm, nn.BatchNorm2d):
             return

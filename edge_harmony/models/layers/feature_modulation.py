@@ -20,7 +20,7 @@ _REDUCTION = 8
 
 
 class FeatureModulation(FloatIsland):
-    """Scale the foreground's features until they deviate as the background features do that attention picks for them.
+    """Scale the foreground's features to the standard deviation of the background features that attention selects.
 
     With foreground features ``h_f``, and ``h_b^a`` the attention's mixture of background values for every foreground
     position (queries are foreground, keys and values background), per channel::
@@ -33,10 +33,10 @@ class FeatureModulation(FloatIsland):
     Args:
         channels: C of the feature map.
         mode: ``"full"``; or one of the paper's ablations: ``"self-attention"`` adds ``gamma * h_b^a`` itself,
-            ``"no-attention"`` takes the deviation of the background as a whole for ``sigma(h_b^a)``.
+            ``"no-attention"`` uses the deviation of the whole background as ``sigma(h_b^a)``.
         published: keys and values of the foreground are zeroed but still take part in the softmax, and deviations
-            run over the whole map with zeros in the other region, as the paper's formulas read. By default the
-            foreground is excluded from the softmax, and deviations are those of the region.
+            are taken over the whole map with zeros in the other region, as the paper's formulas read. By default the
+            foreground is excluded from the softmax, and deviations are taken over the region alone.
     """
 
     max_keys = 4096
@@ -78,7 +78,7 @@ class FeatureModulation(FloatIsland):
             stride = stride_of(mask, x)
             own = self._deviation(x * foreground, foreground, stride)
             change = x * self._deviation(target, picked_from, stride) / own
-        usable = is_background.amax((1, 2)).view(-1, 1, 1, 1)  # without a background there is nothing to learn from
+        usable = is_background.amax((1, 2)).view(-1, 1, 1, 1)  # without a background there is no change
         return x + foreground * usable * self.gamma * change
 
     def _deviation(self, x: Tensor, region: Tensor, stride: int) -> Tensor:
@@ -86,7 +86,7 @@ class FeatureModulation(FloatIsland):
         return region_statistics(x, weight, _EPS, stride)[1]
 
     def _attend(self, x: Tensor, foreground: Tensor, keys: Tensor, is_background: Tensor) -> Tensor:
-        """``h_b^a`` ``(N, C, H, W)``."""
+        """The attention's mixture of background values, ``h_b^a`` ``(N, C, H, W)``."""
         if self.published:
             keys = keys * is_background
         query = self.query((x * foreground if self.published else x).flatten(2))

@@ -1,7 +1,7 @@
-"""One transform for the whole foreground, from what both regions look like: where a network's learning begins.
+"""One transform for the whole foreground, predicted from statistics of both regions, so that a network learns faster.
 
-A regression of the object's mean colour on the means and deviations of both regions already repairs more than it harms
-(decision 0012); a small fully connected network finds it in a few thousand steps, where convolutions take long to
+A regression of the object's mean colour on the means and deviations of both regions already helps more than it harms
+(decision 0013). A small fully connected network learns it in a few thousand steps, while convolutions take long to
 carry statistics of the whole picture to every cell.
 """
 
@@ -18,13 +18,13 @@ from edge_harmony.models.layers.masks import region_mean, resize_mask, stride_of
 class GlobalTransform(FloatIsland):
     """Coefficients of one transform from a vector of statistics and from features of both regions.
 
-    It starts at zero: the identity.
+    They start at zero, which is the identity.
 
     Args:
         channels: C of the feature map.
         context: length of the vector of statistics.
         hidden: width of its two hidden layers.
-        outputs: how many coefficients.
+        outputs: number of coefficients.
     """
 
     def __init__(self, channels: int, context: int, hidden: int, outputs: int) -> None:

@@ -17,22 +17,22 @@ _LITE0 = (
     ((6, 3, 80, 2, 3), (6, 5, 112, 1, 3)),
     ((6, 5, 192, 2, 4), (6, 3, 320, 1, 1)),
 )
-"""Per level the groups of blocks: expansion, kernel, channels, stride of the first block, blocks."""
+"""For each level its groups of blocks: expansion, kernel, channels, stride of the first block, number of blocks."""
 
 
 class InvertedBottleneck(nn.Module):
-    """Expand by a pointwise convolution, filter each channel, project back; the input is added where shapes allow.
+    """Expand by a pointwise convolution, filter each channel, project back; add the input if shapes allow.
 
-    Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018. ReLU stands where
-    EfficientNet-lite has ReLU6: one activation is what every integer target fuses.
+    Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018. ReLU replaces the ReLU6 of
+    EfficientNet-lite, because every integer target fuses ReLU.
 
     Args:
         inputs: input channels.
         outputs: output channels.
-        expansion: width of the filtered layer, in input channels; 1 leaves the expansion out.
+        expansion: width of the filtered layer as a multiple of the input channels; 1 leaves the expansion out.
         kernel: odd side of the filter.
         stride: 1 or 2.
-        norm: of the convolutions.
+        norm: norm of the convolutions.
     """
 
     def __init__(self, inputs: int, outputs: int, *, expansion: int, kernel: int, stride: int, norm: Norm) -> None:
@@ -50,14 +50,14 @@ class InvertedBottleneck(nn.Module):
 
 
 def lite0_stages(inputs: int, norm: Norm) -> list[nn.Module]:
-    """The stages of EfficientNet-lite0 for five levels, of :data:`LITE0_WIDTHS` channels.
+    """The stages of EfficientNet-lite0 for five levels, with :data:`LITE0_WIDTHS` channels.
 
     Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019; the lite variants
-    (TensorFlow, 2020) leave out what integer arithmetic does badly. The classifier's head is not part of it.
+    (TensorFlow, 2020) leave out operations that suit integer arithmetic badly. The classifier's head is left out.
 
     Args:
-        inputs: channels of the picture's planes.
-        norm: of the convolutions.
+        inputs: number of input planes.
+        norm: norm of the convolutions.
     """
     stages: list[nn.Module] = []
     width = _STEM

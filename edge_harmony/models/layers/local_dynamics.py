@@ -10,7 +10,7 @@ from edge_harmony.models.layers.conv_unit import FloatIsland
 from edge_harmony.models.layers.masks import pooled_background, resize_mask
 
 _EXCLUDED = -1e4
-"""Similarity given to keys that must not be chosen; finite, and within the range of half precision."""
+"""Similarity of keys that must not be chosen; finite, and within the range of half precision."""
 
 
 class LocalDynamics(FloatIsland):
@@ -27,7 +27,7 @@ class LocalDynamics(FloatIsland):
         neighbours: K. The softmax runs over these K; with K = 1 its weight is 1.
         official: the arithmetic of the public code, which differs from the paper: the similarity is a plain
             dot product, foreground keys are zeroed instead of excluded, and for K = 1 the softmax runs over all
-            positions of the image. Only K = 1 is defined there (for more, its reshape scrambles the order).
+            positions of the image. The code defines K = 1 only (for larger K, its reshape scrambles the order).
     """
 
     max_keys = 4096
@@ -55,7 +55,7 @@ class LocalDynamics(FloatIsland):
         portions = [self._attend(part, keys, is_background) for part in torch.split(queries, size, dim=2)]
         fused = portions[0] if len(portions) == 1 else torch.cat(portions, 2)
         mixed: Tensor = self.linear(torch.cat([fused, queries], 1)).view_as(x)
-        weight = foreground * is_background.amax((1, 2)).view(-1, 1, 1, 1)  # nothing to take from: pass unchanged
+        weight = foreground * is_background.amax((1, 2)).view(-1, 1, 1, 1)  # without a background, pass unchanged
         return mixed * weight + x * (1 - weight)
 
     def _attend(self, queries: Tensor, keys: Tensor, is_background: Tensor) -> Tensor:

@@ -16,12 +16,12 @@ class MaskAwareGlobalDynamics(FloatIsland):
 
         out = M * (K_f F) + (1 - M) * (K_b F)
 
-    The public code applies them as a grouped convolution in a custom autograd function that no exporter
-    understands; a batched MatMul is the same arithmetic.
+    The public code applies them as a grouped convolution in a custom autograd function, which no exporter
+    supports; a batched MatMul computes equal values.
 
     Args:
-        channels: C of the feature map; the result has as many.
-        official: sample the mask to the nearest pixel as the public code does, instead of averaging the area.
+        channels: C of the feature map and of the result.
+        official: sample the mask to the nearest pixel, as the public code does, instead of averaging the area.
     """
 
     regions = 2

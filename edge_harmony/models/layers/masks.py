@@ -13,7 +13,7 @@ _CRUMB = 1e-5
 
 
 def resize_mask(mask: Tensor, size: Sequence[int], *, nearest: bool = False) -> Tensor:
-    """Bring a mask to the size of a feature map.
+    """Resize a mask to the size of a feature map.
 
     Args:
         mask: ``(N, 1, H, W)`` in [0, 1].
@@ -36,10 +36,10 @@ def resize_mask(mask: Tensor, size: Sequence[int], *, nearest: bool = False) -> 
 
 
 def snap(mask: Tensor) -> Tensor:
-    """Make weights that are 0 or 1 but for rounding so again; others change by no more than 1e-5.
+    """Set weights that differ from 0 or 1 by rounding only to 0 or 1; others change by at most 1e-5.
 
-    Resized from ones, a mask is 0.9999999 at some sizes, and thousands of such crumbs would make a background. The
-    same as :func:`edge_harmony.pictures.arrays.snap`.
+    A full mask is 0.9999999 after resizing to some sizes, and thousands of such errors would add up to a background.
+    :func:`edge_harmony.pictures.arrays.snap` does this in NumPy.
     """
     return (mask * (1 + 2 * _CRUMB) - _CRUMB).clamp(0.0, 1.0)
 
@@ -47,25 +47,25 @@ def snap(mask: Tensor) -> Tensor:
 class Region:
     """The part of a map that a weight selects, and weighted means and deviations of features over it.
 
-    Made for arithmetic in 16 bits and for integer targets: all tensors have four dimensions, nothing is summed or
-    counted but averaged, over rows and then over the rows' means, and no value grows with the size of the map. Rows are
-    divided by the weight of the fullest one, so that a region of a few pixels weighs as much as one of half the
-    picture. A region of less than about one working pixel ends smoothly: means and variances shrink to zero with its
+    The arithmetic suits 16 bits and integer targets. All tensors have four dimensions. Nothing is summed or counted;
+    values are averaged over rows and then over the rows' means, so no value grows with the size of the map. Rows are
+    divided by the weight of the fullest row, so that a region of a few pixels counts as much as one of half the
+    picture. A region of less than about one working pixel fades smoothly: means and variances shrink to zero with its
     weight.
 
     Args:
         weight: ``(N, 1, H, W)`` in [0, 1], how much each position belongs to the region.
-        stride: working pixels per position and side, as :func:`stride_of` gives it.
+        stride: working pixels per position and side, from :func:`stride_of`.
 
     Attributes:
-        presence: ``(N, 1, 1, 1)`` in [0, 1]: 1 for all regions of at least a working pixel, 0 for an empty one.
+        presence: ``(N, 1, 1, 1)`` in [0, 1]: 1 for regions of at least a working pixel, 0 for an empty region.
     """
 
     def __init__(self, weight: Tensor, stride: int = 1) -> None:
         height, width = weight.shape[-2:]
         rows = weight.mean(3, keepdim=True)
         self._weight = weight
-        self._fullest = rows.amax(2, keepdim=True).clamp_min(1 / (width * stride**2))  # that of one working pixel
+        self._fullest = rows.amax(2, keepdim=True).clamp_min(1 / (width * stride**2))  # of one working pixel
         share = (rows / self._fullest).mean(2, keepdim=True)
         self.presence = (share * height).clamp_max(1.0)
         self._total = share.clamp_min(1 / height)
@@ -77,13 +77,13 @@ class Region:
     def statistics(self, features: Tensor, eps: float, room: int = 1) -> tuple[Tensor, Tensor]:
         """Mean and deviation per channel, each ``(N, C, 1, 1)``.
 
-        The variance is a second pass about the mean: nothing cancels, whatever the features' offset.
+        The variance takes a second pass about the mean, so nothing cancels, whatever the features' offset.
 
         Args:
             features: ``(N, C, H, W)``.
             eps: added to the variance; the deviation of an empty region is ``sqrt(eps)``.
-            room: a power of two that distances are divided by before they are squared, for features that are more than
-                255 from their mean: their squares do not fit in 16 bits. Exact in 32 bits.
+            room: a power of two by which distances are divided before they are squared. It is for features more than
+                255 from their mean, whose squares do not fit in 16 bits. The division is exact in 32 bits.
         """
         mean = self.mean(features)
         distance = features - mean
@@ -121,7 +121,7 @@ def region_statistics(features: Tensor, weight: Tensor, eps: float = 1e-5, strid
 def paired_statistics(
     features: Tensor, foreground: Tensor, eps: float = 1e-5, stride: int = 1
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """:func:`region_statistics` of foreground and background.
+    """Compute :func:`region_statistics` of foreground and background.
 
     Returns:
         Mean and deviation of the foreground, then of the background, each ``(N, C, 1, 1)``.
@@ -138,15 +138,15 @@ def region_mean(features: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
 
 
 def pooled_background(features: Tensor, foreground: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """Background positions for an attention to choose from, at most about ``limit`` of them.
+    """Background positions as keys of an attention, at most about ``limit`` of them.
 
     Args:
         features: ``(N, C, H, W)``.
         foreground: ``(N, 1, H, W)`` in [0, 1].
-        limit: above this many positions, features are averaged over square blocks of background.
+        limit: above this number of positions, features are averaged over square blocks of background.
 
     Returns:
-        Features ``(N, C, L)`` and a 0/1 float ``(N, 1, L)`` that says which of them are background.
+        Features ``(N, C, L)``, and floats ``(N, 1, L)`` that are 1 for background and 0 for foreground.
     """
     background = 1 - foreground
     block = math.ceil(math.sqrt(features.shape[2] * features.shape[3] / limit))

@@ -9,17 +9,18 @@ from edge_harmony.models.layers.conv_unit import FloatIsland
 from edge_harmony.models.layers.masks import Region, resize_mask, stride_of
 
 _ROOM = 256
-"""HDNet's features are up to 34,000 from their mean before RAIN, where the mask is full; in 16 bits 256 always do."""
+"""Divisor of distances before squaring. With a full mask, HDNet's features before RAIN are up to 34,000 from their
+mean; with 256 the squares of all 16-bit values fit in 16 bits."""
 
 
 class RegionNorm(FloatIsland):
-    """Normalize both regions by their own statistics and give the foreground those of a reference's background.
+    """Normalize both regions by their own statistics, then give the foreground those of a reference's background.
 
     Args:
         channels: C of the feature map.
         official: behave as the public HDNet code does: the mask is sampled to the nearest pixel, and a mask
-            that leaves one region empty collapses the other. By default the mask is area-averaged and an
-            empty region borrows the statistics of the other one, one of less than a pixel a part of them.
+            that leaves one region empty collapses the other. By default the mask is area-averaged, and an
+            empty region borrows the statistics of the other one; a region of less than a pixel borrows a part of them.
         eps: added to variances, see :class:`~edge_harmony.models.layers.masks.Region`.
     """
 
@@ -48,7 +49,7 @@ class RegionNorm(FloatIsland):
             mean_r, std_r = _fill(region_b, (mean_r, std_r), own)
         gain_f, gain_b = 1 + _per_channel(self.foreground_gamma), 1 + _per_channel(self.background_gamma)
         shift_f, shift_b = mean_r * gain_f + _per_channel(self.foreground_beta), _per_channel(self.background_beta)
-        # The mask comes before the division: a small region's deviation is tiny, and other features over it are huge.
+        # Mask before dividing: a small region's deviation is tiny, and features outside divided by it would be huge.
         restyled = (x - mean_f) * foreground * (std_r / std_f * gain_f) + foreground * shift_f
         normalized = (x - mean_b) * background * (gain_b / std_b) + background * shift_b
         return restyled + normalized
@@ -69,7 +70,7 @@ class RAIN(RegionNorm):
 
 
 def _fill(region: Region, own: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of a region, and of the other one for as much as it is not there; means fade by themselves."""
+    """Mean and deviation of a region, filled from the other region where it is absent; its mean has already faded."""
     absence = 1 - region.presence
     return own[0] + absence * other[0], own[1] * region.presence + absence * other[1]
 

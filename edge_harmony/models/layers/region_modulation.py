@@ -1,6 +1,6 @@
 """Region modulation: scale and shift feature channels by what foreground and background look like.
 
-The cheap relative of RAIN: masked means and deviations go through a small fully connected network instead of being
+A cheaper form of RAIN: masked means and deviations go through a small fully connected network instead of being
 exchanged directly, so the network learns which statistics to trust. It starts as the identity. After Perez et al.,
 "FiLM", AAAI 2018, with masked statistics in place of a condition vector.
 """
@@ -18,13 +18,13 @@ _EPS = 1e-3
 
 
 class RegionModulation(FloatIsland):
-    """``x (1 + s) + b`` with ``(s, b)`` from the statistics of both regions.
+    """``x (1 + s) + b``, where ``(s, b)`` are computed from the statistics of both regions.
 
     Args:
         channels: C of the feature map.
-        context: length of a vector of further statistics (raw colours, say) that is appended.
+        context: length of an appended vector of further statistics, such as raw colours.
         hidden: width of the fully connected network.
-        deviations: look at deviations too; masked means alone are global average pooling of ``x * mask``, which every
+        deviations: use deviations too; masked means alone are global average pooling of ``x * mask``, which every
             integer target has.
     """
 

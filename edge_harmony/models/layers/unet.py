@@ -20,7 +20,7 @@ def encoder_layers(width: int) -> nn.ModuleList:
 
 
 def decoder_channels(width: int) -> list[tuple[int, int]]:
-    """Channels into and out of each decoder layer; what comes in holds the encoder's feature, but for the first."""
+    """Input and output channels of each decoder layer; all inputs but the first include the encoder's feature."""
     n = width
     return [(8 * n, 8 * n)] + [(16 * n, 8 * n)] * 3 + [(16 * n, 4 * n), (8 * n, 2 * n), (4 * n, n)]
 
@@ -36,10 +36,10 @@ def decoder_layers(width: int) -> nn.ModuleList:
 
 
 def encode(layers: nn.ModuleList, points: nn.ModuleList, picture: Tensor) -> list[Tensor]:
-    """Run the encoder on ``(N, 3, H, W)`` in [0, 1]; ``points`` quantize what enters each layer.
+    """Run the encoder on ``(N, 3, H, W)`` in [0, 1]; ``points`` quantize the input of each layer.
 
     Returns:
-        The eight features, finest first. As in the public code activations come before the convolutions and the
+        The eight features, finest first. As in the public code, activations come before the convolutions, and the
         skips carry *activated* features: all but the last are activated, and the last is not normalized.
     """
     x = layers[0](points[0](picture * 2 - 1))

@@ -1,1 +1,1 @@
-"""Making composites from photographs: light, rims, JPEG."""
+"""Synthesizing composites from photographs: light, rims, JPEG."""

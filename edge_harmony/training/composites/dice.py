@@ -1,4 +1,4 @@
-"""Random draws for batches: tensors of one seeded generator, on its device."""
+"""Random draws for batches: tensors from one seeded generator, on its device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Dice:
-    """Random draws of one generator, as tensors on its device."""
+    """Random draws from one generator, as tensors on its device."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
@@ -17,7 +17,7 @@ class Dice:
         return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.generator.device)
 
     def normal(self, deviation: float, *shape: int) -> Tensor:
-        """Normal draws of mean 0."""
+        """Normal draws with mean 0."""
         return deviation * torch.randn(shape, generator=self.generator, device=self.generator.device)
 
     def integer(self, low: int, high: int) -> int:

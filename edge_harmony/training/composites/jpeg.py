@@ -1,4 +1,4 @@
-"""JPEG's loss without its file: 8x8 DCT, quantization and back, batched in torch on any device."""
+"""The loss of JPEG without a file: 8x8 DCT, quantization and back, batched in torch on any device."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, 
 
 
 def jpeg_noise(x: Tensor, quality: Tensor) -> Tensor:
-    """What a JPEG file of the given quality would give back (4:4:4, libjpeg's scaling of the tables).
+    """The pictures after JPEG compression of the given quality (4:4:4, libjpeg's scaling of the tables).
 
     Args:
         x: ``(N, 3, H, W)`` RGB in [0, 1].
@@ -57,7 +57,7 @@ def _dct_basis(like: Tensor) -> Tensor:
 
 
 def _quantization_steps(quality: Tensor) -> Tensor:
-    """``(N, 3, 64)`` steps as libjpeg scales the tables of the standard."""
+    """Quantization steps ``(N, 3, 64)``, scaled from the tables of the standard as in libjpeg."""
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality).view(-1, 1, 1)
     tables = torch.tensor([_LUMA, _CHROMA, _CHROMA], dtype=quality.dtype, device=quality.device)
     return ((tables * scale + 50) / 100).floor().clamp(1, 255)

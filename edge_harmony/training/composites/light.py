@@ -1,4 +1,4 @@
-"""Other light and other cameras, in batches: what changes an object's colours, or a whole sample's."""
+"""Changes of light and camera, in batches, for an object's colours or a whole sample's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROTATIONS = 8
 
 
 def relight(stack: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
-    """Change exposure, white balance, gamma and saturation of whole samples: what fitted before still fits.
+    """Change exposure, white balance, gamma and saturation of whole samples; a foreground that fitted still fits.
 
     Args:
         stack: ``(N, 7, H, W)``: real picture, mask, picture with other colours.
@@ -38,7 +38,7 @@ def relight(stack: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
 
 
 def photometric(x: Tensor, mask: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
-    """Light, curves, saturation and contrast, with a light field that varies over the object for some."""
+    """Change light, curves, saturation and contrast; for some samples the light varies over the object."""
     count = len(x)
     column = (count, 1, 1, 1)
     exposure = dice.normal(0.5, *column)
@@ -56,7 +56,7 @@ def photometric(x: Tensor, mask: Tensor, config: SynthesisConfig, dice: Dice) ->
 
 
 def camera(x: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
-    """Another camera, light and air: white balance in a camera's own space, exposure, haze, tone curve, saturation.
+    """Simulate another camera and light: white balance in a camera's own space, exposure, haze, tone curve, saturation.
 
     Exposure varies smoothly over the object with probability ``spatial``.
     """
@@ -81,14 +81,14 @@ def camera(x: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
 
 
 def scene_map(x: Tensor, reference: Tensor, dice: Dice) -> Tensor:
-    """Colours of the pictures as the whole of reference pictures would map them, by one of three estimates."""
+    """Map the colours of whole pictures to those of whole reference pictures, by one of three estimates."""
     everywhere = x.new_ones(len(x), 1, *x.shape[2:])
     kind = ("reinhard", "covariance", "histogram")[dice.integer(0, 2)]
     return transfer(kind, x, everywhere, reference, everywhere, dice)
 
 
 def transfer(kind: str, x: Tensor, mask: Tensor, reference: Tensor, reference_mask: Tensor, dice: Dice) -> Tensor:
-    """Recolour regions after reference regions, see :mod:`edge_harmony.training.composites.recolour`."""
+    """Recolour regions to match reference regions, see :mod:`edge_harmony.training.composites.recolour`."""
     if kind == "reinhard":
         return recolour.reinhard_transfer(x, mask, reference, reference_mask)
     if kind == "covariance":

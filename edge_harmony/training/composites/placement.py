@@ -1,9 +1,9 @@
-"""How an object lies in its scene, in batches: with a rim of its own photograph, or without one, as users paste it.
+"""Placement of objects in their scene, in batches: with a rim of their own photograph, or without, as users paste them.
 
 Masks drawn by hand leave a rim of the object outside their edge. A network that sees such rims learns to read the true
 colours off them, and fails where there is none (Larchenko et al., "MKL-Harmonizer", AAAI 2026, call it exposure bias).
-Sealed samples have no rim: the object is shrunk, and what lay around it is filled from the background. The object may
-then also be moved within its photograph, or pasted into another one of like light.
+Sealed samples have no rim: the object is shrunk, and a band around it is filled from the background. The object may
+then also be moved within its photograph, or pasted into another photograph with similar light.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _NOISE = 0.02
 def place(
     real: Tensor, changed: Tensor, mask: Tensor, config: SynthesisConfig, dice: Dice
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Paste objects, sealed or as they lie.
+    """Paste objects, sealed or unchanged.
 
     Args:
         real: ``(N, 3, S, S)`` in [0, 1].
-        changed: the same pictures with other colours.
+        changed: these pictures with other colours.
         mask: ``(N, 1, S, S)``, 0 or 1.
-        config: how often which placement is drawn.
+        config: probabilities of the placements.
         dice: source of randomness.
 
     Returns:
@@ -84,14 +84,14 @@ def dilate(mask: Tensor, radius: int) -> Tensor:
 
 
 def fill(picture: Tensor, known: Tensor, dice: Dice) -> Tensor:
-    """Fill what is not known from what is, in one of four ways: smoothly, with noise, blurred, or by patches.
+    """Fill unknown pixels from known ones, in one of four ways: smoothly, with noise, blurred, or by patches.
 
-    None of them is what the evaluation fills with, so that a network cannot learn its traces.
+    The evaluation fills in another way, so that a network cannot learn its traces.
 
     Args:
         picture: ``(N, 3, H, W)``.
-        known: ``(N, 1, H, W)``, 1 where the picture counts.
-        dice: draws the way, one for the batch.
+        known: ``(N, 1, H, W)``, 1 at known pixels.
+        dice: source of randomness; it draws one way for the batch.
     """
     filled, way = pull_push(picture, known), dice.integer(0, 3)
     if way == 1:
@@ -107,7 +107,7 @@ def fill(picture: Tensor, known: Tensor, dice: Dice) -> Tensor:
 
 
 def pull_push(picture: Tensor, known: Tensor) -> Tensor:
-    """Smooth continuation of the known pixels (Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.5.1)."""
+    """Extend the known pixels smoothly (Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.5.1)."""
     pictures, weights = [picture * known], [known]
     while min(pictures[-1].shape[-2:]) > 1:
         pictures.append(F.avg_pool2d(pictures[-1], 2, ceil_mode=True))
@@ -120,7 +120,7 @@ def pull_push(picture: Tensor, known: Tensor) -> Tensor:
 
 
 def shift(layer: Tensor, dice: Dice) -> Tensor:
-    """Move every sample by whole pixels, in any direction, by up to a third of the picture; zeros come in."""
+    """Move every sample by whole pixels, in any direction, by up to a third of the picture; new pixels are zero."""
     count, _, height, width = layer.shape
     steps = (dice.uniform(-1 / 3, 1 / 3, count, 2) * torch.tensor([height, width], device=layer.device)).round()
     rows = torch.arange(height, device=layer.device)[None] - steps[:, :1]
@@ -132,10 +132,10 @@ def shift(layer: Tensor, dice: Dice) -> Tensor:
 
 
 def like_light(picture: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """For every sample the one whose background is nearest in mean and deviation of its colours.
+    """For every sample, find the sample whose background is nearest in mean and deviation of colours.
 
     Returns:
-        Its index ``(N,)``, and whether it is near enough to be taken for the same light ``(N,)``.
+        Its index ``(N,)``, and whether it is near enough to count as equal light ``(N,)``.
     """
     area = known.mean((2, 3)).clamp_min(1e-3)
     mean = (picture * known).mean((2, 3)) / area
@@ -147,7 +147,7 @@ def like_light(picture: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _soften(matte: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
-    """Give some mattes a soft edge, inwards only: what is outside stays background alone."""
+    """Give some mattes a soft edge, inwards only, so that pixels outside stay pure background."""
     soft = dice.uniform(0, 1, len(matte), 1, 1, 1) < config.soft
     radius = dice.integer(1, max(1, matte.shape[-1] // 64))
     blurred = F.avg_pool2d(matte, 2 * radius + 1, 1, radius, count_include_pad=False)

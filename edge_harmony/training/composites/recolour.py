@@ -1,8 +1,8 @@
-"""Colour changes of a region, batched in torch: what makes a composite's foreground not fit.
+"""Colour changes of a region, batched in torch, which make a composite's foreground not fit.
 
-Every function takes pictures ``(N, 3, H, W)`` RGB in [0, 1] (sRGB encoded unless it says linear) and returns the
-same shape, not clipped, for all pixels; :mod:`edge_harmony.training.composites.synthesis` clips and keeps the
-foreground only.
+Every function takes pictures ``(N, 3, H, W)`` RGB in [0, 1] (sRGB encoded unless its docstring says linear) and returns
+an array of that shape, not clipped, for all pixels. :mod:`edge_harmony.training.composites.synthesis` clips it and
+keeps the foreground only.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _LEVELS = 1024
 
 
 def to_linear(x: Tensor) -> Tensor:
-    """sRGB encoding to linear light (IEC 61966-2-1)."""
+    """Convert sRGB encoding to linear light (IEC 61966-2-1)."""
     return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
 
 
 def to_srgb(x: Tensor) -> Tensor:
-    """Linear light to the sRGB encoding (IEC 61966-2-1); negative light counts as none."""
+    """Convert linear light to sRGB encoding (IEC 61966-2-1); negative values count as 0."""
     x = x.clamp_min(0)
     return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
 
@@ -121,7 +121,8 @@ def _cumulative(x: Tensor, mask: Tensor) -> Tensor:
 def apply_curve(x: Tensor, curve: Tensor) -> Tensor:
     """Map values through piecewise linear curves ``(N, 3, knots)`` over [0, 1], one per channel.
 
-    By a table of 1024 levels: off by half a level of 1024 at most, and several times faster than interpolating.
+    This uses a table of 1024 levels: it is off by at most half a level of 1024, and several times faster than
+    interpolation.
     """
     return look_up(x, F.interpolate(curve, size=_LEVELS, mode="linear", align_corners=True))
 
@@ -133,7 +134,7 @@ def look_up(x: Tensor, table: Tensor) -> Tensor:
 
 
 def levels(like: Tensor) -> Tensor:
-    """The values that the entries of a table stand for, as pictures ``(N, 3, 1, 1024)`` for the functions here."""
+    """The input values of a table's entries, as pictures ``(N, 3, 1, 1024)`` for the functions here."""
     ramp = torch.linspace(0, 1, _LEVELS, dtype=like.dtype, device=like.device)
     return ramp.expand(len(like), 3, 1, _LEVELS)
 

@@ -1,8 +1,8 @@
 """Composites synthesized in batches, on any device, from real pictures with masks.
 
 A sample's foreground is recoloured by one of several kinds of change (or taken from a given composite), pasted
-back through its mask, and the whole is cropped, flipped and compressed. What it must keep: the background stays the
-real picture (up to JPEG noise, where that is on), values stay in [0, 1], and one generator state gives one result.
+back through its mask, and the whole is cropped, flipped and compressed. Three properties always hold: the background
+is the real picture (up to JPEG noise, if that is on), values are in [0, 1], and one generator state gives one result.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEAR_KINDS = ("reinhard", "covariance", "histogram")
 class Batch:
     """``composite`` and ``real`` ``(N, 3, S, S)``, ``mask`` and ``matte`` ``(N, 1, S, S)``, all in [0, 1].
 
-    The matte is where the object was pasted; the mask is what the network gets, which may be off by some pixels.
+    The matte is the region of the paste; the mask is the network's input and may be off by some pixels.
     """
 
     composite: Tensor
@@ -51,12 +51,12 @@ def synthesize(
     Args:
         real: ``(N, 3, H, W)`` RGB in [0, 1].
         mask: ``(N, 1, H, W)`` in [0, 1].
-        given: the data set's own composites like ``real``; None where there are none (own photographs): their
-            weight then counts as 0.
+        given: the data set's own composites, like ``real``; None if there are none (own photographs), which sets their
+            weight to 0.
         size: side S of the result.
-        config: what is drawn and how often.
+        config: the kinds of change and their probabilities.
         generator: source of all randomness, on the device of the tensors.
-        partners: ``(N,)``: which sample of the batch has an object of like colours
+        partners: ``(N,)``: for each sample the index of a sample with an object of similar colours
             (:func:`edge_harmony.training.dataset.draw_alike`), for changes of kind ``near``; by default any other.
     """
     dice = Dice(generator)
@@ -87,7 +87,7 @@ def synthesize(
 
 
 def join(parts: Sequence[Batch]) -> Batch:
-    """Batches of one size as one."""
+    """Join batches of equal picture size."""
     return Batch(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Batch)))
 
 
@@ -100,7 +100,7 @@ def change(
     config: SynthesisConfig,
     dice: Dice,
 ) -> Tensor:
-    """Other colours for pictures ``(N, 3, S, S)``, by one kind of change; ``other`` are other samples of the batch."""
+    """Recolour pictures ``(N, 3, S, S)`` by one kind of change; ``other`` are other samples of the batch."""
     if kind == "photometric":
         return photometric(source, region, config, dice)
     if kind == "camera":
@@ -134,7 +134,7 @@ def crop_and_flip(stack: Tensor, size: int, config: SynthesisConfig, dice: Dice)
 
 
 def perturb_mask(matte: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
-    """The masks that the network gets: some eroded, dilated or feathered, as people's are; the paste stays as it is."""
+    """The masks for the network: some are eroded, dilated or feathered, like people's masks. The paste is unchanged."""
     mask = matte.clone()
     chosen = (dice.uniform(0, 1, len(mask)) < config.mask_noise).nonzero().flatten()
     radius = dice.integer(1, max(1, mask.shape[-1] // 64))
@@ -151,7 +151,7 @@ def perturb_mask(matte: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
 
 
 def compress(composite: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
-    """Put JPEG noise on some of the composites."""
+    """Add JPEG noise to some of the composites."""
     chosen = (dice.uniform(0, 1, len(composite)) < config.jpeg).nonzero().flatten()
     quality = dice.uniform(*config.jpeg_quality, len(composite)).round()
     if len(chosen):

@@ -1,4 +1,4 @@
-"""What training composites are made of: kinds of change, placements, and how often each is drawn."""
+"""Settings of training composites: kinds of change, placements, and their probabilities."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 KINDS = (
     "given", "reinhard", "covariance", "histogram", "idt", "photometric", "identity", "scene", "near", "camera"
 )  # fmt: skip
-"""The kinds of change, in the order of the columns of the internal choice."""
+"""The kinds of change, in the order of the internal draw."""
 
 
 class SynthesisConfig(BaseModel):
-    """How training composites are made; weights are relative, probabilities are per sample."""
+    """How training composites are synthesized; weights are relative, probabilities are per sample."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,16 +22,18 @@ class SynthesisConfig(BaseModel):
     idt: float = Field(0.0, ge=0, description="weight of iterated distribution transfer from another sample")
     photometric: float = Field(0.20, ge=0, description="weight of light, curve, saturation and contrast changes")
     identity: float = Field(0.05, ge=0, description="weight of composites that fit already")
-    scene: float = Field(0.0, ge=0, description="weight of the map between two whole photographs, put on the object")
-    near: float = Field(0.0, ge=0, description="weight of transfer from a sample whose object has like colours")
-    camera: float = Field(0.0, ge=0, description="weight of another camera, light and air")
+    scene: float = Field(
+        0.0, ge=0, description="weight of the map between two whole photographs, applied to the object"
+    )
+    near: float = Field(0.0, ge=0, description="weight of transfer from a sample whose object has similar colours")
+    camera: float = Field(0.0, ge=0, description="weight of another camera, light and haze")
     strength: tuple[float, float] = Field((0.4, 1.0), description="how far a transfer goes, drawn uniformly")
     alike: float = Field(
-        0.15, gt=0, description="how far the mean colours of objects of kind near lie apart: RGB in [0, 1]"
+        0.15, gt=0, description="scale of the distance between the mean colours for the kind near: RGB in [0, 1]"
     )
     spatial: float = Field(0.2, ge=0, le=1, description="probability of smooth light variation over the object")
     relight: float = Field(
-        0.0, ge=0, le=1, description="probability of one change of light over real picture and given composite alike"
+        0.0, ge=0, le=1, description="probability of one change of light for real picture and composite together"
     )
     swap: float = Field(
         0.0, ge=0, le=1, description="probability of another sample's mask; given composites keep theirs"
@@ -41,11 +43,13 @@ class SynthesisConfig(BaseModel):
     mask_noise: float = Field(
         0.2, ge=0, le=1, description="probability that the network gets an eroded, dilated or feathered mask"
     )
-    sealed: float = Field(0.0, ge=0, le=1, description="probability of an object without a rim of its own photograph")
-    rim: tuple[float, float] = Field((0.008, 0.024), description="width of what is sealed, as a share of the side")
+    sealed: float = Field(0.0, ge=0, le=1, description="probability that the object has no rim of its own photograph")
+    rim: tuple[float, float] = Field((0.008, 0.024), description="width of the sealed rim, as a share of the side")
     moved: float = Field(0.0, ge=0, le=1, description="share of sealed objects moved within their photograph")
-    elsewhere: float = Field(0.0, ge=0, le=1, description="share of sealed objects in another photograph of like light")
-    soft: float = Field(0.0, ge=0, le=1, description="probability of a soft edge of a sealed object")
+    elsewhere: float = Field(
+        0.0, ge=0, le=1, description="share of sealed objects in another photograph of similar light"
+    )
+    soft: float = Field(0.0, ge=0, le=1, description="probability of a soft edge on a sealed object")
     jpeg: float = Field(0.3, ge=0, le=1, description="probability of JPEG noise on the composite")
     jpeg_quality: tuple[int, int] = Field((75, 98), description="JPEG quality, drawn uniformly")
 

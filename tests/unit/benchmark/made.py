@@ -1,4 +1,4 @@
-"""Results made up for tests: known times and scores."""
+"""Artificial results for tests, with known times and scores."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def times(median: float, seed: int = 0, count: int = 60) -> list[float]:
 
 
 def harm(gain: float, worse: float) -> MeanHarm:
-    """Of a network that gains and spoils so much."""
+    """Harm of a network with the given gain and share made worse."""
     return MeanHarm(
         gain=gain,
         worse=worse,
@@ -65,7 +65,7 @@ def measurement(name, median, *, psnr=None, parity=None, seed=0, energy=None, st
         ratio=None,
         cost=Cost(
             peak_memory=Reading(100.0 * 2**20, "bytes", "VmHWM"),
-            device_memory=Reading(None, "bytes", "NVML", "it runs on the CPU"),
+            device_memory=Reading(None, "bytes", "NVML", "the contender runs on the CPU"),
             energy=absent if energy is None else Reading(energy, "J", "RAPL"),
             temperature=Reading(None, "degC", "thermal zones", "this system shows no thermal zone that answers"),
             throttled=Reading(0.0, "count", "thermal_throttle"),

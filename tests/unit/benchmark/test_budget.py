@@ -83,15 +83,22 @@ def test_energy_and_slowing_where_they_were_measured():
     assert code is ExitCode.COST
 
 
-def test_a_limited_contender_that_did_not_run_is_inconclusive():
+def test_a_contender_that_did_not_run_is_a_failure_unless_it_is_optional():
     budget = Budget(limits=[Limits(contender="edge-s*", max_ratio=1.0)])
     failed = [Failure(contender="edge-s int8 tensorrt", error="no GPU")]
-    assert exit_code(judge(result(BASE, failures=failed), budget), budget) is ExitCode.INCONCLUSIVE
-    assert exit_code(result(BASE, failures=failed)) is ExitCode.OK
+    assert exit_code(result(BASE, failures=failed)) is ExitCode.FAILURE
+    assert exit_code(judge(result(BASE, failures=failed), budget), budget) is ExitCode.FAILURE
+    optional = [failed[0].model_copy(update={"optional": True})]
+    assert exit_code(result(BASE, failures=optional)) is ExitCode.OK
+    assert exit_code(result(BASE, failures=[*optional, *failed])) is ExitCode.FAILURE
+    limited = judge(result(BASE, failures=optional), budget)
+    assert exit_code(limited, budget) is ExitCode.INCONCLUSIVE  # what was limited is not known
+    slow = judge(result(BASE, measurement("new fp32 pytorch", 120.0, seed=1), failures=failed), None, 0.05)
+    assert exit_code(slow) is ExitCode.COST
 
 
 def test_a_limit_that_fits_nobody_is_an_error():
-    with pytest.raises(InputError, match="fit no contender"):
+    with pytest.raises(InputError, match="match no contender"):
         check_names(Budget(limits=[Limits(contender="egde*", max_ratio=1.0)]), ["edge-s int8 onnxruntime"])
 
 

@@ -73,7 +73,7 @@ def test_a_python_file(tmp_path, sample):
     path.write_text("x = 1\n")
     with pytest.raises(UsageError, match="no function load"):
         PEERS["file"].load(path, None)
-    with pytest.raises(UsageError, match="no Python file"):
+    with pytest.raises(UsageError, match="not a Python file"):
         PEERS["file"].load(tmp_path, None)
 
 

@@ -1,4 +1,4 @@
-"""What TensorRT for RTX makes of quantized convolutions, in engines that it really builds; no GPU is needed."""
+"""Quantized convolutions in real engines of TensorRT for RTX; no GPU is needed."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def chain(
     ids=lambda form: ", ".join(form) or "as exported",
 )
 def test_no_form_of_pairs_makes_a_convolution_write_8_bits(form, tmp_path):
-    """A limit of TensorRT for RTX 1.7: where this fails, a form fuses, and the exporter should write it."""
+    """A limit of TensorRT for RTX 1.7: if this fails, a form fuses, and the exporter should write that form."""
     found = count(build_kernels(chain(tmp_path / "chain.onnx", **form)))
     assert (found["integer_convolutions"], found["writing_integers"]) == (2, 0)
     assert found["requantizing"] == 2

@@ -63,7 +63,7 @@ def test_a_suite_and_its_report(capsys, suite, tmp_path, mini_root):
 
 
 def test_a_planted_loss_of_accuracy_exits_with_4(capsys, tmp_path, exported, edge_weights):
-    """INT8 held to what only FP32 reaches."""
+    """INT8 with a limit that only FP32 reaches."""
     suite = tmp_path / "pair.toml"
     suite.write_text(
         SUITE.split("[[contenders]]")[0].replace("reinhard", "float")
@@ -71,7 +71,7 @@ def test_a_planted_loss_of_accuracy_exits_with_4(capsys, tmp_path, exported, edg
         + f'[[contenders]]\nlabel = "spoiled"\nartifact = "{exported["int8"]}"\nweights = "{edge_weights}"\n'
     )
     budget = tmp_path / "b.toml"
-    budget.write_text('[[limits]]\ncontender = "*"\nmin_parity_psnr = 70\n')
+    budget.write_text('[[limits]]\ncontender = "*"\nmin_parity_psnr = 90\n')
     status, out, _ = run(capsys, suite, "--budget", budget)
     assert status == 4
     assert "FAIL: spoiled: parity, dB" in out
@@ -102,7 +102,27 @@ def test_files_against_each_other(capsys, tmp_path, exported, monkeypatch):
     assert found["measurements"][1]["checks"][0]["name"] == "ratio to the baseline"
     for m in found["measurements"]:  # these weights are not the shipped ones
         assert m["parity"] is None
-        assert "made from were not given" in m["unscored"]
+        assert "weights were not given" in m["unscored"]
+
+
+def test_a_broken_file_is_a_failure(capsys, tmp_path, exported, monkeypatch):
+    few = Effort(warm_up=1, least_count=20, least_seconds=0, most_seconds=0.3)
+    monkeypatch.setattr(verb, "suite_of", lambda *a, **k: suite_of(*a, **k).model_copy(update={"effort": few}))
+    broken = tmp_path / "new.onnx"
+    broken.write_bytes(exported["int8"].read_bytes()[:1000])
+    status, out, _ = run(capsys, exported["int8"], broken)
+    assert status == 1
+    assert f"not run: {broken}" in out
+
+
+def test_a_contender_that_is_missing_must_be_declared_optional(capsys, suite, tmp_path):
+    missing = f'[[contenders]]\nlabel = "theirs"\npeer = "file"\ncheckout = "{tmp_path / "none.py"}"\n'
+    suite.write_text(SUITE + missing)
+    assert run(capsys, suite)[0] == 1
+    suite.write_text(SUITE + missing + "optional = true\n")
+    status, out, _ = run(capsys, suite, "--json")
+    assert status == 0
+    assert [(f["contender"], f["optional"]) for f in json.loads(out)["failures"]] == [("theirs", True)]
 
 
 def test_two_results(capsys, tmp_path):
@@ -146,7 +166,7 @@ def test_a_page_over_a_folder(capsys, tmp_path):
         (("--compare", "a.json"), 2, "takes two results"),
         (("--compare", "a.json", "b.json"), 2, "there is no result a.json"),
         (("--site", "absent", "--report", "out"), 2, "no folder absent"),
-        (("--site", "."), 2, "no place for the page"),
+        (("--site", "."), 2, "needs a folder for the page"),
         (("--site", ".", "--report", "out"), 1, "holds no result"),
     ],
 )

@@ -184,7 +184,7 @@ def test_options_are_said_as_flags_that_give_them_back(options, world, small_net
     [
         ([], 2, "name an ONNX file to build, or --loadEngine"),
         (["MODEL", "--loadEngine=x"], 2, "one of the two"),
-        (["--loadEngine=x", "--saveEngine=y"], 2, "--saveEngine is for what is built"),
+        (["--loadEngine=x", "--saveEngine=y"], 2, "--saveEngine is for engines that are built"),
         (["--loadEngine=none.plan"], 2, "there is no engine none.plan"),
         (["none.onnx"], 2, "there is no file none.onnx"),
         (["MODEL", "--minShapes=x"], 2, "--minShapes cannot be read"),

@@ -88,7 +88,7 @@ def test_codec_options_and_frames(capsys, folder, tmp_path):
     ("composite", "mask", "options", "status", "says"),
     [
         ("absent.mp4", "m.png", (), 2, "does not exist"),
-        ("text.mp4", "m.png", (), 1, "no video"),
+        ("text.mp4", "m.png", (), 1, "not a readable video"),
         ("v.mp4", "absent.png", (), 2, "does not exist"),
         ("v.mp4", "wrong.png", (), 1, "--fit-mask"),
         ("v.mp4", "m.png", ("--encoder", "crf"), 2, "KEY=VALUE"),
@@ -158,3 +158,21 @@ def test_an_interrupted_video_can_be_played(folder, long_video, tmp_path, number
     assert len(list(VideoReader(output))) == report["frames"]
     assert "stopped" in err
     assert [path.name for path in tmp_path.iterdir()] == ["o.mp4"]
+
+
+def test_lines_of_libraries_do_not_reach_stderr(folder, tmp_path):
+    call = [sys.executable, "-m", "edge_harmony", "harmonize", str(folder / "v.mp4"), str(folder / "m.png")]
+    wrong = ["-o", str(tmp_path / "o.mp4"), "--model", "edge-n", "--encoder", "preset=quick"]
+    code = (
+        "import sys; from fractions import Fraction; from pathlib import Path;"
+        "from edge_harmony.video.writer import VideoWriter;"
+        "VideoWriter(Path(sys.argv[1]), (64, 48), Fraction(25), options={'preset': 'quick'})"
+    )
+    heard = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "o.mp4"], capture_output=True, text=True, check=False
+    )
+    assert "x264 [error]" in heard.stderr  # by itself, from C
+    done = subprocess.run([*call, *wrong], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: cannot write .mp4 with libx264")

@@ -123,7 +123,7 @@ def test_a_photograph_is_its_own_truth_until_it_is_relit(tmp_path):
     expected = drawn_light("dog_1.png")
     assert row.share == 4 * 5 / 64  # the edge of the picture is no rim
     assert row.composite.fmse == pytest.approx(np.square(relight(first.load()[2], expected).astype(int) - 200).mean())
-    with pytest.raises(InputError, match=r"dog_2\.png is not of the size of dog\.jpg"):
+    with pytest.raises(InputError, match=r"dog_2\.png and dog\.jpg differ in size"):
         second.load()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.folder.items import Item, Outcome
+from edge_harmony.folder.processes import run_in_processes
 from edge_harmony.folder.work import FolderWorker, Work
 
 REAL = Work("onnxruntime", LoadRequest("edge-n", "int8"))
@@ -56,3 +58,9 @@ class _Dangerous:
 
     def close(self) -> None:
         pass
+
+
+def do_all(work: Work, items: list[Item], workers: int) -> None:
+    """Do all of it, as a process's whole life."""
+    outcomes = list(run_in_processes(work, items, workers, threading.Event()))
+    assert [outcome.error for outcome in outcomes] == [None] * len(items)

@@ -41,7 +41,7 @@ def test_videos_and_pictures_of_a_folder(folders):
     report = run_folder([REAL, VIDEOS], *folders, started=counts.append, workers=1)
     assert (counts, report.done, report.stopped) == ([6], 4, False)
     assert [Path(outcome.item.composite).name for outcome in report.failed] == ["four.mp4", "three.mkv"]
-    assert "no video" in report.failed[0].error
+    assert "not a readable video" in report.failed[0].error
     assert "no mask" in report.failed[1].error
     output = Path(folders[2])
     assert {path.name for path in output.iterdir() if "json" not in path.name} == {

@@ -1,4 +1,4 @@
-"""What is to be done in a folder: masks by name, and what is done already."""
+"""The work in a folder: masks by name, and finished items."""
 
 import os
 from pathlib import Path

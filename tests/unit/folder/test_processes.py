@@ -4,14 +4,15 @@ import multiprocessing
 import threading
 from collections import Counter
 
+import cv2
 import pytest
 
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.errors import UsageError
 from edge_harmony.folder.items import Item
 from edge_harmony.folder.processes import run_in_processes
-from edge_harmony.folder.work import Work
-from tests.unit.folder.making import Dangerous
+from edge_harmony.folder.work import Work, outcome_of
+from tests.unit.folder.making import Dangerous, do_all
 
 
 def items(*names):
@@ -64,3 +65,27 @@ def test_few_pictures_are_done_here(tmp_path):
     assert not multiprocessing.active_children()
     assert next(outcomes).error == "it is wrong"
     assert list(run_in_processes(work, [], 4, threading.Event())) == []
+
+
+def test_a_process_that_may_start_none_does_the_work_itself(tmp_path):
+    """Celery's workers and those of ``multiprocessing.Pool`` are daemonic."""
+    names = [f"{k}.png" for k in range(5)]
+    child = multiprocessing.get_context("spawn").Process(
+        target=do_all, args=(dangerous(tmp_path), items(*names), 2), daemon=True
+    )
+    child.start()
+    child.join(300)
+    assert child.exitcode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+@pytest.mark.parametrize("kind", [MemoryError, cv2.error])
+def test_what_does_not_fit_into_memory_says_so(kind):
+    def fails(item):
+        error = kind("Insufficient memory")
+        if kind is cv2.error:
+            error.code = cv2.Error.StsNoMem
+        raise error
+
+    (item,) = items("a.png")
+    assert "not enough memory" in outcome_of(item, fails).error

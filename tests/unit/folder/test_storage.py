@@ -1,4 +1,4 @@
-"""Paths and addresses: the same answers from both."""
+"""Paths and addresses give equal answers."""
 
 import sys
 

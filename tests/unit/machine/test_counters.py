@@ -235,7 +235,7 @@ def test_a_meter_of_a_cpu(tmp_path):
     assert meter.energy() == Reading(0.2, "J", "RAPL, CPU packages")
     assert meter.temperature().value == 70
     assert meter.throttled().value == 3
-    assert meter.device_memory() == Reading(None, "bytes", "NVML", "it runs on the CPU")
+    assert meter.device_memory() == Reading(None, "bytes", "NVML", "the contender runs on the CPU")
 
 
 def test_a_meter_of_a_machine_that_tells_nothing(tmp_path):

@@ -1,4 +1,4 @@
-"""The self-test's report, and what a Jetson tells about itself."""
+"""The self-test's report, and the facts that a Jetson reports."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_device_without_torch_builds_from_a_file_and_finds_wrong_numbers(tmp_p
     report = json.loads(path.read_text())
     assert (status, report["exit_code"]) == (4, 4)
     assert [(step["name"], step["ok"]) for step in report["steps"]][-1] == ("parity", False)
-    assert "dB only" in report["steps"][-1]["error"]
+    assert "by only" in report["steps"][-1]["error"]
     assert world.cuda.held == {}
     monkeypatch.setattr(selftest_module, "LEAST_PARITY", -100.0)
     assert run(capsys, "--backend", "tensorrt", "--model", "edge-n", "--onnx", exported["signed"], "-o", path)[0] == 0

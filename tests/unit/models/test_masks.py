@@ -25,7 +25,7 @@ SIZES = [(300, 401), (257, 1023), (1080, 1920), (256, 256), (512, 300)]
 
 
 class RoundedToHalf(TorchDispatchMode):
-    """Every float result becomes the nearest number of 16 bits; sums within an operation stay in 32."""
+    """Rounds every float result to the nearest 16-bit number; sums within an operation stay in 32 bits."""
 
     def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
         result = operation(*arguments, **(keywords or {}))
@@ -126,7 +126,7 @@ def test_networks_of_16_bits_are_finite_and_close(model):
 
 
 def test_hdnet_of_16_bits_is_finite():
-    """But for full masks: its weights make features of 43,000 of them, which a layer without a mask's part adds up."""
+    """Full masks are left out: they give features of 43,000, whose sums in the mask-aware dynamics exceed 16 bits."""
     network = restore("hdnet-lite", read_weights(bundled_weights("hdnet-lite")))
     for name in ("empty", "one", "all-but-one", "soft", "ramp"):
         composite, mask = working_pair(name)

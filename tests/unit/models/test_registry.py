@@ -48,7 +48,7 @@ def test_weights_that_name_no_options_are_of_the_network_as_it_was(tmp_path):
 
 
 def test_weights_name_all_options_of_their_network(tmp_path):
-    """A later registry may hold another network under the name: files must not depend on it."""
+    """A later registry may define another network of this name, so files must not depend on the registry."""
     path = tmp_path / "edge-s.safetensors"
     save_weights(path, build_model("edge-s", hidden=64), name="edge-s", options={"hidden": 64})
     assert read_weights(path).options == {"widths": [32, 32, 64, 96, 128], "hidden": 64, "overall": 64}

@@ -66,7 +66,7 @@ def test_strength_is_that_of_the_pipeline(precision, strength, whole, edge_weigh
     runner = load_runner("edge-n", backend="pytorch", precision="fp32", weights=edge_weights)
     result = run(whole[precision], pixels, mask, strength)
     assert np.abs(result.astype(int) - harmonize_pixels(runner, pixels, mask, strength=strength)).max() <= 1
-    assert np.abs(result.astype(int) - harmonize_pixels(runner, pixels, mask)).max() > 1
+    assert (result != harmonize_pixels(runner, pixels, mask)).mean() > 0.02
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])

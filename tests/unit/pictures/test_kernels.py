@@ -1,4 +1,4 @@
-"""Compiled loops on systems that can be written nowhere."""
+"""Compiled loops on systems without a writable folder."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import edge_harmony
 
 
 def test_they_run_where_nothing_can_be_kept(tmp_path):
-    """A package in a place without a cache: the loops are compiled for this process alone."""
+    """Without a folder for the cache, the loops are compiled for this process alone."""
     package = tmp_path / "edge_harmony"
     (package / "pictures").mkdir(parents=True)
     for name in ("__init__.py", "pictures/__init__.py", "pictures/kernels.py"):

@@ -1,11 +1,15 @@
 """Sharing of rows: all of them, once, from several threads, errors included."""
 
+import contextlib
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
 
+from edge_harmony.pictures import parallel_rows
 from edge_harmony.pictures.parallel_rows import set_threads, share, threads
 
 
@@ -54,3 +58,17 @@ def test_errors_arrive_and_callers_do_not_disturb_each_other():
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count, range(40)))
     assert totals == [100] * 40
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("held", [False, True])
+def test_a_child_of_a_fork_has_threads_of_its_own(held):
+    """As servers that load once and fork their workers, whatever other threads did at that moment."""
+    set_threads(2)
+    share(lambda first, last: None, 100, 10)
+    child = get_context("fork").Process(target=share, args=(lambda first, last: None, 100, 10), daemon=True)
+    with parallel_rows._lock if held else contextlib.nullcontext():
+        child.start()
+    child.join(300)  # a child that hangs is killed with its parent
+    assert child.exitcode == 0

@@ -1,4 +1,4 @@
-"""The apply step against float64 and against its differentiable twin."""
+"""The apply step against float64 and against its differentiable version."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -55,7 +55,7 @@ def test_matches_float64(channels, dtype, peak, tolerance):
 )
 @pytest.mark.parametrize("strength", [0.25, 0.5, 1.5])
 def test_what_changes_is_linear_in_the_strength(channels, dtype, peak, tolerance, strength):
-    """Against the whole change in float64, interpolated there; from grays, so that nothing is clipped by it."""
+    """Against a fraction of the whole change, in float64; the picture is gray, so that nothing is clipped."""
     pixels, mask, grid = inputs(120, 131, channels)
     pixels, grid = 0.4 + 0.2 * pixels, 0.2 * grid
     pixels = pixels if dtype == np.float32 else np.rint(pixels * peak).astype(dtype)

@@ -1,4 +1,4 @@
-"""Harm on made pictures with known answers, and of harmonizers that are known to be good or bad."""
+"""Harm on artificial pictures with known answers, and of harmonizers that are known to be good or bad."""
 
 import math
 
@@ -166,7 +166,7 @@ def test_a_harmonizer_that_paints_gray(mini_root, preparation):
 
 
 def test_a_harmonizer_that_reads_the_rim_gains_until_the_rim_is_sealed(tmp_path):
-    """It takes the colour of what lies just outside the mask: the truth where data sets leave a rim of the object."""
+    """It takes the colour just outside the mask, which is the truth where data sets leave a rim of the object."""
 
     class Made:
         name = "made"

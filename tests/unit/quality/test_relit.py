@@ -1,4 +1,4 @@
-"""Relighting against its formula, one part at a time, and the numbers that names draw."""
+"""Relighting against its formula, one part at a time, and the random numbers derived from names."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Sealed and moved samples on small made pictures."""
+"""Sealed and moved samples on small artificial pictures."""
 
 import cv2
 import numpy as np

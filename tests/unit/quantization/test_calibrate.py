@@ -233,9 +233,9 @@ def test_calibrated_weights_can_be_exported_and_compared(capsys, tmp_path, monke
     result = json.loads(out)
     assert result["pictures"] == 24
     assert read_weights(target).ranges == pytest.approx(result["scales"])
-    from edge_harmony.cli import calibrate as module
+    from edge_harmony.quantization import calibrate as module
 
-    monkeypatch.setattr(module, "_inputs", None)  # another method runs nothing again
+    monkeypatch.setattr(module, "inputs_of", None)  # another method runs nothing again
     status, _, err = calibrate(capsys, *common, "--cache", cache, "--method", "min-max")
     assert status == 0, err
     assert (

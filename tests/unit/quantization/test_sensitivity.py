@@ -1,4 +1,4 @@
-"""Sensitivity: planted bad layers are found, proposals reach their budget, and exports keep what was asked for."""
+"""Sensitivity: planted bad layers are found, proposals reach their limit, exports keep named layers in float."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Drawing samples whose objects have like colours."""
+"""Drawing samples whose objects have similar colours."""
 
 import cv2
 import numpy as np

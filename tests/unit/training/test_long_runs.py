@@ -1,4 +1,4 @@
-"""Runs that last for days: stopped at a time, started from weights, prolonged, decayed, scored under way."""
+"""Runs that last for days: stopped at a time, started from weights, prolonged, decayed, scored during training."""
 
 import json
 import time
@@ -57,7 +57,7 @@ def test_times_to_stop_at(text, expected):
 
 @pytest.mark.parametrize("text", ["25:00", "soon", "+5", "90m", "2026-13-01"])
 def test_what_is_no_time_to_stop_at(text):
-    with pytest.raises(UsageError, match="no time to stop at"):
+    with pytest.raises(UsageError, match="not a time to stop at"):
         parse_until(text, NOW)
 
 
@@ -178,7 +178,7 @@ def test_what_lies_behind_cannot_be_changed(mini_root, tmp_path):
         with pytest.raises(TrainingError, match=message):
             Trainer(changed, tmp_path, WORLD).run(resume=True)
     Trainer(constant(mini_root, schedule="cosine"), tmp_path / "cosine", WORLD).run()
-    with pytest.raises(TrainingError, match="only a stage of schedule constant"):
+    with pytest.raises(TrainingError, match="only a stage with the schedule constant"):
         Trainer(constant(mini_root, 48, schedule="cosine"), tmp_path / "cosine", WORLD).run(resume=True)
 
 

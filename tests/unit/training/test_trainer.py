@@ -142,7 +142,7 @@ def test_files_of_a_run(mini_root, tmp_path):
 
 
 def test_training_learns(mini_root, tmp_path):
-    """A constant gain on the foreground, the same for all: a few hundred images are enough to undo most of it."""
+    """One constant gain on every foreground: a few hundred images are enough to undo most of it."""
     stage = recipe(mini_root).stages[0].model_copy(update={"images": 1600, "freeze": 0.6, "learning_rate": 4e-3})
     synthesis = recipe(mini_root).synthesis.model_copy(
         update={"given": 0, "reinhard": 0, "covariance": 0, "histogram": 0, "identity": 0, "jpeg": 0}
@@ -182,7 +182,7 @@ def test_networks_that_paint_train_too(mini_root, tmp_path):
 
 
 def test_a_student_learns_from_its_teacher(mini_root, tmp_path):
-    """All of the loss against a teacher that changes nothing: whatever the pictures, the student must stay at it."""
+    """The whole loss is against a teacher that changes nothing, so the student must change nothing on any picture."""
     from edge_harmony.models.registry import build_model
     from edge_harmony.models.weights_file import save_weights
 

@@ -1,4 +1,4 @@
-"""Whole videos: every frame, its time, its sound; what does not fit; ends before the end; memory that stays."""
+"""Whole videos: every frame, its time, its sound; inputs that do not fit; early ends; constant memory."""
 
 import threading
 from collections import deque

@@ -1,4 +1,4 @@
-"""Reading ahead: order, bounds, errors, and that nothing goes on when nobody takes any more."""
+"""Reading ahead: order, bounds, errors, and that reading stops when the caller stops."""
 
 import itertools
 import threading

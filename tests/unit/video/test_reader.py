@@ -1,4 +1,4 @@
-"""Reading videos: colours by the standards' equations, times, rotation, depth, masks, and files that are none."""
+"""Reading videos: colours by the standards' equations, times, rotation, depth, masks, and files that are not videos."""
 
 from fractions import Fraction
 
@@ -106,9 +106,9 @@ def test_what_is_no_video(tmp_path):
             container.mux(voice.encode(frame))
     for name, kind, says in (
         ("absent.mp4", UsageError, "does not exist"),
-        ("folder.mp4", UsageError, "is no file"),
-        ("empty.mp4", InputError, "no video"),
-        ("text.mp4", InputError, "no video"),
+        ("folder.mp4", UsageError, "is not a file"),
+        ("empty.mp4", InputError, "not a readable video"),
+        ("text.mp4", InputError, "not a readable video"),
         ("half.mp4", InputError, "video|frame|damaged"),
         ("tone.m4a", InputError, "no pictures"),
     ):

@@ -666,7 +666,9 @@ def test_the_backend_builds_and_runs(patched, edge_weights, tmp_path, monkeypatc
 
 
 def test_an_engine_that_was_exported_before_is_taken_from_the_cache(patched, onnx_file, tmp_path):
-    paths = [TensorRTBackend().build(onnx_file, tmp_path / name) for name in ("a", "b")]
+    paths = [
+        TensorRTBackend().build(ExportRequest("edge-n", "int8"), onnx_file, tmp_path / name) for name in ("a", "b")
+    ]
     assert patched.builds == 1
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert read_manifest(paths[0]) == read_manifest(paths[1])

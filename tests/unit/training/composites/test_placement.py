@@ -1,4 +1,4 @@
-"""Placements: what sealed objects keep, and that no colour of the truth is left outside the matte."""
+"""Placements: properties of sealed objects, and that no true colours are left outside the matte."""
 
 import numpy as np
 import pytest
@@ -111,7 +111,7 @@ def test_objects_elsewhere_lie_on_another_photograph():
 
 
 def test_a_network_that_reads_the_rim_is_told_by_sealed_samples():
-    """A linear network of the colours within and just outside the mask, trained on samples with rims."""
+    """A linear network on the colours within and just outside the mask, trained on samples with rims."""
 
     def colours(composite, matte):
         ring = dilate((matte > 0).float(), 2) - (matte > 0).float()
@@ -124,7 +124,7 @@ def test_a_network_that_reads_the_rim_is_told_by_sealed_samples():
         return colours(composite, matte), error
 
     def share(network, config):
-        """Of the composite's error that is left."""
+        """Share of the composite's error that is left."""
         inputs, error = samples(config, 9)
         return float((inputs @ network - error).square().sum() / error.square().sum())
 
