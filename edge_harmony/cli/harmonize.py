@@ -44,9 +44,6 @@ _FOLDERS, _VIDEOS = "Folders", "Videos and cameras"
 @silent_libraries()
 def harmonize(
     composite: Annotated[str, typer.Argument(help="Composite: a picture, a video, camera:0, a folder or an address.")],
-    mask: Annotated[
-        str, typer.Argument(help="Its mask (white: foreground), of that kind; for a video also a picture.")
-    ],
     output: Annotated[str, typer.Option("--output", "-o", help="File to write; a folder or address for folders.")],
     mask: Annotated[
         str | None,
