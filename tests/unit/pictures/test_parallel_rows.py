@@ -66,8 +66,8 @@ def test_errors_arrive_and_callers_do_not_disturb_each_other():
 def test_a_child_of_a_fork_has_threads_of_its_own(held):
     """As servers that load once and fork their workers, whatever other threads did at that moment."""
     set_threads(2)
-    share(lambda first, last: None, 100, 10)
-    child = get_context("fork").Process(target=share, args=(lambda first, last: None, 100, 10), daemon=True)
+    share(lambda first, last: None, 100)
+    child = get_context("fork").Process(target=share, args=(lambda first, last: None, 100), daemon=True)
     with parallel_rows._lock if held else contextlib.nullcontext():
         child.start()
     child.join(300)  # a child that hangs is killed with its parent
