@@ -400,7 +400,9 @@ def test_train_from_the_command_line(capsys, mini_root, tmp_path):
 
 def test_compiling_needs_a_compiler(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: None)
-    status, _, error = run(capsys, "train", "edge-n", "--data", f"pairs={tmp_path}", "-o", tmp_path / "out", "--compile")
+    status, _, error = run(
+        capsys, "train", "edge-n", "--data", f"pairs={tmp_path}", "-o", tmp_path / "out", "--compile"
+    )
     assert status == 3
     assert "C++ compiler" in error
     assert not (tmp_path / "out").exists()
