@@ -18,7 +18,7 @@ from edge_harmony.files.atomic import atomic_write, write_json
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.quality.evaluation import evaluate
-from edge_harmony.quality.harm import HARM_LINES, format_harm
+from edge_harmony.quality.harm import harm_rows
 from edge_harmony.quality.parity import compare
 from edge_harmony.quality.preparation import SEALED
 from edge_harmony.training.recipe import Recipe
@@ -102,10 +102,7 @@ def markdown(card: dict[str, Any], stages: str, words: Words) -> str:
         f"{part['psnr']:.2f} / {part['fmse']:.1f} |"
         for label, part in rows
     )
-    harm = "\n".join(
-        f"| {label} | {format_harm(scores['sealed'], key)} | {format_harm(scores['harm'], key)} |"
-        for label, key, _, _ in HARM_LINES
-    )
+    harm = "\n".join(f"| {' | '.join(row)} |" for row in harm_rows(scores["sealed"], scores["harm"]))
     agreement = ", ".join(
         f"{value:.1f} dB {key.removesuffix('_db').replace('_', ' ')}"
         for key, value in parity.items()

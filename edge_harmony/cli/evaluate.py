@@ -31,7 +31,7 @@ from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import check_writable, write_picture
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.quality.evaluation import as_csv, score_samples, summarize, worst_sheet
-from edge_harmony.quality.harm import HARM_LINES, format_harm
+from edge_harmony.quality.harm import harm_rows
 from edge_harmony.quality.preparation import Preparation
 from edge_harmony.quality.protocols import NATIVE, PROTOCOLS, find_protocol
 
@@ -107,6 +107,6 @@ def evaluate(
 def harm_table(harm: dict[str, Any]) -> Table:
     """A table of harm, with a line for each measure."""
     table = Table("harm", Column("", justify="right"))
-    for label, key, _, _ in HARM_LINES:
-        table.add_row(label, format_harm(harm, key))
+    for row in harm_rows(harm):
+        table.add_row(*row)
     return table

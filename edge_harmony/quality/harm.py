@@ -203,8 +203,13 @@ def _difference(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a - b
 
 
-def format_harm(harm: dict[str, Any], key: str) -> str:
-    """The text of a number of :data:`HARM_LINES` in tables; a dash if no picture gives it."""
-    factor, form = next((factor, form) for _, name, factor, form in HARM_LINES if name == key)
-    value = harm[key]
-    return "-" if value is None else format(factor * value, form)
+def harm_rows(*harms: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The rows of a table of harm, of :data:`HARM_LINES`: the label, and the text of each evaluation's number.
+
+    A dash stands where no picture gives the number.
+    """
+
+    def text(value: float | None, factor: int, form: str) -> str:
+        return "-" if value is None else format(factor * value, form)
+
+    return [(label, *(text(harm[key], factor, form) for harm in harms)) for label, key, factor, form in HARM_LINES]

@@ -91,7 +91,7 @@ def unfold_norms(folded: nn.Module, model: nn.Module, batches: Batches) -> None:
     for hook in hooks:
         hook.remove()
     state = folded.state_dict()
-    model.load_state_dict({key: value for key, value in state.items() if key in model.state_dict()}, strict=False)
+    model.load_state_dict(state, strict=False)  # convolutions before a norm have no bias
     for name, unit in normed.items():
         norm = cast(nn.BatchNorm2d, unit.norm)
         mean, square = (torch.stack(parts).mean(0) for parts in zip(*moments[name], strict=True))

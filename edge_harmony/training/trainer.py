@@ -112,9 +112,9 @@ class Trainer:
         self.model = build_model(recipe.model.name, **recipe.model.options)
         self.position = Position()
         self._stores: dict[int, list[PictureStore]] = {}
-        if initial is not None:
-            self.position.past = start_from(initial, self.model, self._first_batches)
         self.model.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if initial is not None:
+            self.position.past = start_from(initial, self.model, lambda: self._calibration(recipe.stages[0]))
         self.objective = Objective(recipe, self.model, world.device)
         self.average: dict[str, Tensor] = {}
 
@@ -189,15 +189,14 @@ class Trainer:
         self.model = prepare_qat(fold_norms(self.model)).to(self.world.device)
         if calibrate:
             self.model.eval()
-            batches = [self._batch(stage, k * stage.batch) for k in range(_CALIBRATION_BATCHES)]
-            observe_with(self.model, [(batch.composite, batch.mask) for batch in batches])
+            observe_with(self.model, self._calibration(stage))
         if stage.scales == "learned":
             learn_scales(self.model)
 
-    def _first_batches(self) -> list[tuple[Tensor, Tensor]]:
-        stage = self.recipe.stages[0]
+    def _calibration(self, stage: StageConfig) -> list[tuple[Tensor, Tensor]]:
+        """Composites and masks of a stage's first batches, to measure norms or ranges with."""
         batches = [self._batch(stage, k * stage.batch) for k in range(_CALIBRATION_BATCHES)]
-        return [(batch.composite.cpu(), batch.mask.cpu()) for batch in batches]
+        return [(batch.composite, batch.mask) for batch in batches]
 
     def _stores_of(self, stage: StageConfig) -> list[PictureStore]:
         """The store of every source; they share the memory."""
