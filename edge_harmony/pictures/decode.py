@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
-from edge_harmony.errors import InputError, UsageError
+from edge_harmony.errors import InputError, UsageError, is_out_of_memory
 from edge_harmony.pictures.alpha import unmultiplied
 from edge_harmony.pictures.arrays import check_float_range
 from edge_harmony.pictures.exif import ORIENTATION, settled
@@ -32,8 +32,6 @@ MAX_PIXELS = 200_000_000
 
 _OPENCV_PIXELS = 1 << 30
 _OPENCV_SIDE = 1 << 20
-NO_MEMORY = -4
-"""OpenCV's code for an allocation that failed."""
 _HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 
@@ -150,7 +148,7 @@ def _decode(name: str, data: bytes) -> NDArray[Any]:
     try:
         pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        if error.code == NO_MEMORY:
+        if is_out_of_memory(error):
             raise MemoryError from None
         raise InputError(f"{name} cannot be decoded ({error.err})", "export it again") from None
     finally:

@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.errors import InputError, UsageError
+from edge_harmony.errors import InputError, UsageError, is_out_of_memory
 from edge_harmony.files.atomic import atomic_write
 from edge_harmony.pictures.arrays import fit_mask, refuse_coloured, to_eight_bits
-from edge_harmony.pictures.decode import NO_MEMORY, decode_pixels
+from edge_harmony.pictures.decode import decode_pixels
 from edge_harmony.pictures.embed import embed
 from edge_harmony.pictures.headers import PILLOW_ERRORS, open_header
 from edge_harmony.pictures.icc import between_profiles
@@ -240,7 +240,7 @@ def encode_picture(picture: Picture, suffix: str, *, quality: int = 95) -> bytes
     try:
         done, data = cv2.imencode(suffix, pixels, options)
     except cv2.error as error:
-        if error.code == NO_MEMORY:
+        if is_out_of_memory(error):
             raise MemoryError from None
         done = False
     if not done:
