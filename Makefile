@@ -19,8 +19,8 @@ demo: .venv/base.stamp  ## harmonize a shipped sample with the INT8 network; no 
 test: .venv/dev.stamp  ## all tests without the slow ones, in minutes
 	$(PYTEST) --dist worksteal -m "not slow"
 
-test-quick: .venv/dev.stamp  ## only tests that need no torch, within a minute
-	$(PYTEST) --dist worksteal -m "not slow" --without-torch
+test-quick: .venv/dev.stamp  ## only tests that need no torch and start no programs, within a minute
+	$(PYTEST) --dist worksteal -m "not slow and not lengthy" --without-torch
 
 test-all: test  ## also the slow ones: browser, Ray, many pictures, long videos, compiled training
 	$(PYTEST) --dist loadfile -m slow

@@ -31,7 +31,7 @@ from edge_harmony.training.composites.dice import Dice
 from edge_harmony.training.composites.recolour import region_mean
 from edge_harmony.training.composites.synthesis import change
 from edge_harmony.training.composites.synthesis_config import SynthesisConfig
-from edge_harmony.training.dataset import MemoryStore, PictureStore, Sample, draw_alike
+from edge_harmony.training.dataset import MemoryStore, PictureStore, TrainingSample, draw_alike
 
 SIDE = 64
 TREES = 100
@@ -128,7 +128,7 @@ def main() -> None:
     train, test = (read_split(arguments.pairs, split) for split in ("train", "test"))
     sealed, relit = (Pictures(test, p) for p in (SEALED, replace(SEALED, relit=True)))
     given = Pictures(train, SEALED).set()
-    photographs: list[Sample] = list(read_photos(arguments.photos))
+    photographs: list[TrainingSample] = list(read_photos(arguments.photos))
     stores = {"pairs": MemoryStore(train, SIDE), "photos": MemoryStore(photographs, SIDE)}
 
     def made(source: str, kind: str, count: int = 3) -> list[Set]:

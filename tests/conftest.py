@@ -24,13 +24,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import IOSpec, Manifest, write_manifest
-from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.weights_file import save_weights
-from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.samples import sample_pictures
 
 DATA = "EDGE_HARMONY_TEST_DATA"
@@ -52,6 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # of torch too; several workers share the cores
     if config.getoption("--without-torch"):
+        if "torch" in sys.modules:
+            raise pytest.UsageError("a conftest or a plug-in imports torch, so no test can be skipped for it")
         sys.meta_path.insert(0, SkipsTorch())
 
 
@@ -175,6 +173,10 @@ def edge_weights(made_once) -> Path:
     def fill(folder: Path) -> None:
         import torch
 
+        from edge_harmony.models.layers.conv_unit import fold_norms
+        from edge_harmony.models.weights_file import save_weights
+        from edge_harmony.quantization.prepare import observe_with, prepare_qat
+
         torch.manual_seed(3)
         options = {"widths": [8, 8, 16, 16, 24], "hidden": 16}
         model = build_model("edge-n", **options)
@@ -207,6 +209,7 @@ def exported(edge_weights, made_once) -> dict[str, Path]:
     """ONNX files of these weights: ``fp32``, ``fp16``, ``int8`` (unsigned) and ``signed``."""
 
     def fill(folder: Path) -> None:
+        from edge_harmony.export.onnx import export_onnx
 
         for precision in ("fp32", "fp16", "int8"):
             export_onnx("edge-n", edge_weights, folder, precision=precision)

@@ -12,6 +12,8 @@ from edge_harmony.extras import EXTRAS, check_installed, install_hint, is_instal
 from edge_harmony.files.toml import tomllib
 from tests.unit.test_imports import PACKAGE, ROOT
 
+pytestmark = pytest.mark.lengthy
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DECLARED = PROJECT["optional-dependencies"]
 DISTRIBUTIONS = {

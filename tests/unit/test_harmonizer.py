@@ -16,6 +16,8 @@ from edge_harmony.pictures.alpha import straight
 from edge_harmony.pictures.images import Picture, decode_picture, in_profile, read_picture
 from edge_harmony.samples import sample_files, sample_pictures
 
+pytestmark = pytest.mark.lengthy
+
 RNG = np.random.default_rng(9)
 
 

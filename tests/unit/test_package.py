@@ -16,6 +16,8 @@ from edge_harmony.cli.main import app
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.models.registry import MODELS, bundled_weights, weights_folder
 
+pytestmark = pytest.mark.lengthy
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "edge_harmony"
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")]

@@ -14,6 +14,8 @@ from edge_harmony.backends.base import backend_names, get_backend
 from edge_harmony.errors import CapabilityError
 from edge_harmony.samples import sample_files
 
+pytestmark = pytest.mark.lengthy
+
 EXAMPLE = Path(__file__).parents[2] / "example_backend"
 
 

@@ -18,6 +18,8 @@ from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError
 from edge_harmony.quality.evaluation import score_samples, summarize
 from edge_harmony.quality.preparation import PLAIN, SEALED
 
+pytestmark = pytest.mark.lengthy
+
 # The clock of the process that times it moves by what a query is said to take: what is found depends on no machine.
 WORK = """
 import time

@@ -26,6 +26,7 @@ def autoregressive(rng, count, correlation):
     return 10 + noise
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(("correlation", "least"), [(0.0, 0.90), (0.5, 0.88), (0.8, 0.84)])
 def test_the_interval_of_a_median_covers_the_truth(correlation, least):
     rng = np.random.default_rng(1)
@@ -47,6 +48,7 @@ def test_intervals_that_ignore_dependence_are_too_narrow():
     assert naive < 70  # so the coverage above is not for free
 
 
+@pytest.mark.lengthy
 def test_the_interval_of_a_high_percentile_covers_the_truth():
     rng = np.random.default_rng(3)
     truth = -np.log(0.1)

@@ -15,6 +15,8 @@ pytest.importorskip("tensorrt_rtx")
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 from kernels import build_kernels, connected, count
 
+pytestmark = pytest.mark.lengthy
+
 CHANNELS = 32
 
 

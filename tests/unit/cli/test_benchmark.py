@@ -15,6 +15,8 @@ from edge_harmony.benchmark.suite import Effort, suite_of
 from edge_harmony.cli.main import main
 from tests.unit.benchmark.made import measurement, result
 
+pytestmark = pytest.mark.lengthy
+
 SUITE = """
 name = "small"
 baseline = "reinhard"

@@ -8,6 +8,8 @@ import typer
 from edge_harmony.cli.main import app, main
 from edge_harmony.samples import sample_files
 
+pytestmark = pytest.mark.lengthy
+
 VERBS = sorted(typer.main.get_command(app).commands)
 
 

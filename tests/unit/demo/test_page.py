@@ -25,6 +25,8 @@ from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.pictures.images import decode_picture
 from edge_harmony.samples import sample_pictures
 
+pytestmark = pytest.mark.lengthy
+
 gradio = pytest.importorskip("gradio")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -16,6 +16,8 @@ from edge_harmony.video.reader import VideoReader
 from tests.unit.folder.making import REAL, make_folders
 from tests.unit.video.making import make_video
 
+pytestmark = pytest.mark.lengthy
+
 VIDEOS = VideoWork("onnxruntime", LoadRequest("edge-n", "int8"))
 
 

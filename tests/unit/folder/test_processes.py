@@ -14,6 +14,8 @@ from edge_harmony.folder.processes import run_in_processes
 from edge_harmony.folder.work import Work, outcome_of
 from tests.unit.folder.making import Dangerous, do_all
 
+pytestmark = pytest.mark.lengthy
+
 
 def items(*names):
     return [Item(name, "mask.png", f"out/{name}") for name in names]

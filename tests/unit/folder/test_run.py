@@ -16,6 +16,8 @@ from edge_harmony.folder.run import FAILED, RECORD, run_folder
 from edge_harmony.harmonizer import Harmonizer
 from tests.unit.folder.making import REAL, make_folders
 
+pytestmark = pytest.mark.lengthy
+
 
 def failures(output):
     return {Path(row["file"]).name: row["error"] for row in json.loads((Path(output) / FAILED).read_text())}

@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import edge_harmony
+
+pytestmark = pytest.mark.lengthy
 
 
 def test_they_run_where_nothing_can_be_kept(tmp_path):

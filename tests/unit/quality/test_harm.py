@@ -13,6 +13,8 @@ from edge_harmony.quality.harm import Harm, measure_harm, score, summarize_harm
 from edge_harmony.quality.preparation import Preparation
 from edge_harmony.quality.protocols import PROTOCOLS
 
+pytestmark = pytest.mark.lengthy
+
 
 def flat(*colour):
     return np.full((4, 5, 3), colour, np.uint8)

@@ -12,6 +12,8 @@ from edge_harmony.errors import UsageError
 from edge_harmony.quality.protocols import PROTOCOLS, find_protocol
 from edge_harmony.samples import sample_pictures
 
+pytestmark = pytest.mark.lengthy
+
 
 def sample():
     """A composite whose background has JPEG-like noise too, a soft mask, and the real picture."""

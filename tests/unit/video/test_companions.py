@@ -11,6 +11,8 @@ from edge_harmony.video.reader import VideoReader
 from edge_harmony.video.writer import VideoWriter
 from tests.unit.video.making import make_video, sound_packets, tone
 
+pytestmark = pytest.mark.lengthy
+
 COUNT, RATE = 25, 25
 
 

@@ -14,6 +14,8 @@ from edge_harmony.video.reader import VideoReader
 from edge_harmony.video.writer import VideoWriter
 from tests.unit.video.making import make_video
 
+pytestmark = pytest.mark.lengthy
+
 LEVELS = (120, 128, 128)
 
 

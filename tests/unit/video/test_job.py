@@ -15,6 +15,8 @@ from tests.unit.pipeline.test_harmonize import FakeRunner
 from tests.unit.video.making import make_video, sound_packets
 from tests.unit.video.test_sources import StandIn
 
+pytestmark = pytest.mark.lengthy
+
 COUNT = 30
 TIMES = [40 * k + (k % 3) for k in range(COUNT)]
 
