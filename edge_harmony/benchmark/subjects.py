@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.backends.base import Runner
 from edge_harmony.files.manifest import IOSpec
+from edge_harmony.pictures.arrays import snap
 from edge_harmony.pictures.images import Picture, read_mask, read_picture, write_picture
 from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.pipeline.harmonize import harmonize_pixels
@@ -40,8 +41,8 @@ def timing_pictures(height: int, width: int) -> list[PicturePair]:
     for _, composite, mask in sample_pictures():
         size = (width, height)
         small = cv2.resize(composite, size, interpolation=cv2.INTER_AREA)
-        weight = np.clip(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), 0, 1)
-        pairs.append((np.asarray(small, np.uint8), np.asarray(weight, np.float32)))
+        weight = snap(np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32))
+        pairs.append((np.asarray(small, np.uint8), weight))
     return pairs
 
 

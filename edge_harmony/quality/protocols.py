@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_harmony.errors import UsageError
+from edge_harmony.pictures.arrays import snap
 from edge_harmony.pictures.metrics import PEAK, Scores, foreground_mse, mse, psnr_of, ssim
 
 Peak = Literal["255", "target", "range"]
@@ -165,6 +166,6 @@ def _resize(image: NDArray[np.uint8], side: int, by: str) -> NDArray[np.uint8]:
 def _resize_mask(mask: NDArray[np.float32], side: int, *, nearest: bool) -> NDArray[np.float32]:
     if not nearest:
         resized: NDArray[np.float32] = cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-        return np.clip(resized, 0, 1)
+        return snap(resized)
     picture = Image.fromarray((mask * 255).astype(np.uint8))
     return np.asarray(picture.resize((side, side), Image.Resampling.NEAREST)).astype(np.float32) / np.float32(255)
