@@ -24,7 +24,8 @@ from provenance import provenance
 from pydantic import BaseModel, ConfigDict
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest
+from edge_harmony.backends.discovery import get_backend, load_runner
 from edge_harmony.errors import CapabilityError
 from edge_harmony.files.atomic import write_json
 from edge_harmony.files.toml import read_toml

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from measuring import interleave, quartiles
 from provenance import provenance
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.weights_file import load_model

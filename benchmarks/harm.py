@@ -16,7 +16,8 @@ from typing import Any
 
 from provenance import provenance
 
-from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest
+from edge_harmony.backends.discovery import get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import sha256_of, write_json
 from edge_harmony.models.weights_file import resolve_weights

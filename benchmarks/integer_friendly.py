@@ -31,8 +31,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from edge_harmony.backends.base import Runner, load_runner
+from edge_harmony.backends.base import Runner
 from edge_harmony.backends.coreml.convert import convert
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.backends.onnxruntime.rules import LAYERS
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import write_json

@@ -22,7 +22,8 @@ import torch
 from model_card import CARDS, Words, write_card
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, ExportRequest, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, ExportRequest
+from edge_harmony.backends.discovery import get_backend
 from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model, weights_folder

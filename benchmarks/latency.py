@@ -21,7 +21,8 @@ from calibrating import calibrated
 from measuring import interleave, quartiles, square_foreground
 from provenance import provenance
 
-from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest
+from edge_harmony.backends.discovery import get_backend, load_runner
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import MODELS, build_model, weights_folder
 from edge_harmony.models.weights_file import read_weights, save_weights

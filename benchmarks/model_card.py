@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest
+from edge_harmony.backends.discovery import get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import atomic_write, write_json
 from edge_harmony.models.registry import find_model

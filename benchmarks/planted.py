@@ -27,7 +27,7 @@ EFFORT = Effort(warm_up=3, least_count=150, least_seconds=1, most_seconds=3, tig
 TOLERANCE = 0.05
 SLOWER = """
 import time
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 
 def load(checkpoint):

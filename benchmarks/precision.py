@@ -21,7 +21,8 @@ import torch
 from calibrating import calibrated
 from provenance import provenance
 
-from edge_harmony.backends.base import ExportRequest, get_backend, load_runner
+from edge_harmony.backends.base import ExportRequest
+from edge_harmony.backends.discovery import get_backend, load_runner
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import find_model

@@ -26,7 +26,8 @@ import psutil
 from measuring import quartiles
 from provenance import provenance
 
-from edge_harmony.backends.base import Runner, load_runner
+from edge_harmony.backends.base import Runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.files.atomic import write_json
 from edge_harmony.pictures.arrays import foreground_box
 from edge_harmony.pictures.parallel_rows import set_threads

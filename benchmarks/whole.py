@@ -23,7 +23,7 @@ import torch
 from measuring import interleave, quartiles
 from provenance import provenance
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.registry import bundled_weights

@@ -11,16 +11,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_harmony.backends.base import (
-        Backend,
-        CheckRequest,
-        ExportRequest,
-        LoadRequest,
-        Probe,
-        Runner,
-        Step,
-        load_runner,
-    )
+    from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
+    from edge_harmony.backends.discovery import load_runner
     from edge_harmony.backends.tensorrt.engines import BuildReport, build_engine
     from edge_harmony.backends.tensorrt.options import BuildOptions
     from edge_harmony.backends.tensorrt.request import BuildRequest, CalibrationChoice, TimingRequest
@@ -83,7 +75,7 @@ _HOMES = {
     "harmonize_folder": "folder.run",
     "harmonize_video": "video.job",
     "load_model": "models.weights_file",
-    "load_runner": "backends.base",
+    "load_runner": "backends.discovery",
     "read_split": "data.iharmony4",
     "read_suite": "benchmark.suite",
     "run_suite": "benchmark.run",

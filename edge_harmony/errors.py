@@ -105,6 +105,6 @@ def name_some(items: Sequence[str]) -> str:
     return ", ".join(items[:_NAMED_IN_ERROR]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of another library's error; its type if the message is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

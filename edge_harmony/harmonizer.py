@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, Runner, load_runner
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, Runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.alpha import straight

@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
@@ -20,19 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.backends.conformance import shortcoming
-from edge_harmony.errors import CapabilityError, UsageError, first_line
+from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.files.manifest import IOSpec, Precision, read_manifest
 from edge_harmony.inspection.findings import Inspection
-from edge_harmony.models.registry import DEFAULT_MODEL, find_model
+from edge_harmony.models.registry import find_model
 
-ENTRY_POINTS = "edge_harmony.backends"
 DEFAULT_BACKEND = "onnxruntime"
 DEFAULT_PRECISION: Precision = "int8"
 REFERENCE_BACKEND = "pytorch"
 """What the others are compared with, in ``fp32``."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -313,91 +306,3 @@ class Backend(ABC):
             ArtifactError: the file is damaged.
         """
         raise UsageError(f"the {self.name} backend has no rules to judge a file by", "check another target")
-
-
-def backend_names() -> list[str]:
-    """Names of the installed backends."""
-    return sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
-
-
-def get_backend(name: str) -> Backend:
-    """A backend by name.
-
-    Raises:
-        UsageError: no installed backend has this name.
-        CapabilityError: it is registered but cannot be used: two claim the name, its import fails, or it is no
-            complete :class:`Backend`.
-    """
-    points = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
-    if not points:
-        names = backend_names()
-        close = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(names)}"
-        raise UsageError(f"there is no backend {name!r}", hint)
-    if len({point.value for point in points}) > 1:
-        raise CapabilityError(f"two backends are called {name}: {_listed(points)}", "uninstall one of them")
-    point = points[0]
-    try:
-        found = point.load()
-    except Exception as error:  # whatever a module of someone else's raises while it is imported
-        raise CapabilityError(
-            f"the backend {_listed([point])} cannot be imported ({type(error).__name__}: {first_line(error)})",
-            "install what it needs, or uninstall it",
-        ) from None
-    problem = shortcoming(found, Backend, name)
-    if not problem:
-        try:
-            backend: Backend = found()
-        except Exception as error:  # likewise
-            problem = f"cannot be made ({type(error).__name__}: {first_line(error)})"
-        else:
-            log.info("backend %s: %s", name, point.value)
-            return backend
-    raise CapabilityError(f"the backend {_listed([point])} {problem}", "see docs/adding-a-backend.md")
-
-
-def _listed(points: Iterable[EntryPoint]) -> str:
-    """``name = module:Class of distribution``, for people."""
-    return " and ".join(
-        f"{point.name} ({point.value}{f' of {point.dist.name}' if point.dist else ''})" for point in points
-    )
-
-
-def load_runner(
-    model: str = DEFAULT_MODEL,
-    *,
-    backend: str = DEFAULT_BACKEND,
-    precision: str = DEFAULT_PRECISION,
-    artifact: Path | str | None = None,
-    weights: Path | str | None = None,
-    threads: int = 0,
-    device: str = "auto",
-) -> Runner:
-    """Load a network into a backend.
-
-    >>> with load_runner("edge-s", backend="openvino") as runner:
-    ...     scores = evaluate(runner, read_split("iHarmony4", "test"))
-
-    Args:
-        model: name in the registry.
-        backend: what runs it, such as ``onnxruntime`` or ``pytorch``; ``edge-harmony doctor`` lists them.
-        precision: ``int8``, ``fp16`` or ``fp32``.
-        artifact: an exported file instead of the shipped one; its manifest names model and precision.
-        weights: weights instead of the shipped ones, where a backend builds from weights.
-        threads: CPU threads; 0 leaves the choice to the backend.
-        device: ``auto``, ``cpu``, or a CUDA device where the backend has one.
-
-    Raises:
-        UsageError: an unknown name, or nothing is shipped for this combination.
-        CapabilityError: this machine cannot do it.
-        ArtifactError: a file is damaged.
-    """
-    request = LoadRequest(
-        model=model,
-        precision=precision,
-        artifact=None if artifact is None else Path(artifact),
-        weights=None if weights is None else Path(weights),
-        threads=threads,
-        device=device,
-    )
-    return get_backend(backend).load(request.resolved())

@@ -1,16 +1,19 @@
-"""What a plug-in lacks of a contract, said in a few words."""
+"""Where a plug-in departs from a contract: its class before it is made, and the answers of its methods."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Any, get_args, get_origin, get_type_hints
+import reprlib
+from dataclasses import fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def shortcoming(found: Any, contract: type, name: str) -> str:
     """The first thing that keeps ``found`` from being a complete subclass of ``contract``; empty if nothing does.
 
     Args:
-        found: what an entry point led to.
+        found: the object that an entry point names.
         contract: the base class; its annotated class attributes say what types they must have.
         name: of the entry point, which the class must bear too.
 
@@ -27,25 +30,50 @@ def shortcoming(found: Any, contract: type, name: str) -> str:
     return _attributes(found, contract) or _methods(found, contract) or _name(found, name)
 
 
+def misfit(value: Any, wanted: Any, name: str) -> str:
+    """How a value departs from a type hint; empty if it fits.
+
+    The fields of dataclasses are looked at too, so that what is shown or written later has the types it should have.
+
+    Args:
+        value: the value.
+        wanted: a type hint made of classes, ``list[X]``, ``tuple[X, ...]``, ``type[X]``, ``Literal`` and ``X | Y``.
+        name: of the value, such as ``probe()``; fields and items are named after it.
+    """
+    origin, arguments = get_origin(wanted), get_args(wanted)
+    if origin in (Union, UnionType):
+        problems = [misfit(value, each, name) for each in arguments]
+        return "" if "" in problems else _no(value, wanted, name)
+    if origin is Literal:
+        return "" if value in arguments else f"{name} = {reprlib.repr(value)}, which is none of {arguments}"
+    if origin in (list, tuple):
+        if not isinstance(value, origin):
+            return _no(value, wanted, name)
+        return next(filter(None, (misfit(each, arguments[0], f"{name}[{k}]") for k, each in enumerate(value))), "")
+    if origin is type:
+        return "" if isinstance(value, type) and issubclass(value, arguments[0]) else _no(value, wanted, name)
+    if not isinstance(value, wanted):
+        return _no(value, wanted, name)
+    if not is_dataclass(wanted):
+        return ""
+    hints = get_type_hints(wanted)
+    found = (misfit(getattr(value, field.name), hints[field.name], f"{name}.{field.name}") for field in fields(wanted))
+    return next(filter(None, found), "")
+
+
+def _no(value: Any, wanted: Any, name: str) -> str:
+    shown = wanted.__name__ if isinstance(wanted, type) and not get_args(wanted) else str(wanted)
+    return f"{name} = {reprlib.repr(value)}, which is no {shown.replace('typing.', '')}"
+
+
 def _attributes(found: type, contract: type) -> str:
     for attribute, hint in get_type_hints(contract).items():
         if not hasattr(found, attribute):
             return f"lacks {attribute}"
-        wanted = get_args(hint)[0]  # of ClassVar[...]
-        if not _fits(getattr(found, attribute), wanted):
-            shown = wanted.__name__ if isinstance(wanted, type) and not get_args(wanted) else str(wanted)
-            return f"has {attribute} = {getattr(found, attribute)!r}, which is no {shown}"
+        problem = misfit(getattr(found, attribute), get_args(hint)[0], attribute)  # the hint is ClassVar[...]
+        if problem:
+            return f"has {problem}"
     return ""
-
-
-def _fits(value: Any, wanted: Any) -> bool:
-    """Whether a value is of one of the types that contracts use: ``bool``, ``str``, ``tuple[X, ...]``, ``type[X]``."""
-    origin, arguments = get_origin(wanted), get_args(wanted)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(isinstance(each, arguments[0]) for each in value)
-    if origin is type:
-        return isinstance(value, type) and issubclass(value, arguments[0])
-    return isinstance(value, wanted)
 
 
 def _methods(found: type, contract: type) -> str:

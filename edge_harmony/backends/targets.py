@@ -17,7 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from edge_harmony.backends.base import ExportRequest, NoOptions, get_backend
+from edge_harmony.backends.base import ExportRequest, NoOptions
+from edge_harmony.backends.discovery import get_backend
 from edge_harmony.files.manifest import Precision
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import problems_of, read_toml
@@ -77,13 +78,16 @@ class Target(BaseModel):
     def _of_the_backend(cls, given: Any, found: ValidationInfo) -> Any:
         if "backend" not in found.data:
             return NoOptions()  # what is wrong with the backend's name is said there
-        wanted = get_backend(found.data["backend"]).options
+        backend = get_backend(found.data["backend"])
+        wanted = backend.options
         if isinstance(given, wanted):
             return given
-        try:
-            return wanted.model_validate(given.model_dump() if isinstance(given, BaseModel) else given)
-        except ValidationError as error:
-            raise ValueError(problems_of(error, "together")) from None
+        with backend.failing_in("options"):
+            try:
+                return wanted.model_validate(given.model_dump() if isinstance(given, BaseModel) else given)
+            except ValidationError as error:
+                problem = problems_of(error, "together")
+        raise ValueError(problem)
 
     @model_validator(mode="after")
     def _readable(self) -> Target:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 
-from edge_harmony.backends.base import backend_names, get_backend
+from edge_harmony.backends.discovery import backend_names, get_backend
 from edge_harmony.benchmark.result import Environment
 from edge_harmony.errors import CapabilityError
 from edge_harmony.machine.counters import ROOT, cpu_megahertz
@@ -75,5 +75,5 @@ def _of_backends() -> list[str]:
 def _version(package: str) -> str | None:
     try:
         return version(package)
-    except PackageNotFoundError:
+    except (PackageNotFoundError, ValueError):  # an empty name, or one that cannot be a package's
         return None

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.backends.base import REFERENCE_BACKEND, LoadRequest, get_backend
+from edge_harmony.backends.base import REFERENCE_BACKEND, LoadRequest
+from edge_harmony.backends.discovery import get_backend
 from edge_harmony.benchmark.suite import ContenderSpec, Suite
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_harmony.backends.base import ExportRequest, get_backend
+from edge_harmony.backends.base import ExportRequest
+from edge_harmony.backends.discovery import get_backend
 from edge_harmony.benchmark.job import ContenderJob
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Contender

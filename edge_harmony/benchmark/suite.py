@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION
+from edge_harmony.backends.discovery import get_backend
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import ContenderKind, Scenario
 from edge_harmony.files.manifest import Precision

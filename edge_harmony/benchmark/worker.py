@@ -22,7 +22,8 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from edge_harmony.backends.base import REFERENCE_BACKEND, Runner, get_backend, load_runner
+from edge_harmony.backends.base import REFERENCE_BACKEND, Runner
+from edge_harmony.backends.discovery import get_backend, load_runner
 from edge_harmony.benchmark.job import ContenderJob
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import Case, MeanHarm, MeanScores, Parity, Truth

@@ -8,7 +8,8 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.table import Table
 
-from edge_harmony.backends.base import CheckRequest, backend_names, get_backend
+from edge_harmony.backends.base import CheckRequest
+from edge_harmony.backends.discovery import backend_names, get_backend
 from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.console import JsonOption, out, print_json
 from edge_harmony.errors import CapabilityError

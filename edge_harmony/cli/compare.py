@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, REFERENCE_BACKEND, load_runner
+from edge_harmony.backends.base import DEFAULT_BACKEND, REFERENCE_BACKEND
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.cli.console import JsonOption, LimitOption, ThreadsOption, number, out, print_json, progress_bar
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import AccuracyError, ArtifactError

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Column, Table
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, load_runner
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, Backend, get_backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, Backend
+from edge_harmony.backends.discovery import get_backend
 from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.console import JsonOption, WeightsOption, notes, out, print_json
 from edge_harmony.extras import require_torch

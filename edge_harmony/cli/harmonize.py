@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, Runner, load_runner
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, Runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,

@@ -7,7 +7,8 @@ from collections import OrderedDict
 
 import numpy as np
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, backend_names, get_backend, load_runner
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION
+from edge_harmony.backends.discovery import backend_names, get_backend, load_runner
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL, MODELS

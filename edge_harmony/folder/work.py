@@ -10,7 +10,8 @@ from typing import ClassVar, Protocol
 
 import cv2
 
-from edge_harmony.backends.base import LoadRequest, Runner, load_runner
+from edge_harmony.backends.base import LoadRequest, Runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, is_out_of_memory
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import read_manifest

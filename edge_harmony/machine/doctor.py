@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import edge_harmony
-from edge_harmony.backends.base import backend_names, get_backend
+from edge_harmony.backends.discovery import backend_names, get_backend
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.extras import install_hint, is_installed

@@ -10,16 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_harmony.backends.base import (
-    DEFAULT_BACKEND,
-    REFERENCE_BACKEND,
-    Backend,
-    ExportRequest,
-    LoadRequest,
-    Runner,
-    get_backend,
-    load_runner,
-)
+from edge_harmony.backends.base import DEFAULT_BACKEND, REFERENCE_BACKEND, Backend, ExportRequest, LoadRequest, Runner
+from edge_harmony.backends.discovery import get_backend, load_runner
 from edge_harmony.backends.targets import Target
 from edge_harmony.errors import AccuracyError, CapabilityError, CostError, EdgeHarmonyError, ExitCode
 from edge_harmony.files.atomic import size_of

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_harmony.backends.base import backend_names, get_backend
+from edge_harmony.backends.discovery import backend_names, get_backend
 from edge_harmony.errors import CapabilityError
 from edge_harmony.samples import sample_files
 
@@ -119,6 +119,9 @@ WRONG = {
     "no such class": (SOUND, "plugin:Yours", "cannot be imported (AttributeError: "),
     "a failing import": ("import torch_of_tomorrow\n" + SOUND, "plugin:Mine", "No module named 'torch_of_tomorrow'"),
     "broken code": ("class Mine(:\n", "plugin:Mine", "cannot be imported (SyntaxError: "),
+    "an import that ends the process": ("raise SystemExit(7)\n", "plugin:Mine", "cannot be imported (SystemExit: 7)"),
+    "an entry point without a class": (SOUND, "plugin", "is no class but a module"),
+    "an entry point that names nothing": (SOUND, "::", "cannot be imported (AttributeError: "),
     "no class": (SOUND + "mine = Mine()\n", "plugin:mine", "is no class but a Mine"),
     "not derived": (DEFAULTS, "plugin:Old", "is not derived from edge_harmony.backends.base.Backend"),
     "no load": (SOUND.replace("def load", "def open"), "plugin:Mine", "lacks load()"),
@@ -128,7 +131,7 @@ WRONG = {
     "another name": (SOUND.replace('"mine"', '"yours"'), "plugin:Mine", "calls itself 'yours'"),
     "a name of a wrong type": (SOUND.replace('"mine"', "7"), "plugin:Mine", "has name = 7, which is no str"),
     "packages in a list": (SOUND + "    packages = ['a']\n", "plugin:Mine", "which is no tuple[str, ...]"),
-    "packages of a wrong type": (SOUND + "    packages = (1,)\n", "plugin:Mine", "which is no tuple[str, ...]"),
+    "packages of a wrong type": (SOUND + "    packages = (1,)\n", "plugin:Mine", "packages[0] = 1, which is no str"),
     "options of a wrong type": (SOUND + "    options = {}\n", "plugin:Mine", "has options = {}, which is no type["),
     "an instance of options": (
         SOUND + "    from edge_harmony.backends.base import NoOptions\n    options = NoOptions()\n",
@@ -146,27 +149,13 @@ WRONG = {
         "plugin:Mine",
         "has build(self, source, output, **options), which cannot be called as build(request, source, folder)",
     ),
+    "making it ends the process": (
+        SOUND + "    def __init__(self): raise SystemExit(7)\n", "plugin:Mine", "cannot be made (SystemExit: 7)"
+    ),
     "it cannot be made": (
         SOUND + "    def __init__(self, board): ...\n", "plugin:Mine", "cannot be made (TypeError: "
     ),
 }  # fmt: skip
-
-
-@pytest.fixture
-def register(tmp_path, monkeypatch):
-    """Write a plug-in's module and the metadata of a distribution that registers it."""
-
-    def write(text, *values, name="mine"):
-        (tmp_path / "plugin.py").write_text(text)
-        for number, value in enumerate(values):
-            folder = tmp_path / f"mine_{number}-1.0.dist-info"
-            folder.mkdir()
-            (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mine-{number}\nVersion: 1.0\n")
-            (folder / "entry_points.txt").write_text(f"[edge_harmony.backends]\n{name} = {value}\n")
-        monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.delitem(sys.modules, "plugin", raising=False)
-
-    return write
 
 
 def test_a_sound_plug_in_is_found(register):
@@ -234,7 +223,7 @@ def test_the_backends_are_there_without_the_runtimes_that_they_drive():
         "import sys\n"
         "absent = ('torch', 'onnx', 'coremltools', 'openvino', 'tensorrt', 'tensorrt_rtx')\n"
         "sys.modules.update(dict.fromkeys(absent))\n"
-        "from edge_harmony.backends.base import backend_names, get_backend\n"
+        "from edge_harmony.backends.discovery import backend_names, get_backend\n"
         "for name in backend_names(): assert get_backend(name).name == name\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)

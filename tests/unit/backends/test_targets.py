@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from docs.tables import ROOT
-from edge_harmony.backends.base import backend_names, get_backend
+from edge_harmony.backends.discovery import backend_names, get_backend
 from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.main import main
 from edge_harmony.errors import InputError, UsageError

@@ -131,7 +131,7 @@ def test_harm_of_a_shipped_network_and_its_card(mini_root, tmp_path):
     from harm import PREPARATIONS
     from model_card import Words, markdown, quality
 
-    from edge_harmony.backends.base import load_runner
+    from edge_harmony.backends.discovery import load_runner
     from edge_harmony.data.iharmony4 import read_split
     from edge_harmony.quality.evaluation import evaluate
     from edge_harmony.quality.harm import HARM_LINES

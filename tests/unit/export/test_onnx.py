@@ -9,7 +9,8 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from edge_harmony.backends.base import LoadRequest, backend_names, get_backend
+from edge_harmony.backends.base import LoadRequest
+from edge_harmony.backends.discovery import backend_names, get_backend
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
 from edge_harmony.export.onnx import export_onnx, trace
 from edge_harmony.export.prepare import METADATA_KEY

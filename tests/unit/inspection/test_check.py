@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_harmony.backends.base import backend_names
+from edge_harmony.backends.discovery import backend_names
 from edge_harmony.backends.onnxruntime import rules as onnxruntime
 from edge_harmony.backends.onnxruntime.placement import placed_operators
 from edge_harmony.backends.openvino import rules as openvino

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.models.edge import EdgeNet, Exchange

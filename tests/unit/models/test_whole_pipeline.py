@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.cli.main import main
 from edge_harmony.errors import CapabilityError
 from edge_harmony.export.onnx import export_onnx

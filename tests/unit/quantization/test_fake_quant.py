@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.models.layers.conv_unit import FloatIsland, fold_norms

@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.cli.main import main
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import InputError, UsageError

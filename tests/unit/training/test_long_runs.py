@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, TrainingError, UsageError
 from edge_harmony.files.atomic import sha256_of

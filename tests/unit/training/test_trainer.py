@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import CapabilityError, InputError, TrainingError, UsageError
 from edge_harmony.files.resources import find_resource, resource_names
 from edge_harmony.files.toml import parse_toml, read_toml

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from edge_harmony.backends.base import LoadRequest, get_backend
+from edge_harmony.backends.base import LoadRequest
+from edge_harmony.backends.discovery import get_backend
 from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
 from edge_harmony.export.prepare import exportable
