@@ -6,6 +6,8 @@ made current in the calling thread.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -17,16 +19,56 @@ from edge_harmony.errors import EdgeHarmonyError
 Package = Literal["cuda-python", "pycuda"]
 
 
+NO_DEVICE = frozenset({"CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_STUB_LIBRARY", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"})
+"""Errors of ``cuInit`` on a machine without a usable GPU."""
+
+_LOST = (
+    "illegal memory access",
+    "unspecified launch failure",
+    "launch timed out",
+    "device-side assert",
+    "illegal instruction",
+    "misaligned address",
+    "address space",
+    "invalid program counter",
+    "hardware stack error",
+    "uncorrectable ECC error",
+)
+"""Texts of the errors after which every further call in the context fails with the same error."""
+
+
 class CudaError(EdgeHarmonyError):
     """A call to CUDA failed.
 
     Attributes:
-        name: CUDA's name of the error, such as ``cudaErrorMemoryAllocation``.
+        name: CUDA's name of the error, such as ``CUDA_ERROR_OUT_OF_MEMORY``; the name of its class in PyCUDA.
+        is_lost: the context cannot be used any more, and all that was allocated in it is gone.
     """
 
     def __init__(self, call: str, name: str, message: str, hint: str | None = None) -> None:
         super().__init__(f"{call} failed: {message} ({name})", hint)
         self.name = name
+        self.is_lost = any(text in message for text in _LOST)
+
+
+def cuda_error(call: str, name: str, message: str) -> CudaError:
+    """A failed call, with the way out where there is one."""
+    if name == "CUDA_ERROR_OUT_OF_MEMORY":
+        return CudaError(call, name, message, "close what else uses the GPU, or run smaller batches")
+    error = CudaError(call, name, message)
+    if error.is_lost:
+        error.hint = "no further call can succeed in this process: start it again"
+    return error
+
+
+@contextmanager
+def unless_lost() -> Iterator[None]:
+    """For calls that give something back: after the context is lost there is nothing to give back, and no error."""
+    try:
+        yield
+    except CudaError as error:
+        if not error.is_lost:
+            raise
 
 
 @dataclass(frozen=True)
@@ -73,17 +115,19 @@ class Pinned:
 class Cuda(Protocol):
     """CUDA by one of the packages.
 
-    All methods raise :class:`CudaError` where CUDA does.
+    All methods raise :class:`CudaError` where CUDA does. Those that give something back do nothing once an error has
+    ended the context.
     """
 
     name: Package
-    has_graphs: bool
 
     def activate(self) -> None:
-        """Make the device current in this thread; cheap where it is."""
+        """Make the device current in this thread. Every entry into this package from outside does so again: another
+        engine, or the caller's own code, may have made another device current meanwhile.
+        """
 
     def device(self) -> Device:
-        """The device."""
+        """The device; makes it current."""
 
     def allocate(self, size: int) -> int:
         """Device memory of ``size`` bytes."""
@@ -128,7 +172,10 @@ class Cuda(Protocol):
         """Milliseconds between two events that have happened."""
 
     def begin_capture(self, stream: int) -> None:
-        """From now on what is queued on the stream becomes a graph."""
+        """From now on what this thread queues on the stream is recorded, and not run.
+
+        Memory must not be allocated before :meth:`end_capture`.
+        """
 
     def end_capture(self, stream: int) -> int:
         """The graph, ready to be launched."""

@@ -1,32 +1,51 @@
-"""Which of the two packages gives us CUDA."""
+"""The choice between the two packages that call CUDA from Python."""
 
 from __future__ import annotations
 
 from edge_harmony.backends.tensorrt.cuda.api import Cuda, Package
-from edge_harmony.errors import CapabilityError
+from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.extras import is_installed
 
-MODULES: dict[Package, str] = {"cuda-python": "cuda.bindings.runtime", "pycuda": "pycuda.driver"}
+MODULES: dict[Package, str] = {"cuda-python": "cuda.bindings.driver", "pycuda": "pycuda.driver"}
 
 
 def find_cuda(package: Package | None = None, device: int = 0) -> Cuda:
-    """CUDA by the package asked for, else by cuda-python, else by PyCUDA.
+    """Connect to a GPU through a package, or through the first installed one that reaches it: cuda-python, then PyCUDA.
+
+    Args:
+        package: the only package to try; None for either.
+        device: number of the GPU.
 
     Raises:
-        CapabilityError: the package is not installed, or there is no such device or no driver.
+        CapabilityError: no package is installed, or none of them reaches the GPU: no driver, no such device, or a
+            package that does not fit the driver. The message is that of the first package.
     """
     wanted: tuple[Package, ...] = (package,) if package else ("cuda-python", "pycuda")
+    failures: list[CapabilityError] = []
     for name in wanted:
-        if not is_installed(MODULES[name]):
-            continue
-        if name == "cuda-python":
+        if is_installed(MODULES[name]):
+            try:
+                return _connect(name, device)
+            except CapabilityError as error:
+                failures.append(error)
+    if failures:
+        raise failures[0]
+    raise CapabilityError(
+        f"{' and '.join(wanted)} {'is' if package else 'are'} not installed", "pip install cuda-python, or pycuda"
+    )
+
+
+def _connect(package: Package, device: int) -> Cuda:
+    try:
+        if package == "cuda-python":
             from edge_harmony.backends.tensorrt.cuda.cuda_python import CudaPython
 
             return CudaPython(device)
         from edge_harmony.backends.tensorrt.cuda.pycuda import PyCuda
 
         return PyCuda(device)
-    raise CapabilityError(
-        f"{' and '.join(wanted)} {'is' if package else 'are'} not installed",
-        "pip install cuda-python, or pycuda where CUDA is older than 11.8 (JetPack 5 has it)",
-    )
+    except ImportError as error:  # PyCUDA is linked with the driver's library
+        raise CapabilityError(
+            f"{package} is installed and cannot be imported ({first_line(error)})",
+            "install NVIDIA's driver, then the package again",
+        ) from None

@@ -1,26 +1,31 @@
-"""CUDA through PyCUDA (https://documen.tician.de/pycuda), where cuda-python is not to be had."""
+"""CUDA through PyCUDA (https://documen.tician.de/pycuda), with graphs from the driver's own library.
+
+PyCUDA keeps a stack of contexts for every thread and aborts the process when a thread ends, or the process, while its
+stack is not empty. So the context is pushed before every call of PyCUDA and popped after it. TensorRT knows nothing of
+that stack: for its calls :meth:`PyCuda.activate` makes the context current in the driver.
+"""
 
 from __future__ import annotations
 
-import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 import pycuda.driver as driver
 
-from edge_harmony.backends.tensorrt.cuda.api import CudaError, Device, Package, Pinned
+from edge_harmony.backends.tensorrt.cuda.api import Device, Package, Pinned, cuda_error, unless_lost
+from edge_harmony.backends.tensorrt.cuda.libcuda import DriverLibrary
 from edge_harmony.errors import CapabilityError
 
-_NO_GRAPHS = "PyCUDA captures no graphs"
 T = TypeVar("T")
 
 
 class PyCuda:
     """See :class:`edge_harmony.backends.tensorrt.cuda.api.Cuda`.
 
-    The device's primary context is used, as TensorRT's own calls do. PyCUDA's objects free what they hold when they
-    are collected, so they are kept here by their handles.
+    The device's primary context is used, as TensorRT uses it. PyCUDA's objects free what they hold when they are
+    collected, so they are kept here by their handles; what is left at the end of the process is freed before CUDA ends.
 
     Args:
         device: its number.
@@ -30,7 +35,6 @@ class PyCuda:
     """
 
     name: Package = "pycuda"
-    has_graphs = False
 
     def __init__(self, device: int = 0) -> None:
         try:
@@ -45,25 +49,26 @@ class PyCuda:
         self._index = device
         self._device: Any = driver.Device(device)
         self._context: Any = self._device.retain_primary_context()
-        self._local = threading.local()
+        self._library = DriverLibrary()
         self._kept: dict[int, Any] = {}
+        weakref.finalize(self, _release, self._context, self._kept)
         self.activate()
 
-    @staticmethod
-    def _call(name: str, function: Callable[..., T], *arguments: Any) -> T:
+    def _call(self, name: str, function: Callable[..., T], *arguments: Any) -> T:
         try:
-            return function(*arguments)
+            self._context.push()
+            try:
+                return function(*arguments)
+            finally:
+                driver.Context.pop()
         except driver.MemoryError as error:
-            hint = "close what else uses the GPU, or run smaller batches"
-            raise CudaError(name, "cudaErrorMemoryAllocation", str(error), hint) from None
+            raise cuda_error(name, "CUDA_ERROR_OUT_OF_MEMORY", str(error)) from None
         except driver.Error as error:
-            raise CudaError(name, type(error).__name__, str(error)) from None
+            raise cuda_error(name, type(error).__name__, str(error)) from None
 
     def activate(self) -> None:
         """See :class:`~edge_harmony.backends.tensorrt.cuda.api.Cuda`; as all methods."""
-        if not getattr(self._local, "active", False):
-            self._call("cuCtxPushCurrent", self._context.push)
-            self._local.active = True
+        self._library.make_current(self._context.handle)
 
     def device(self) -> Device:
         free, total = self._call("cuMemGetInfo", driver.mem_get_info)
@@ -73,17 +78,22 @@ class PyCuda:
         return Device(self._index, self._device.name(), tuple(capability), total, free, name)
 
     def allocate(self, size: int) -> int:
-        return self._keep(self._call("cuMemAlloc", driver.mem_alloc, size))
+        allocation = self._call("cuMemAlloc", driver.mem_alloc, size)
+        address = int(allocation)
+        self._kept[address] = allocation
+        return address
 
     def free(self, address: int) -> None:
-        self._call("cuMemFree", self._kept.pop(address).free)
+        with unless_lost():
+            self._call("cuMemFree", self._kept.pop(address).free)
 
     def pin(self, size: int) -> Pinned:
         array = self._call("cuMemHostAlloc", driver.pagelocked_empty, size, np.uint8)
         return Pinned(array, int(array.ctypes.data), array)
 
     def unpin(self, memory: Pinned) -> None:
-        self._call("cuMemFreeHost", memory.owner.base.free)
+        with unless_lost():
+            self._call("cuMemFreeHost", memory.owner.base.free)
 
     def copy_to_device(self, address: int, memory: Pinned, size: int, stream: int) -> None:
         queued = self._kept[stream]
@@ -99,7 +109,8 @@ class PyCuda:
         return int(stream.handle)
 
     def destroy_stream(self, stream: int) -> None:
-        del self._kept[stream]
+        with unless_lost():
+            self._call("cuStreamDestroy", self._kept.__delitem__, stream)
 
     def synchronize(self, stream: int) -> None:
         self._call("cuStreamSynchronize", self._kept[stream].synchronize)
@@ -111,7 +122,8 @@ class PyCuda:
         return id(event)
 
     def destroy_event(self, event: int) -> None:
-        del self._kept[event]
+        with unless_lost():
+            self._call("cuEventDestroy", self._kept.__delitem__, event)
 
     def record(self, event: int, stream: int) -> None:
         self._call("cuEventRecord", self._kept[event].record, self._kept[stream])
@@ -123,18 +135,26 @@ class PyCuda:
         return float(self._call("cuEventElapsedTime", self._kept[end].time_since, self._kept[start]))
 
     def begin_capture(self, stream: int) -> None:
-        raise CapabilityError(_NO_GRAPHS, "pip install cuda-python, or leave --useCudaGraph out")
+        self._library.begin_capture(stream)
 
     def end_capture(self, stream: int) -> int:
-        raise CapabilityError(_NO_GRAPHS, "pip install cuda-python")
+        return self._library.end_capture(stream)
 
     def launch(self, graph: int, stream: int) -> None:
-        raise CapabilityError(_NO_GRAPHS, "pip install cuda-python")
+        self._library.launch(graph, stream)
 
     def destroy_graph(self, graph: int) -> None:
-        raise CapabilityError(_NO_GRAPHS, "pip install cuda-python")
+        with unless_lost():
+            self._library.destroy_graph(graph)
 
-    def _keep(self, allocation: Any) -> int:
-        address = int(allocation)
-        self._kept[address] = allocation
-        return address
+
+def _release(context: Any, kept: dict[int, Any]) -> None:
+    """Free PyCUDA's objects with their context pushed: without it they warn and leak."""
+    try:
+        context.push()
+    except driver.Error:  # the context is lost, and its memory with it
+        return
+    try:
+        kept.clear()
+    finally:
+        driver.Context.pop()

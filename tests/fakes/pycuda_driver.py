@@ -1,0 +1,178 @@
+"""A stand-in for ``pycuda.driver`` with PyCUDA's rules about contexts, and for the driver's library beside it.
+
+PyCUDA's C++ (``src/cpp/cuda.hpp``) keeps a stack of contexts per thread. What creates or frees something needs a
+context on the calling thread's stack; what is freed without one in another thread is leaked with a warning; and the
+process is aborted when a thread ends, or the process, with a context on its stack. That end is
+:meth:`FakePycuda.check`.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from edge_harmony.backends.tensorrt.cuda.api import CudaError
+
+
+class FakePycuda:
+    """One or more Orins. ``calls`` records what was asked for, with the device that was current in the driver."""
+
+    def __init__(self, devices: int = 1) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.fail: Exception | None = None
+        self.leaked: list[str] = []
+        self.stacks: dict[int, list[int]] = {}
+        self.local = threading.local()  # the driver's current context, by thread
+        self.Error = type("Error", (Exception,), {})
+        self.MemoryError = type("MemoryError", (self.Error,), {})
+        self.LogicError = type("LogicError", (self.Error,), {})
+        self.event_flags = SimpleNamespace(DEFAULT=0, BLOCKING_SYNC=1)
+        self.Context = SimpleNamespace(pop=self._pop)
+        outer = self
+
+        class Device:
+            def __init__(self, index: int) -> None:
+                self.index = index
+
+            @staticmethod
+            def count() -> int:
+                return devices
+
+            def name(self) -> str:
+                return "Orin"
+
+            def compute_capability(self) -> tuple[int, int]:
+                return (8, 7)
+
+            def retain_primary_context(self) -> Any:
+                return SimpleNamespace(push=lambda: outer._push(self.index), handle=100 + self.index)
+
+        class Owned:
+            """What holds something of a context, as PyCUDA's objects."""
+
+            def __init__(self, kind: str, *arguments: Any) -> None:
+                outer._here(kind, *arguments)
+                if outer.fail:
+                    raise outer.fail
+                self.kind, self.context, self.thread = kind, outer._stack()[-1], threading.get_ident()
+                self.is_held = True
+
+            def free(self) -> None:
+                self.is_held = False
+                if outer._stack()[-1:] != [self.context] and threading.get_ident() != self.thread:
+                    outer.leaked.append(self.kind)
+                outer.calls.append((f"free {self.kind}",))
+
+            def __del__(self) -> None:
+                if getattr(self, "is_held", False):
+                    self.free()
+
+        class Allocation(Owned):
+            def __int__(self) -> int:
+                return 77
+
+        class Stream(Owned):
+            handle = 31
+
+            def __init__(self, flags: int) -> None:
+                super().__init__("Stream", flags)
+
+            def synchronize(self) -> None:
+                outer._here("Stream.synchronize")
+
+        class Event(Owned):
+            def __init__(self, flags: int) -> None:
+                super().__init__("Event", flags)
+
+            def record(self, stream: Any) -> None:
+                outer._here("record")
+
+            def synchronize(self) -> None:
+                outer._here("Event.synchronize")
+
+            def time_since(self, other: Any) -> float:
+                outer._here("time_since")
+                return 1.5
+
+        self.Device, self.Stream, self.Event = Device, Stream, Event
+        self.mem_alloc = lambda size: Allocation("memory", size)
+        self.pagelocked_empty = lambda size, kind: _Pinned(np.zeros(size, kind), Owned("pinned", size))
+
+    def check(self) -> None:
+        """The end of all threads and of the process."""
+        left = {thread: stack for thread, stack in self.stacks.items() if stack}
+        assert not left, "PyCUDA ERROR: The context stack was not empty upon module cleanup."
+        assert self.leaked == []
+
+    def _stack(self) -> list[int]:
+        return self.stacks.setdefault(threading.get_ident(), [])
+
+    def _push(self, device: int) -> None:
+        self._stack().append(device)
+
+    def _pop(self) -> None:
+        if not self._stack():
+            raise self.LogicError("m_stack::pop failed: invalid device context - cannot pop context from empty stack")
+        self._stack().pop()
+
+    def _here(self, *call: Any) -> None:
+        if not self._stack():
+            raise self.LogicError(f"{call[0]} failed: invalid device context - no currently active context?")
+        self.calls.append(call)
+
+    def init(self) -> None:
+        self.calls.append(("init",))
+
+    def mem_get_info(self) -> tuple[int, int]:
+        self._here("mem_get_info")
+        return (5, 8 + self._stack()[-1])
+
+    def get_driver_version(self) -> int:
+        return 12060
+
+    def memcpy_htod_async(self, address: int, array: Any, stream: Any) -> None:
+        self._here("htod", address, array.nbytes, stream.handle)
+
+    def memcpy_dtoh_async(self, array: Any, address: int, stream: Any) -> None:
+        self._here("dtoh", address, array.nbytes, stream.handle)
+
+
+class _Pinned:
+    """An array whose base can be freed, as PyCUDA's page-locked arrays."""
+
+    def __init__(self, array: Any, base: Any) -> None:
+        self._array, self.base, self.ctypes = array, base, array.ctypes
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._array[index]
+
+
+class FakeLibrary:
+    """The driver's library, as far as PyCUDA's implementation calls it itself."""
+
+    def __init__(self, pycuda: FakePycuda) -> None:
+        self.pycuda = pycuda
+
+    def make_current(self, context: int) -> None:
+        self.pycuda.local.current = context
+
+    def begin_capture(self, stream: int) -> None:
+        self._note("begin_capture", stream)
+
+    def end_capture(self, stream: int) -> int:
+        self._note("end_capture", stream)
+        return 55
+
+    def launch(self, graph: int, stream: int) -> None:
+        self._note("launch", graph, stream)
+
+    def destroy_graph(self, graph: int) -> None:
+        self._note("destroy_graph", graph)
+
+    def _note(self, *call: Any) -> None:
+        if getattr(self.pycuda.local, "current", None) is None:
+            raise CudaError(call[0], "CUDA_ERROR_INVALID_CONTEXT", "invalid device context")
+        self.pycuda.calls.append(call)
