@@ -23,6 +23,7 @@ EXTRAS = {
     "pynvml": "nvml",
     "jinja2": "report",
     "av": "video",
+    "pillow_heif": "heif",
     "ray": "ray",
     "pyarrow": "ray",
     "gradio": "demo",

@@ -164,7 +164,7 @@ class Harmonizer:
             mask_value: the class id that is the foreground in the mask.
             invert_mask: what is white in the mask is the background.
             strength: share of the change, as of :meth:`harmonize`.
-            quality: of JPEG and WebP.
+            quality: of JPEG, WebP, HEIC and AVIF.
             preview: where to write composite, mask and result side by side, if wanted.
         """
         picture = read_picture(composite)
@@ -211,7 +211,7 @@ class Harmonizer:
             mask_value: the class id that is the foreground in the mask.
             invert_mask: what is white in the mask is the background.
             strength: share of the change, as of :meth:`harmonize`.
-            quality: of JPEG and WebP.
+            quality: of JPEG, WebP, HEIC and AVIF.
 
         Returns:
             The bytes of the result file.

@@ -77,7 +77,7 @@ def harmonize(
     strength: Annotated[
         float, typer.Option("--strength", min=0, max=STRONGEST, help="Size of the change; 0: none, 1: as predicted.")
     ] = 1.0,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of JPEG and WebP output.")] = 95,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of JPEG, WebP, HEIC and AVIF output.")] = 95,
     preview: Annotated[
         Path | None, typer.Option("--before-after", help="Also write composite, mask and result side by side.")
     ] = None,

@@ -10,11 +10,12 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import edge_harmony
 from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest
-from edge_harmony.errors import UsageError
+from edge_harmony.errors import CapabilityError, UsageError
+from edge_harmony.extras import install_hint
 from edge_harmony.folder.clips import VideoWork
 from edge_harmony.folder.items import Item, Outcome, find_items
 from edge_harmony.folder.on_ray import run_on_ray
@@ -22,6 +23,7 @@ from edge_harmony.folder.processes import run_in_processes
 from edge_harmony.folder.storage import is_address, join, list_files, make, read, suffix_of, write
 from edge_harmony.folder.work import Work
 from edge_harmony.models.registry import DEFAULT_MODEL
+from edge_harmony.pictures.heif import is_readable
 from edge_harmony.pictures.images import SUFFIXES
 from edge_harmony.video.job import VideoOptions
 from edge_harmony.video.reader import SUFFIXES as VIDEO_SUFFIXES
@@ -31,8 +33,6 @@ ENGINES: dict[str, FolderEngine] = {"local": run_in_processes, "ray": run_on_ray
 """Engines that do the work, by name."""
 
 log = logging.getLogger(__name__)
-
-_NOT_READ = (".heic", ".heif", ".avif")
 
 RECORD = "edge-harmony.json"
 """File in the folder of results with the settings of the run, written when it begins. Older results are not its own."""
@@ -99,7 +99,7 @@ def harmonize_folder(
         fit: resize masks of another size instead of refusing them.
         mask_value: the class id that is the foreground in masks.
         invert_mask: what is white in masks is the background.
-        quality: of JPEG and WebP, 1 to 100.
+        quality: of JPEG, WebP, HEIC and AVIF, 1 to 100.
         video: how videos are harmonized and written; ``strength`` is that of the folder.
         workers: how many work at a time; 0 leaves it to the engine.
         engine: ``local`` (processes) or ``ray``.
@@ -165,13 +165,13 @@ def run_folder(
         settings |= work.settings()
     begun = _begun(output, settings) if resume else None
     found = [find_items(work.kind, composites, masks, output, since=begun) for work in works]
+    found = [(_readable(items), before) for items, before in found]
     left, skipped = sum(len(items) for items, _ in found), sum(before for _, before in found)
     if not left + skipped:
         suffixes = [suffix for work in works for suffix in work.kind.suffixes]
         raise UsageError(f"{composites} holds nothing to harmonize", f"put files with {' '.join(suffixes)} there")
     if not is_address(output) and not Path(output).is_dir() and suffix_of(output) in (*SUFFIXES, *VIDEO_SUFFIXES):
         raise UsageError(f"{output} is the name of a file, not of a folder", "name a folder for the results")
-    _tell_passed_over(composites)
     make(output)
     with _alone(output):
         _remove_left_overs(output)
@@ -191,11 +191,22 @@ def run_folder(
         return FolderReport(done, skipped, failed, done + len(failed) < left)
 
 
-def _tell_passed_over(composites: str) -> None:
-    """Photographs of phones that are not read must not be missing from the results in silence."""
-    passed_over = [name for name in list_files(composites) or () if suffix_of(name) in _NOT_READ]
-    if passed_over:
-        log.warning("%d HEIC or AVIF pictures are passed over (%s); convert them", len(passed_over), passed_over[0])
+def _readable(items: list[Item]) -> list[Item]:
+    """The items without photographs that a missing package would read; that they are passed over is said in one line.
+
+    Raises:
+        CapabilityError: all are such.
+    """
+    left = [item for item in items if is_readable(suffix_of(item.composite))]
+    if len(left) == len(items):
+        return items
+    first = next(item.composite for item in items if not is_readable(suffix_of(item.composite)))
+    message = f"{len(items) - len(left)} pictures in HEIC or AVIF are passed over ({PurePath(first).name})"
+    hint = install_hint("pillow_heif")
+    if not left:
+        raise CapabilityError(message, hint)
+    log.warning("%s; %s", message, hint)
+    return left
 
 
 def _refuse_same(composites: str, masks: str, output: str) -> None:

@@ -41,7 +41,7 @@ class Work:
         backend: name of the backend.
         request: the network to load.
         fit: resize masks of another size instead of refusing them.
-        quality: of JPEG and WebP.
+        quality: of JPEG, WebP, HEIC and AVIF.
         strength: share of the change, 0 to 1.5.
         mask_value: the class id that is the foreground in masks.
         invert_mask: what is white in masks is the background.

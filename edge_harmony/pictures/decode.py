@@ -1,14 +1,13 @@
 """A picture file's bytes to pixels, upright, in RGB or sRGB, and to what the file says of them.
 
 OpenCV decodes; Pillow reads the header first, so that a picture is refused for its size or kind before anything is
-allocated, and decodes what OpenCV gets wrong: CMYK, Lab, and TIFF with alpha.
+allocated, and decodes what OpenCV gets wrong: CMYK, Lab, and TIFF with alpha. HEIC and AVIF have a way of their own.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,10 +18,12 @@ from PIL import TiffImagePlugin
 from edge_harmony.errors import InputError, UsageError, is_out_of_memory
 from edge_harmony.pictures.alpha import unmultiplied
 from edge_harmony.pictures.arrays import check_float_range
-from edge_harmony.pictures.exif import ORIENTATION, settled
+from edge_harmony.pictures.exif import ORIENTATION
 from edge_harmony.pictures.headers import PILLOW_ERRORS, open_header, png_pixels, tiff_size
+from edge_harmony.pictures.heif import open_heif
+from edge_harmony.pictures.heif_boxes import heif_kind
 from edge_harmony.pictures.icc import colour_space, gray_curve, to_srgb
-from edge_harmony.pictures.metadata import read_metadata
+from edge_harmony.pictures.metadata import of_upright, read_metadata
 from edge_harmony.pictures.orientation import upright
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ MAX_PIXELS = 200_000_000
 
 _OPENCV_PIXELS = 1 << 30
 _OPENCV_SIDE = 1 << 20
-_HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 
 def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -47,6 +47,13 @@ def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]
         InputError: it is truncated, no picture, or too large.
         MemoryError: there is too little memory for it.
     """
+    if heif_kind(data) is not None:
+        opened = open_heif(data, name)
+        _refuse_size(name, opened.size)
+        pixels, fields = opened.pixels(), opened.fields
+        if fields["icc"] is not None and colour_space(fields["icc"]) != "RGB":
+            pixels, fields["icc"] = _without_profile(pixels, fields["icc"], name), None
+        return pixels, fields
     bare = png_pixels(data)
     kind, mode, by_pillow = _inspect(name, bare)
     fields, whole = read_metadata(kind, data)
@@ -66,9 +73,7 @@ def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]
             pixels, fields["icc"] = _without_profile(pixels, icc, name), None
     if mode == "RGBa" and pixels.shape[2] == 4:
         pixels = unmultiplied(pixels)
-    if fields.get("exif"):
-        fields["exif"] = settled(fields["exif"], (pixels.shape[1], pixels.shape[0]))
-    return pixels, fields
+    return pixels, of_upright(fields, (pixels.shape[1], pixels.shape[0]))
 
 
 def _rgb(pixels: NDArray[Any], name: str) -> NDArray[Any]:
@@ -112,23 +117,26 @@ def _inspect(name: str, data: bytes) -> tuple[str | None, str, bool]:
     except PILLOW_ERRORS:
         found = tiff_size(data)
         if found is None:
-            raise _not_readable(name, data) from None
+            raise InputError(
+                f"{name} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF, BMP, HEIC or AVIF"
+            ) from None
         size, kind, mode, bits = found, "TIFF", "", ()
+    _refuse_size(name, size)
+    return kind, mode, set(bits) == {8} and mode in ("RGBA", "RGBa")
+
+
+def _refuse_size(name: str, size: tuple[int, int]) -> None:
+    """Refuse a picture of more pixels than the limit, or than can be decoded, before anything is allocated."""
     limit = _pixel_limit()
     if size[0] * size[1] > limit:
-        raise _too_large(name, f"{size[0]} x {size[1]} pixels, the limit is {limit:,}")
+        raise InputError(
+            f"{name} is too large ({size[0]} x {size[1]} pixels, the limit is {limit:,})",
+            "set EDGE_HARMONY_MAX_PIXELS to allow more",
+        )
     if size[0] * size[1] > _OPENCV_PIXELS or max(size) > _OPENCV_SIDE:
         raise InputError(
             f"{name} is too large ({size[0]} x {size[1]} pixels)", f"no more than {_OPENCV_PIXELS:,} can be decoded"
         )
-    return kind, mode, set(bits) == {8} and mode in ("RGBA", "RGBa")
-
-
-def _not_readable(name: str, data: bytes) -> InputError:
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-        kind = "AVIF" if data[8:12] in (b"avif", b"avis") else "HEIC"
-        return InputError(f"{name} is {kind}, which is not read", f"convert it: magick {Path(name).name} picture.png")
-    return InputError(f"{name} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF or BMP")
 
 
 def _pixel_limit() -> int:
@@ -136,10 +144,6 @@ def _pixel_limit() -> int:
     if not text.isdecimal():
         raise UsageError(f"EDGE_HARMONY_MAX_PIXELS is {text!r}", "set it to a number of pixels")
     return int(text)
-
-
-def _too_large(name: str, detail: str) -> InputError:
-    return InputError(f"{name} is too large ({detail})", "set EDGE_HARMONY_MAX_PIXELS to allow more")
 
 
 def _decode(name: str, data: bytes) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError, is_out_of_memory
 from edge_harmony.files.atomic import atomic_write
+from edge_harmony.pictures import heif
 from edge_harmony.pictures.arrays import fit_mask, refuse_coloured, to_eight_bits
 from edge_harmony.pictures.decode import decode_pixels
 from edge_harmony.pictures.embed import embed
@@ -31,11 +32,11 @@ from edge_harmony.pictures.orientation import QUARTER_TURNS, upright
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", *heif.SUFFIXES)
 """File name suffixes that are read and written."""
 
-_DEEP = (".png", ".tif", ".tiff")
-_ALPHA = (".png", ".tif", ".tiff", ".webp")
+_DEEP = (".png", ".tif", ".tiff", ".heic", ".heif", ".hif")
+_ALPHA = (".png", ".tif", ".tiff", ".webp", *heif.SUFFIXES)
 _LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
 
 
@@ -199,7 +200,7 @@ def write_picture(path: Path | str, picture: Picture, *, quality: int = 95) -> N
     Args:
         path: path of the file; its folder must exist.
         picture: see :class:`Picture`.
-        quality: quality of JPEG and WebP, 1 to 100.
+        quality: of JPEG, WebP, HEIC and AVIF, 1 to 100.
 
     Raises:
         UsageError: the suffix is unknown, or the folder is missing or cannot be written.
@@ -230,6 +231,8 @@ def encode_picture(picture: Picture, suffix: str, *, quality: int = 95) -> bytes
         pixels = pixels[..., :3]
     height, width, channels = pixels.shape
     check_holds(suffix, (width, height))
+    if suffix in heif.SUFFIXES:
+        return heif.encode_heif(np.ascontiguousarray(pixels), suffix, picture, quality)
     code = cv2.COLOR_RGB2BGR if channels == 3 else cv2.COLOR_RGBA2BGRA
     pixels = cv2.cvtColor(np.ascontiguousarray(pixels), code)
     options = {
@@ -249,15 +252,17 @@ def encode_picture(picture: Picture, suffix: str, *, quality: int = 95) -> bytes
 
 
 def check_holds(suffix: str, size: tuple[int, int]) -> None:
-    """Refuse a picture that is too large for the format of its result, before any work is done on it.
+    """Refuse a picture that the format of its result cannot hold, before any work is done on it.
 
     Args:
         suffix: of the result.
         size: (width, height).
 
     Raises:
-        InputError: it is.
+        InputError: the picture is too large for the format.
+        CapabilityError: the format cannot be written here.
     """
+    heif.check_encoder(suffix.lower())
     largest = _LARGEST_SIDE.get(suffix.lower())
     if largest is not None and max(size) > largest:
         others = [s for s in (".png", ".tif", ".jpg") if max(size) <= _LARGEST_SIDE.get(s, max(size))]
@@ -271,6 +276,7 @@ def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
     """Refuse an output path before any work is done on it."""
     if path.suffix.lower() not in suffixes:
         raise UsageError(f"cannot write {path.name}: unknown suffix", f"use one of {' '.join(suffixes)}")
+    heif.check_encoder(path.suffix.lower())
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "name the output file")
     if not path.parent.is_dir():

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import TiffImagePlugin
 
-from edge_harmony.pictures.exif import PREFIX, exif_of_tiff, read_orientation
+from edge_harmony.pictures.exif import PREFIX, exif_of_tiff, read_orientation, settled
 from edge_harmony.pictures.headers import PILLOW_ERRORS, jpeg_segments, png_chunks, webp_chunks
 from edge_harmony.pictures.icc import checked_profile, profile_of_segments
 
@@ -69,9 +69,22 @@ def read_metadata(kind: str | None, data: bytes) -> tuple[dict[str, Any], bool]:
     fields, whole = readers[kind](data) if kind in readers else ({}, True)
     if fields.get("exif"):
         fields["turned"] = read_orientation(fields["exif"])
+    return fields, whole
+
+
+def of_upright(fields: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """Fields as they hold for an upright picture without previews, gain maps and further pictures.
+
+    Args:
+        fields: of :class:`Metadata`, as a file has them.
+        size: (width, height) of the picture.
+    """
+    fields = dict(fields)
+    if fields.get("exif"):
+        fields["exif"] = settled(fields["exif"], size)
     if fields.get("xmp"):
         fields["xmp"] = _OF_OTHER_PARTS.sub(b"", _TURNED.sub(rb"\g<1>1", fields["xmp"]))
-    return fields, whole
+    return fields
 
 
 def _of_jpeg(data: bytes) -> tuple[dict[str, Any], bool]:

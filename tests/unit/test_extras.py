@@ -23,6 +23,7 @@ DISTRIBUTIONS = {
     "tensorrt_rtx": "tensorrt-rtx-cu13",
     "ray": "ray[data]",
     "pyarrow": "ray[data]",
+    "pillow_heif": "pillow-heif",
 }
 """Names on the package index, where they are not the module's."""
 

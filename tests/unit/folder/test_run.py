@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_harmony.errors import UsageError
+from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.folder.run import FAILED, RECORD, run_folder
 from edge_harmony.harmonizer import Harmonizer
+from edge_harmony.pictures import heif
 from tests.unit.folder.making import REAL, make_folders
 
 pytestmark = pytest.mark.lengthy
@@ -134,11 +135,15 @@ def test_addresses(tmp_path):
     assert cv2.imread(str(tmp_path / "out" / "0000.png")).shape == (32, 32, 3)
 
 
-def test_pictures_that_are_not_read_are_told(tmp_path, caplog):
+def test_pictures_that_a_missing_package_would_read_are_told(tmp_path, caplog, monkeypatch):
     composites, masks, output = make_folders(tmp_path, 1)
     (Path(composites) / "IMG_1.HEIC").touch()
+    monkeypatch.setattr(heif, "is_installed", lambda module: False)
     assert run_folder(REAL, composites, masks, output, workers=1).done == 1
-    assert "1 HEIC or AVIF pictures are passed over (IMG_1.HEIC)" in caplog.text
+    assert "1 pictures in HEIC or AVIF are passed over (IMG_1.HEIC); pip install" in caplog.text
+    (Path(composites) / "0000.png").unlink()
+    with pytest.raises(CapabilityError, match="passed over"):
+        run_folder(REAL, composites, masks, output)
 
 
 def test_a_file_name_is_no_folder_of_results(tmp_path):
