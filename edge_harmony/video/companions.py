@@ -17,8 +17,11 @@ log = logging.getLogger(__name__)
 
 _ENCODERS = {"webm": "libopus"}
 """Of sound, by container; AAC elsewhere."""
+_WORDED = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
+"""Encoders of subtitles, by container."""
 _KINDS = {"audio": "sound", "subtitle": "subtitles"}
 _TRIED_PACKETS, _LOOKED_AT = 3, 500
+_MILLISECOND = Fraction(1, 1000)
 _GAP = Fraction(1, 10)
 """Seconds: a shorter one between packets is how containers round, shorter sound before the start is the codec's."""
 
@@ -37,8 +40,8 @@ class Companions:
     """The sound and subtitles of a video, written as far as its pictures have come.
 
     A stream that the container can hold is copied as it is, with times that rise; other sound is encoded as AAC (Opus
-    in WebM); what can be neither is left out. Everything but a copy is said in one line of the log, and nothing that
-    is wrong with a stream ends the video.
+    in WebM), other subtitles of text as the container has them; what can be neither is left out. Everything but a copy
+    is said in one line of the log, and nothing that is wrong with a stream ends the video.
 
     Args:
         path: of the video.
@@ -81,9 +84,10 @@ class Companions:
         name, suffix = f"the {_KINDS[stream.type]} of {self._path.name} ({_codec(stream)})", target.format.name
         if _works(_Copied, self._path, stream.index, suffix):
             return _Copied(stream, target)
-        if stream.type == "audio" and _works(_Encoded, self._path, stream.index, suffix):
+        other: type[_Encoded] | type[_Worded] = _Encoded if stream.type == "audio" else _Worded
+        if _works(other, self._path, stream.index, suffix):
             log.warning("%s: encoded anew, %s cannot hold it as it is", name, suffix)
-            return _Encoded(stream, target)
+            return other(stream, target)
         log.warning("%s: left out, %s cannot hold it%s", name, suffix, "; .mkv may" if suffix != "matroska" else "")
         return None
 
@@ -177,7 +181,37 @@ class _Encoded:
             self._target.mux(self._stream.encode(frame))
 
 
-def _works(kind: type[_Copied] | type[_Encoded], path: Path, index: int, container: str) -> bool:
+class _Worded:
+    """Subtitles of text in another of its forms."""
+
+    def __init__(self, stream: Any, target: Any) -> None:
+        self._decoder, self._target = stream.codec_context, target
+        if self._decoder is None:
+            raise ValueError("they cannot be decoded")
+        self._decoder.open(False)
+        self._stream = target.add_stream(_WORDED[target.format.name])
+        self._encoder = self._stream.codec_context
+        self._encoder.subtitle_header = self._decoder.subtitle_header
+        _label(self._stream, stream)
+
+    def take(self, packet: Any) -> None:
+        """See :class:`_Track`."""
+        found, seconds = self._decoder.decode2(packet), (packet.duration or 0) * packet.time_base
+        for part in found.rects if found is not None else ():
+            if part.type != b"ass":
+                raise ValueError("they are pictures")
+            words = require_av().subtitles.subtitle.SubtitleSet.create(part.ass, 0, round(seconds * 1000))
+            made = self._encoder.encode_subtitle(words)
+            made.stream, made.time_base = self._stream, _MILLISECOND
+            made.pts = made.dts = round((packet.dts if packet.pts is None else packet.pts) * packet.time_base * 1000)
+            made.duration = round(seconds * 1000)
+            self._target.mux(made)
+
+    def flush(self) -> None:
+        """See :class:`_Track`: nothing waits."""
+
+
+def _works(kind: type[_Copied] | type[_Encoded] | type[_Worded], path: Path, index: int, container: str) -> bool:
     """Whether a stream can go into a container that way: tried on its first packets, in memory."""
     av = require_av()
     try:

@@ -54,6 +54,17 @@ class HdrLight:
         return ":".join(["hdr10=1", "repeat-headers=1", *display, *level])
 
 
+def dynamic_metadata(frame: Any) -> str:
+    """Names of what a frame says of itself alone, which does not hold for a changed one; empty if it says nothing."""
+    kinds = require_av().sidedata.sidedata.Type
+    names = {
+        "HDR10+": (kinds.DYNAMIC_HDR_PLUS,),
+        "Dolby Vision": (kinds.DOVI_METADATA, kinds.DOVI_RPU_BUFFER),
+        "HDR Vivid": (kinds.DYNAMIC_HDR_VIVID,),
+    }
+    return ", ".join(name for name, found in names.items() if any(frame.side_data.get(kind) for kind in found))
+
+
 def to_sdr(pixels: NDArray[np.uint16], transfer: int) -> NDArray[np.uint16]:
     """Pixels of PQ or HLG as networks know pictures: sRGB's curve, diffuse white at 0.83 of it, lights compressed.
 

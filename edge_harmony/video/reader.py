@@ -18,7 +18,7 @@ from edge_harmony.pictures.arrays import refuse_coloured
 from edge_harmony.video.companions import titles
 from edge_harmony.video.decode import decoded, has_alpha, is_on_its_side, pictures_of, progressive, upright
 from edge_harmony.video.ffmpeg import Colour, address, require_av, set_decoder_threads
-from edge_harmony.video.hdr import HdrLight
+from edge_harmony.video.hdr import HdrLight, dynamic_metadata
 from edge_harmony.video.whole import refuse_cut_off
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class VideoReader:
         alpha: whether frames have an alpha channel.
         colour: how its samples stand for colours.
         light: what HDR10 says of it; None if it says nothing.
+        dynamic: what it says of every frame (HDR10+, Dolby Vision); empty if nothing.
         pixel_format: FFmpeg's name for the layout of its samples.
         metadata: title, date and so on.
         deep: whether frames are uint16.
@@ -93,6 +94,7 @@ class VideoReader:
             self.pixel_format: str = first.format.name
             self.deep = max(component.bits for component in first.format.components) > 8
             self.light = HdrLight.of(first)
+            self.dynamic = dynamic_metadata(first)
             self.alpha = has_alpha(first.format) and not gray
             turned = is_on_its_side(first)
             self.size = (first.height, first.width) if turned else (first.width, first.height)

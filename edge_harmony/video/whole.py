@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from edge_harmony.errors import InputError
+from edge_harmony.video.matroska import EBML, SEGMENT, variable_size
 
 _BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"sidx", b"mfra", b"uuid", b"meta"}
-_SEGMENT, _EBML = bytes.fromhex("18538067"), bytes.fromhex("1a45dfa3")
 _SLACK = 1
 """RIFF pads to even lengths, and writers forget it."""
 
@@ -37,7 +37,7 @@ def _said_length(path: Path, length: int) -> int:
             return _end_of_boxes(file.fileno(), length)
         if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
             return 8 + int.from_bytes(head[4:8], "little")
-        if head[:4] == _EBML:
+        if head[:4] == EBML:
             return _end_of_segment(head)
     return length
 
@@ -58,15 +58,9 @@ def _end_of_boxes(file: int, length: int) -> int:
 
 def _end_of_segment(head: bytes) -> int:
     at = 4
-    size, width = _size(head, at)
+    size, width = variable_size(head, at)
     at += width + size
-    if head[at : at + 4] != _SEGMENT:
+    if head[at : at + 4] != SEGMENT:
         return 0
-    size, width = _size(head, at + 4)
+    size, width = variable_size(head, at + 4)
     return 0 if size == (1 << 7 * width) - 1 else at + 4 + width + size  # all ones: unknown, of live streams
-
-
-def _size(data: bytes, at: int) -> tuple[int, int]:
-    """An EBML variable-size integer and its width in bytes."""
-    width = 9 - data[at].bit_length() if at < len(data) and data[at] else 1
-    return int.from_bytes(data[at : at + width], "big") & ((1 << 7 * width) - 1), width

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import UsageError, first_line
+from edge_harmony.video.attachments import Attachments
 from edge_harmony.video.companions import Companions
 from edge_harmony.video.decode import has_alpha
 from edge_harmony.video.ffmpeg import SCREEN, address, require_av
+from edge_harmony.video.matroska import RESERVED, set_shape
 from edge_harmony.video.reader import VideoReader, colour_format
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,6 @@ _OPTIONS = {
     "libsvtav1": {"crf": "26", "preset": "10"},
 }
 """Of encoders, where theirs are slower or lose more than one sees."""
-_SHAPED = ("264", "265", "hevc", "mpeg", "ffv1")
-"""Parts of the names of encoders that write the shape of pixels themselves."""
 _WITH_ALPHA = "--codec prores_ks or qtrle (.mov), ffv1 (.mkv), libvpx-vp9 (.webm)"
 _RGB, _FULL = 0, 2
 _CLOCK = Fraction(1, 90_000)
@@ -89,7 +89,9 @@ class VideoWriter:
             log.warning("%s has no alpha here, and it is dropped: %s keep it", codec, _WITH_ALPHA)
         self._kind = colour_format(deep=deep, alpha=alpha and not self._opaque)
         self._end = Fraction(0)
+        self._path, self._size, self._source = path, size, source
         self._companions: Companions | None = None
+        attachments: Attachments | None = None
         self._container = av.open(address(path), "w", format=_CONTAINERS[path.suffix.lower()])
         try:
             self._stream = self._container.add_stream(
@@ -105,13 +107,19 @@ class VideoWriter:
             if source is not None:
                 if source.aspect:
                     context.sample_aspect_ratio = source.aspect
-                    self._warn_of_shape(source.aspect, codec)
                 kept = {key: value for key, value in source.metadata.items() if key not in _OF_CONTAINERS}
                 self._container.metadata.update(kept)
                 self._stream.metadata.update(source.titles)
+                if self._is_shaped_later:
+                    self._stream.metadata["title"] = RESERVED + source.titles.get("title", "")
                 self._container.set_chapters(source.chapters)
                 self._companions = Companions(source.path, self._container, sound=sound)
+                attachments = Attachments(source.path, self._container)
+                if source.dynamic:
+                    log.warning("%s of %s: left out, it describes the frames before", source.dynamic, source.path.name)
             self._container.start_encoding()
+            if attachments is not None:
+                attachments.start()
         except (av.FFmpegError, ValueError) as error:
             self._abandon()
             raise UsageError(
@@ -145,18 +153,14 @@ class VideoWriter:
                 self._companions.finish(self._end + 1 / self._stream.codec_context.framerate)
         finally:
             self._abandon()
+        if self._is_shaped_later and self._source is not None and self._source.aspect:
+            set_shape(self._path, self._size, self._source.aspect, self._source.titles.get("title", ""))
 
-    def _warn_of_shape(self, aspect: Fraction, codec: str) -> None:
-        """Say it where the shape of pixels is lost: PyAV gives it to the codec alone, and Matroska asks for its own."""
-        by_itself = self._container.format.name not in ("matroska", "webm")
-        if aspect != 1 and not by_itself and not any(name in codec for name in _SHAPED):
-            log.warning(
-                "pixels of %s:%s come out as squares with %s in %s: .mp4 and .mov keep their shape, and libx264 does",
-                aspect.numerator,
-                aspect.denominator,
-                codec,
-                self._container.format.name,
-            )
+    @property
+    def _is_shaped_later(self) -> bool:
+        """Whether the shape of pixels goes into the finished file: PyAV gives it to the codec alone."""
+        aspect = self._source.aspect if self._source else None
+        return aspect not in (None, 1) and self._container.format.name in ("matroska", "webm")
 
     def _abandon(self) -> None:
         if self._companions:

@@ -1,10 +1,12 @@
 """What goes along with pictures: sound that fits, does not fit or cannot be decoded; broken times."""
 
+import io
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge_harmony.video import companions
 from edge_harmony.video.reader import VideoReader
@@ -192,12 +194,66 @@ def test_tracks_names_chapters_and_subtitles_are_kept(tmp_path, caplog):
         assert [round(float(p.duration * p.time_base), 3) for p in packets] == [0.3, 0.4]
 
 
-def test_subtitles_that_a_container_cannot_hold_are_left_out_with_a_line(tmp_path, caplog):
-    made = again(with_subtitles(tmp_path / "s.mkv"), tmp_path / "o.mp4")
-    assert streams(made) == [("audio", "aac"), ("audio", "aac")]
-    (record,) = caplog.records
-    assert "subtitles" in record.message
-    assert "left out" in record.message
+@pytest.mark.parametrize(("suffix", "kind"), [(".mp4", "mov_text"), (".mov", "mov_text"), (".webm", "webvtt")])
+def test_subtitles_are_written_as_the_container_has_them(tmp_path, caplog, suffix, kind):
+    """Number 21."""
+    made = again(with_subtitles(tmp_path / "s.mkv"), tmp_path / f"o{suffix}")
+    assert streams(made)[2] == ("subtitle", kind)
+    assert [record.message.count("encoded anew") for record in caplog.records] == [1] * (3 if suffix == ".webm" else 1)
     with av.open(str(made)) as container:
         assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["one", "two"]
-        assert [s.metadata.get("language") for s in container.streams.audio] == ["ger", "fre"]
+        languages = [s.metadata.get("language") for s in (*container.streams.audio, *container.streams.subtitles)]
+        assert languages == ["ger", "fre", "ger"] or suffix == ".mov"  # QuickTime knows fewer
+        packets = [p for p in container.demux(subtitles=0) if p.size > 2]  # an empty one ends the one before in MP4
+        assert [bytes(p)[2 * (kind == "mov_text") :].decode() for p in packets] == ["Guten Tag", "Auf Wiedersehen"]
+        assert [float(p.pts * p.time_base) for p in packets] == pytest.approx([0.1, 0.5])
+        assert [float(p.duration * p.time_base) for p in packets] == pytest.approx([0.3, 0.4])
+    back = again(made, tmp_path / "back.mkv")
+    assert streams(back)[2][0] == "subtitle"
+
+
+def picture(codec):
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30), (200, 10, 10)).save(out, {"mjpeg": "JPEG", "png": "PNG"}[codec])
+    return out.getvalue()
+
+
+def with_cover(path, codec):
+    data = picture(codec)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        if path.suffix == ".mkv":
+            container.add_attachment("cover.jpg", f"image/{'png' if codec == 'png' else 'jpeg'}", data)
+            container.add_attachment("font.ttf", "application/x-truetype-font", b"letters")
+        else:
+            cover = container.add_stream(codec, rate=1)
+            cover.width, cover.height, cover.pix_fmt = 40, 30, "rgb24" if codec == "png" else "yuvj420p"
+            cover.disposition = av.stream.Disposition.attached_pic
+            container.start_encoding()
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts = cover, 0, 0
+            container.mux(packet)
+        for number in range(COUNT):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), "rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "png"])
+@pytest.mark.parametrize("source", [".mp4", ".mkv"])
+@pytest.mark.parametrize("output", [".mp4", ".mkv", ".webm"])
+def test_covers_and_attached_files_are_kept_or_named(tmp_path, caplog, codec, source, output):
+    made = again(with_cover(tmp_path / f"s{source}", codec), tmp_path / f"o{output}")
+    lost = (output == ".webm") + (source == ".mkv" and output != ".mkv")
+    with av.open(str(made)) as container:
+        covers = [s for s in container.streams.video if s.disposition & av.stream.Disposition.attached_pic]
+        assert len(covers) == (output != ".webm")
+        for stream in covers:
+            assert bytes(next(p for p in container.demux(stream) if p.size)) == picture(codec)
+        files = [(s.name, s.data) for s in container.streams.attachments]
+        assert files == ([("font.ttf", b"letters")] if source == output == ".mkv" else [])
+    assert len(caplog.records) == bool(lost)
+    assert "left out" in caplog.text or not lost

@@ -10,6 +10,7 @@ import pytest
 from edge_harmony.video.hdr import HLG, PQ, from_sdr, to_sdr
 from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video
 from edge_harmony.video.reader import VideoReader
+from edge_harmony.video.writer import VideoWriter
 from tests.unit.pipeline.test_harmonize import FakeRunner
 
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
@@ -86,6 +87,34 @@ def test_what_displays_are_told_is_kept(tmp_path, caplog, suffix):
     assert (reader.colour.matrix, reader.colour.primaries, reader.colour.transfer) == (9, 9, PQ)
     harmonize_video(FakeRunner(value=0.0), VideoJob(str(source), str(tmp_path / "m.png"), tmp_path / "x.mp4"))
     assert [record.message.count("--codec libx265") for record in caplog.records] == [1]
+
+
+def with_hdr10_plus(path):
+    """A message of user data, ITU-T T.35 and SMPTE ST 2094-40, before the first slice of an HEVC stream."""
+    data = source_of(path).read_bytes()
+    bits = "01" + f"{400:027b}" + "0" + f"{100:017b}" * 4 + "0000" + f"{0:010b}" + "000"
+    bits += "0" * (-len(bits) % 8)
+    body = bytes.fromhex("b5003c00010401") + int(bits, 2).to_bytes(len(bits) // 8, "big")
+    message = bytes((4, len(body))) + body + b"\x80"
+    for after in (0, 1, 2, 3):  # emulation prevention
+        message = message.replace(bytes((0, 0, after)), bytes((0, 0, 3, after)))
+    at = data.index(b"\0\0\1\x28\1") if b"\0\0\1\x28\1" in data else data.index(b"\0\0\1\x26\1")
+    path.write_bytes(data[:at] + b"\0\0\1\x4e\1" + message + data[at:])
+    return path
+
+
+def test_what_frames_say_of_themselves_is_left_out_with_a_line(tmp_path, caplog):
+    """Number 21: HDR10+ described the frames before."""
+    source = with_hdr10_plus(tmp_path / "s.hevc")
+    reader = VideoReader(source)
+    assert reader.dynamic == "HDR10+"
+    options = {"deep": True, "codec": "libx265"}
+    with VideoWriter(tmp_path / "o.mp4", reader.size, reader.rate, source=reader, **options) as writer:
+        for pixels, time in reader:
+            writer.write(pixels, time)
+    made = VideoReader(tmp_path / "o.mp4")
+    assert (made.dynamic, made.light) == ("", reader.light)
+    assert [record.message.count("HDR10+") for record in caplog.records] == [1]
 
 
 @pytest.mark.parametrize("transfer", [PQ, HLG])
