@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.errors import CapabilityError, UsageError
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
 from edge_harmony.files.manifest import IOSpec, Precision, read_manifest
 from edge_harmony.inspection.findings import Inspection
 from edge_harmony.models.registry import find_model
@@ -65,7 +65,7 @@ class Step:
         """The same step, with what ``check`` finds missing."""
         try:
             check()
-        except CapabilityError as error:
+        except EdgeHarmonyError as error:
             return replace(self, missing=error.message, fix=error.hint or "")
         return self
 
@@ -274,7 +274,7 @@ class Backend(ABC):
             folder: where to; made if need be.
 
         Returns:
-            The artifact.
+            The artifact; or what another machine makes it of, see :meth:`remaining`.
 
         Raises:
             UsageError: this backend builds nothing.
@@ -282,6 +282,19 @@ class Backend(ABC):
             ArtifactError: the source is damaged or does not fit.
         """
         raise self._builds_nothing()
+
+    def remaining(self, request: ExportRequest, made: Path) -> Step | None:
+        """The step that :meth:`build` left for another machine, because this one lacks what it needs.
+
+        Args:
+            request: what was built.
+            made: what :meth:`build` returned.
+
+        Returns:
+            The step, with what is missing here and the command that does it there; None if the artifact is finished,
+            as it always is by default.
+        """
+        return None
 
     def _builds_nothing(self) -> UsageError:
         if self.takes_weights:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, Backend
+from edge_harmony.backends.base import DEFAULT_BACKEND, Backend, Step
 from edge_harmony.backends.discovery import get_backend
 from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.console import JsonOption, WeightsOption, notes, out, print_json
@@ -43,9 +43,9 @@ def export(
     spec = read_target(target)
     backend = get_backend(spec.backend)
     request = spec.request(entry.name, keep_float=keep_float or (), whole_pipeline=whole_pipeline)
-    where, command = _afterwards(backend, spec, target, weights, whole_pipeline=whole_pipeline)
+    steps = backend.steps(request)
+    where, command = _afterwards(backend, spec, target, weights, steps, whole_pipeline=whole_pipeline)
     if dry_run:
-        steps = backend.steps(request)
         if json:
             limits = {"min_psnr": spec.accuracy.min_psnr, "max_p90_ms": spec.latency.max_p90_ms}
             plan = {"model": entry.name, "target": target, "device": spec.device, "runtime": spec.runtime.name}
@@ -68,8 +68,14 @@ def export(
     from edge_harmony.models.weights_file import resolve_weights
 
     path = backend.build(request, resolve_weights(entry.name, weights), output)
+    left = backend.remaining(request, path)
     if json:
-        print_json({"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": size_of(path)})
+        made = {"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": size_of(path)}
+        print_json(made | {"remaining": asdict(left) if left else None})
+        return
+    if left is not None:
+        _say(f"{path} ({size_of(path) / 1024:.0f} KiB) written; {left.missing}, so this is left: {left.does}")
+        _say(f"copy it and its .json to the device, and there: {left.fix}")
         return
     _say(f"{path} ({size_of(path) / 1024:.0f} KiB)")
     elsewhere = "" if where == "here" else f", {where}"
@@ -77,14 +83,15 @@ def export(
 
 
 def _afterwards(
-    backend: Backend, spec: Target, target: str, weights: Path | None, *, whole_pipeline: bool
+    backend: Backend, spec: Target, target: str, weights: Path | None, steps: list[Step], *, whole_pipeline: bool
 ) -> tuple[str, str]:
     """The next step with the artifact: where, and by which command."""
     where = "here" if backend.probe().available else backend.elsewhere
     if whole_pipeline:
         return where, f"feed {_ARTIFACT} pictures, see docs/whole-pipeline.md"
     if where != "here" and weights is None:
-        return where, f"edge-harmony selftest --target {target}"
+        files = [step.makes for step in steps if step.makes.endswith(".onnx")]  # devices have no torch to export with
+        return where, " ".join(["edge-harmony selftest --target", target, *(f"--onnx {name}" for name in files)])
     chosen = f" --weights {weights}" if weights else ""
     chosen += f" --backend {spec.backend}" if spec.backend != DEFAULT_BACKEND else ""
     return where, f"edge-harmony compare {_ARTIFACT}{chosen} --min-psnr {spec.accuracy.min_psnr:g}"

@@ -115,6 +115,8 @@ def _probe(backend: Backend) -> dict[str, Any]:
 
 def _build(backend: Backend, request: ExportRequest, source: Path, folder: Path) -> dict[str, Any]:
     path = backend.build(request, source, folder)
+    if left := backend.remaining(request, path):
+        raise CapabilityError(f"cannot {left.does} here: {left.missing}", "see edge-harmony doctor")
     return {"artifact": str(path), "bytes": size_of(path)}
 
 

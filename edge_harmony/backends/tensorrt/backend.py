@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -52,25 +53,21 @@ class TensorRTBackend(Backend):
 
         The ONNX file stays beside the engine.
 
+        Returns:
+            The engine; without TensorRT or a GPU the ONNX file, of which :meth:`remaining` makes it elsewhere.
+
         Raises:
-            CapabilityError: TensorRT, a GPU or the packages that export are missing. Without TensorRT or a GPU the
-                ONNX file is there all the same, and the message says how to go on where they are.
+            CapabilityError: the packages that export are missing, or what the options ask for.
             ArtifactError: the ONNX file is damaged, or TensorRT would compute it wrongly.
         """
-        engine: BuildOptions = request.options or BuildOptions()
-        if request.whole_pipeline and engine.profile is None:
-            engine = engine.model_copy(update={"profile": _picture_sizes(request.working_size)})
+        engine = _options(request)
         onnx = source
         if source.suffix != ".onnx":
             onnx = export_file(request, source, folder, flavour="signed", dynamic_batch=engine.profile is not None)
         try:
             tensorrt, device = self._require(engine)
-        except CapabilityError as error:
-            command = " ".join(["edge-harmony build", onnx.name, *engine.flags()])
-            raise CapabilityError(
-                f"{onnx} is ready, and no engine can be built here: {error.message}",
-                f"copy it and its .json to the device, and there: {command} --saveEngine={onnx.stem}{SUFFIX}",
-            ) from None
+        except EdgeHarmonyError:
+            return onnx
         made = make_engine(tensorrt, onnx, engine, device)
         version = "".join(map(str, tensorrt.version[:2]))
         path = make_folder(folder) / f"{onnx.stem}-{'-'.join(made.facts.sm)}-trt{version}{SUFFIX}"
@@ -79,12 +76,22 @@ class TensorRTBackend(Backend):
 
     def steps(self, request: ExportRequest) -> list[Step]:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        engine: BuildOptions = request.options or BuildOptions()
+        engine = _options(request)
         onnx = export_step(request, does=", Q/DQ with signed activations" if request.precision == "int8" else "")
         sm = "-".join(name.lower() for name in engine.architectures) or "<sm>"
         stem = Path(onnx.makes).stem
         step = Step(f"build the engine with {self.distribution}", f"{stem}-{sm}-trt<version>{SUFFIX}")
         return [onnx, step.unless(lambda: self._require(engine))]
+
+    def remaining(self, request: ExportRequest, made: Path) -> Step | None:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        if made.suffix != ".onnx":
+            return None
+        engine = _options(request)
+        target = f"{made.stem}{SUFFIX}"
+        command = " ".join(["edge-harmony build", made.name, *engine.flags(), f"--saveEngine={target}"])
+        step = Step(f"build the engine with {self.distribution}", target)
+        return replace(step.unless(lambda: self._require(engine)), fix=command)
 
     def _require(self, engine: BuildOptions) -> tuple[TensorRT, Device | None]:
         """TensorRT, and the GPU unless the engine is for architectures that are named."""
@@ -116,6 +123,14 @@ class TensorRTBackend(Backend):
         from edge_harmony.inspection.onnx_files import inspect_onnx
 
         return inspect_onnx(request.file, LAYERS, REFUSALS, request.opset_ceiling)
+
+
+def _options(request: ExportRequest) -> BuildOptions:
+    """The target's options; whole pipelines are built for pictures of many sizes unless they name some."""
+    options: BuildOptions = request.options or BuildOptions()
+    if request.whole_pipeline and options.profile is None:
+        return options.model_copy(update={"profile": _picture_sizes(request.working_size)})
+    return options
 
 
 def _picture_sizes(least: tuple[int, int]) -> Profile:

@@ -9,7 +9,6 @@ import pytest
 
 import edge_harmony.backends.tensorrt.backend as backend_module
 import edge_harmony.machine.selftest as selftest_module
-from edge_harmony.backends.tensorrt.backend import TensorRTBackend
 from edge_harmony.cli.main import main
 from edge_harmony.files.resources import find_resource
 from edge_harmony.machine.jetson import find_jetson
@@ -83,17 +82,6 @@ def test_a_device_without_torch_builds_from_a_file_and_finds_wrong_numbers(tmp_p
     assert world.cuda.held == {}
     monkeypatch.setattr(selftest_module, "LEAST_PARITY", -100.0)
     assert run(capsys, "--backend", "tensorrt", "--model", "edge-n", "--onnx", exported["signed"], "-o", path)[0] == 0
-
-
-def test_without_a_gpu_the_file_is_left_and_the_way_on_is_named(edge_weights, tmp_path, capsys):
-    if TensorRTBackend().probe().available:
-        pytest.skip("there is a GPU here")
-    arguments = ["--weights", edge_weights, "--target", "jetson-orin-nano-int8", "-o", tmp_path]
-    status = main(["export", "edge-n", *map(str, arguments)])
-    assert status == 3
-    assert (tmp_path / "edge-n-256x256-int8.onnx").is_file()
-    said = capsys.readouterr().err
-    assert "edge-harmony build edge-n-256x256-int8.onnx --saveEngine=edge-n-256x256-int8.plan" in said
 
 
 @pytest.mark.parametrize(
