@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
+from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.files.manifest import IOSpec, Precision, read_manifest
 from edge_harmony.inspection.findings import Inspection
 from edge_harmony.models.registry import find_model

@@ -55,6 +55,10 @@ class GuardedBackend(Backend):
             raise CapabilityError(f"{self._label} gives build() = {path}, and there is no such file", _CONTRACT)
         return path
 
+    def remaining(self, request: ExportRequest, made: Path) -> Step | None:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        return self._checked("remaining", self._backend.remaining, request, made)
+
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
         return GuardedRunner(self._checked("load", self._backend.load, request), self._label)

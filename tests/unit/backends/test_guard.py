@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_harmony.backends.base import CheckRequest, ExportRequest, LoadRequest
+from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Runner
 from edge_harmony.backends.discovery import get_backend
+from edge_harmony.backends.guard import GuardedBackend, GuardedRunner
 from edge_harmony.benchmark.preparation import prepare
 from edge_harmony.benchmark.suite import ContenderSpec, Suite
 from edge_harmony.cli.main import main
@@ -342,3 +344,9 @@ class Options(BaseModel):
     assert main(["export", "edge-n", "--target", str(tmp_path / "own.toml"), "-o", str(tmp_path), "--dry-run"]) == 3
     line = capsys.readouterr().err
     assert f"error: {NAMED} fails in options (AttributeError: 'str' object has no attribute 'number')" in line
+
+
+@pytest.mark.parametrize(("contract", "guard"), [(Backend, GuardedBackend), (Runner, GuardedRunner)])
+def test_every_method_of_the_contract_is_guarded(contract, guard):
+    public = {name for name in vars(contract) if not name.startswith("_") and inspect.isfunction(vars(contract)[name])}
+    assert public <= set(vars(guard))
