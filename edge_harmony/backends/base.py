@@ -319,3 +319,13 @@ class Backend(ABC):
             ArtifactError: the file is damaged.
         """
         raise UsageError(f"the {self.name} backend has no rules to judge a file by", "check another target")
+
+    def placement(self, file: Path) -> dict[str, int]:
+        """Load a file on this machine, and count the operators that the runtime has made of it, by their names.
+
+        Raises:
+            UsageError: this backend does not count them.
+            CapabilityError: the runtime is not installed.
+            ArtifactError: the runtime does not take the file.
+        """
+        raise UsageError(f"the {self.name} backend does not count fused operators", "leave --placement out")

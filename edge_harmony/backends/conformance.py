@@ -37,7 +37,8 @@ def misfit(value: Any, wanted: Any, name: str) -> str:
 
     Args:
         value: the value.
-        wanted: a type hint made of classes, ``list[X]``, ``tuple[X, ...]``, ``type[X]``, ``Literal`` and ``X | Y``.
+        wanted: a type hint made of classes, ``list[X]``, ``tuple[X, ...]``, ``dict[X, Y]``, ``type[X]``, ``Literal``
+            and ``X | Y``.
         name: of the value, such as ``probe()``; fields and items are named after it.
     """
     origin, arguments = get_origin(wanted), get_args(wanted)
@@ -50,6 +51,12 @@ def misfit(value: Any, wanted: Any, name: str) -> str:
         if not isinstance(value, origin):
             return _no(value, wanted, name)
         return next(filter(None, (misfit(each, arguments[0], f"{name}[{k}]") for k, each in enumerate(value))), "")
+    if origin is dict:
+        if not isinstance(value, dict):
+            return _no(value, wanted, name)
+        pairs = [(key, arguments[0], f"a key of {name}") for key in value]
+        pairs += [(each, arguments[1], f"{name}[{key!r}]") for key, each in value.items()]
+        return next(filter(None, (misfit(*pair) for pair in pairs)), "")
     if origin is type:
         return "" if isinstance(value, type) and issubclass(value, arguments[0]) else _no(value, wanted, name)
     if not isinstance(value, wanted):

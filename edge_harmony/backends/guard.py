@@ -67,6 +67,10 @@ class GuardedBackend(Backend):
         """See :class:`edge_harmony.backends.base.Backend`."""
         return self._checked("inspect", self._backend.inspect, request)
 
+    def placement(self, file: Path) -> dict[str, int]:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        return self._checked("placement", self._backend.placement, file)
+
     def failing_in(self, place: str) -> AbstractContextManager[None]:
         """A context whose unexpected errors are the backend's: for its code that is no method, such as its options."""
         return _failing_in(self._label, place)

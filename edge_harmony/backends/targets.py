@@ -22,6 +22,7 @@ from edge_harmony.backends.discovery import get_backend
 from edge_harmony.files.manifest import Precision
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import problems_of, read_toml
+from edge_harmony.models.registry import find_model
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,8 +61,8 @@ class Target(BaseModel):
     platform: str = Field(description="the kind of hardware: cpu, cuda, apple, or what a plug-in calls its own")
     backend: str
     precision: Precision
-    height: int = Field(256, ge=32, multiple_of=32)
-    width: int = Field(256, ge=32, multiple_of=32)
+    height: int | None = Field(None, ge=32, multiple_of=32, description="working size; by default the network's own")
+    width: int | None = Field(None, ge=32, multiple_of=32, description="working size; by default the network's own")
     opset: int = Field(18, ge=18, le=24, description="of the ONNX file that is written")
     runtime: Runtime
     accuracy: Accuracy
@@ -98,11 +99,16 @@ class Target(BaseModel):
         return self
 
     def request(self, model: str, *, keep_float: Collection[str] = (), whole_pipeline: bool = False) -> ExportRequest:
-        """What the backend is to build of a network."""
+        """The request to the backend: this network, as the target needs it.
+
+        Raises:
+            UsageError: the registry has no such network.
+        """
+        height, width = find_model(model).size
         return ExportRequest(
             model,
             self.precision,
-            size=(self.height, self.width),
+            size=(self.height or height, self.width or width),
             opset=self.opset,
             keep_float=tuple(keep_float),
             whole_pipeline=whole_pipeline,

@@ -18,10 +18,11 @@ from edge_harmony.inspection.findings import Arithmetic
 
 
 def check(
-    model: Annotated[Path, typer.Argument(help="An ONNX file, or a Core ML package.")],
+    model: Annotated[Path, typer.Argument(help="An ONNX file, or an artifact of the target's backend.")],
     target: Annotated[str, typer.Option("--target", help="A target, a .toml file, or a backend by name.")],
     placement: Annotated[
-        bool, typer.Option("--placement", help="Also load it in ONNX Runtime and count its fused operators.")
+        bool,
+        typer.Option("--placement", help="Also load it in the target's runtime, and count the operators after fusion."),
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -48,10 +49,7 @@ def check(
         "unknown": found.unknown,
     }
     if placement:
-        require_onnx("check --placement")
-        from edge_harmony.backends.onnxruntime.placement import placed_operators
-
-        report["placement"] = placed_operators(model)
+        report["placement"] = backend.placement(model)
     fatal = [finding for finding in findings if finding.fatal]
     if json:
         print_json(report)
@@ -78,4 +76,4 @@ def _show(report: dict[str, Any]) -> None:
         out.print(f"not in the file: {question}", soft_wrap=True, markup=False)
     if "placement" in report:
         shown = ", ".join(f"{count} {kind}" for kind, count in report["placement"].items())
-        out.print(f"ONNX Runtime makes of it: {shown}", soft_wrap=True, markup=False)
+        out.print(f"{report['runtime']} makes of it: {shown}", soft_wrap=True, markup=False)

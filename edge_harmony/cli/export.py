@@ -52,7 +52,8 @@ def export(
             steps_then = {"steps": [asdict(step) for step in steps], "then": {"where": where, "command": command}}
             print_json(plan | steps_then | {"limits": limits})
             return
-        _say(f"{entry.name} in {spec.precision} for {spec.device}, {spec.runtime.name}, at {spec.width}x{spec.height}")
+        height, width = request.working_size
+        _say(f"{entry.name} in {spec.precision} for {spec.device}, {spec.runtime.name}, at {width}x{height}")
         for number, step in enumerate(steps, 1):
             _say(f"{number}. {step.does}: {output / step.makes}")
             if step.missing:

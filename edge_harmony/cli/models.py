@@ -8,16 +8,17 @@ from typing import Any
 from rich.table import Table
 
 from edge_harmony.cli.console import JsonOption, number, out, print_json
+from edge_harmony.files.manifest import artifact_name
 from edge_harmony.models.registry import DEFAULT_MODEL, MODELS, ModelEntry, weights_folder
 
 
 def models(json: JsonOption = False) -> None:
-    """List the networks: parameters, FLOPs at 256 x 256, shipped weights and their quality."""
+    """List the networks: parameters, FLOPs, shipped weights and their quality."""
     rows = [describe(entry) for entry in MODELS.values()]
     if json:
         print_json(rows)
         return
-    table = Table(title="networks (* default; FLOPs for one picture at 256 x 256)")
+    table = Table(title="networks (* default; FLOPs for one picture at the working size)")
     for heading in ("name", "M params", "GFLOP", "shipped", "PSNR dB", "fMSE", "licence"):
         right = heading in ("M params", "GFLOP", "PSNR dB", "fMSE")
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
@@ -38,7 +39,8 @@ def models(json: JsonOption = False) -> None:
 def describe(entry: ModelEntry) -> dict[str, Any]:
     """One row: the registry's entry, its shipped files, and the measured quality from its card."""
     folder = weights_folder()
-    shipped = [p for p in ("fp32", "int8") if (folder / f"{entry.name}-256x256-{p}.onnx").is_file()]
+    files = {p: folder / artifact_name(entry.name, *entry.size, p, ".onnx") for p in ("fp32", "int8")}
+    shipped = [precision for precision, path in files.items() if path.is_file()]
     if (folder / f"{entry.name}.safetensors").is_file():
         shipped.append("weights")
     card = folder / f"{entry.name}.json"

@@ -32,8 +32,8 @@ class IOSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    height: int = 256
-    width: int = 256
+    height: int
+    width: int
     output: Output
     layout: Literal["NCHW", "HWC"] = "NCHW"
     value_range: tuple[float, float] = (0.0, 1.0)

@@ -27,7 +27,7 @@ class ModelEntry:
         factory: ``module:class``, imported when built.
         output: what it returns, see :data:`edge_harmony.files.manifest.Output`.
         parameters: how many it has.
-        flops: floating-point operations for one picture at 256 x 256, a multiply-add counting as two.
+        flops: floating-point operations for one picture at ``size``, a multiply-add counting as two.
         size: height and width that it works at; exports may choose others.
         summary: one line for people.
         options: the factory's arguments.

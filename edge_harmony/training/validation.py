@@ -12,6 +12,7 @@ from edge_harmony.backends.base import Runner
 from edge_harmony.backends.pytorch.runner import PyTorchRunner
 from edge_harmony.data.iharmony4 import Triplet
 from edge_harmony.models.layers.colour_transform import apply_coarse
+from edge_harmony.models.registry import find_model
 from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.preparation import SEALED, Preparation
 from edge_harmony.training.composites.synthesis import synthesize
@@ -38,9 +39,10 @@ def validate(
     pictures: ``sealed_gain`` (dB), ``sealed_worse`` (share), ``no_change`` (fMSE) and ``score``, the number to choose
     checkpoints by. ``docs/evaluation.md`` defines them. They are missing if no object is left after shrinking.
     """
+    size = find_model(recipe.model.name).size
     triplets = [sample for sample in samples if isinstance(sample, Triplet)]
     if triplets:
-        runner = PyTorchRunner(model, device=device)
+        runner = PyTorchRunner(model, size, device=device)
         scores = evaluate(runner, triplets)
         return {
             "psnr": round(scores["psnr"], 4),
@@ -49,7 +51,7 @@ def validate(
             "composite_fmse": round(scores["composite"]["fmse"], 3),
             **_score_sealed(runner, triplets, SEALED),
         }
-    harm = _score_sealed(PyTorchRunner(model, device=device), samples, replace(SEALED, relit=True))
+    harm = _score_sealed(PyTorchRunner(model, size, device=device), samples, replace(SEALED, relit=True))
     return _score_photos(model, samples, recipe, device) | harm
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from edge_harmony.backends.base import CheckRequest, LoadRequest, Probe, Runner
 from edge_harmony.backends.onnx_artifacts import PRECISIONS, OnnxBackend
-from edge_harmony.extras import is_installed
+from edge_harmony.extras import is_installed, require_onnx
 from edge_harmony.inspection.findings import Inspection
 
 
@@ -34,3 +36,10 @@ class OnnxRuntimeBackend(OnnxBackend):
         from edge_harmony.inspection.onnx_files import inspect_onnx
 
         return inspect_onnx(request.file, LAYERS, REFUSALS, request.opset_ceiling)
+
+    def placement(self, file: Path) -> dict[str, int]:
+        """See :class:`edge_harmony.backends.base.Backend`."""
+        require_onnx("check --placement")
+        from edge_harmony.backends.onnxruntime.placement import placed_operators
+
+        return placed_operators(file)

@@ -35,6 +35,7 @@ class PyTorchBackend(Backend):
         import torch
 
         from edge_harmony.backends.pytorch.runner import PyTorchRunner
+        from edge_harmony.models.registry import find_model
         from edge_harmony.models.weights_file import read_weights, resolve_weights, restore
         from edge_harmony.quantization.prepare import load_ranges, prepare_qat
 
@@ -62,4 +63,4 @@ class PyTorchBackend(Backend):
             torch.set_num_threads(request.threads)
         if on_cuda and not torch.cuda.is_available():
             raise CapabilityError("CUDA is not available here", "use --device cpu, or install a CUDA build of torch")
-        return PyTorchRunner(model, sha256_of(path), device, mode)
+        return PyTorchRunner(model, find_model(request.model).size, sha256_of(path), device, mode)

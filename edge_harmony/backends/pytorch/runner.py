@@ -21,6 +21,7 @@ class PyTorchRunner(Runner):
 
     Args:
         model: float, or prepared with fake quantization.
+        size: working size (height, width).
         sha256: of its weights file; empty for a network in training.
         device: where to run.
         mode: ``eager``, ``compiled``, or ``cuda-graphs`` (``torch.compile(mode="reduce-overhead")``); compiled at the
@@ -28,7 +29,12 @@ class PyTorchRunner(Runner):
     """
 
     def __init__(
-        self, model: nn.Module, sha256: str = "", device: str | torch.device = "cpu", mode: str = "eager"
+        self,
+        model: nn.Module,
+        size: tuple[int, int],
+        sha256: str = "",
+        device: str | torch.device = "cpu",
+        mode: str = "eager",
     ) -> None:
         network = model.eval().to(device)
         self._dtype = next(network.parameters()).dtype
@@ -36,7 +42,7 @@ class PyTorchRunner(Runner):
         if mode != "eager":
             self._model = torch.compile(network, mode="reduce-overhead" if mode == "cuda-graphs" else None)
         self._device = torch.device(device)
-        self._io_spec = IOSpec(output=str(model.output))  # type: ignore[arg-type]
+        self._io_spec = IOSpec(height=size[0], width=size[1], output=str(model.output))  # type: ignore[arg-type]
         self._sha256 = sha256
 
     @property

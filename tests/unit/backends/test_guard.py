@@ -175,6 +175,11 @@ METHODS = {
         "load",
         "gives sha256 = None, which is no str",
     ),
+    "operators without numbers": (
+        "def placement(self, file):\n    return {'Conv': 'many'}",
+        "placement",
+        "gives placement()['Conv'] = 'many', which is no int",
+    ),
     "inspect raises": ("def inspect(self, request):\n    return self.rules", "inspect", "fails in inspect() ("),
     "inspect returns a list": (
         "def inspect(self, request):\n    return []",
@@ -206,6 +211,7 @@ def test_methods_that_raise_or_answer_wrongly_name_the_plug_in(way, register, tm
         "shipped": ("edge-n", "int8"),
         "load": (LoadRequest("edge-n", "int8"),),
         "inspect": (CheckRequest(tmp_path),),
+        "placement": (tmp_path,),
     }
     with pytest.raises(CapabilityError) as caught:
         getattr(backend, method)(*arguments[method])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from edge_harmony.cli.main import main
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files import resources
 from edge_harmony.files.toml import read_toml
+from edge_harmony.models.registry import MODELS
 
 NAMES = resources.resource_names("targets")
 PLATFORMS = {"tensorrt": "cuda", "tensorrt-rtx": "cuda", "coreml": "apple", "onnxruntime": "cpu", "openvino": "cpu"}
@@ -96,6 +98,19 @@ def test_the_ten_lines_of_the_guide_are_a_target(tmp_path):
     (tmp_path / "own.toml").write_text(lines.replace("opset = 20", ""))
     with pytest.raises(InputError, match=r"runtime.opset is missing"):
         read_toml(tmp_path / "own.toml", Target)
+
+
+def test_the_working_size_is_the_networks_own_unless_a_target_sets_it(tmp_path, monkeypatch, capsys):
+    entry = replace(MODELS["edge-n"], size=(320, 384))
+    monkeypatch.setitem(MODELS, "edge-n", entry)
+    text = resources.find_resource("targets", "cpu-onnxruntime-int8").read_text()
+    for lines, size in (("", (320, 384)), ("height = 256\nwidth = 512\n", (256, 512)), ("width = 64\n", (320, 64))):
+        (tmp_path / "own.toml").write_text(lines + text)
+        call = ["export", "edge-n", "--target", str(tmp_path / "own.toml"), "-o", "out", "--dry-run"]
+        assert main(call) == 0
+        said = capsys.readouterr().out
+        assert f"at {size[1]}x{size[0]}" in said
+        assert f"out/edge-n-{size[0]}x{size[1]}-int8.onnx" in said
 
 
 OPTIONS = {

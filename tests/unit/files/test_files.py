@@ -20,7 +20,7 @@ def make(tmp_path):
         model="edge-s",
         precision="int8",
         backend="onnx",
-        io=IOSpec(output="affine"),
+        io=IOSpec(height=256, width=256, output="affine"),
         file_sha256=sha256_of(path),
         weights_sha256="0" * 64,
     )

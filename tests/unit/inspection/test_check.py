@@ -255,6 +255,8 @@ def test_the_command_line(capsys, exported):
     assert report["runtime"] == "onnxruntime"
     assert report["counts"]["int8"] == sum(layer["precision"] == "int8" for layer in report["layers"])
     assert report["placement"]["QLinearConv"] > 5
+    assert main([*call, "--target", "cpu-openvino-int8"]) == 2
+    assert "the openvino backend does not count fused operators" in capsys.readouterr().err
     assert main([*call[:2], "--target", "tensorrt"]) == 3
     streams = capsys.readouterr()
     assert "refused" in streams.out

@@ -19,7 +19,7 @@ class FakeRunner(Runner):
     io_spec = None
 
     def __init__(self, output="affine", value=0.1):
-        self.io_spec = IOSpec(output=output)
+        self.io_spec = IOSpec(height=256, width=256, output=output)
         self.value = value
         self.seen = None
 
