@@ -317,8 +317,9 @@ def full_resolution_table() -> str:
         f"ONNX Runtime, {machine(two)}, {two['rounds']} interleaved rounds; ratios with two threads; "
         f"`benchmarks/full_resolution.py`. Largest difference to float64: {two['largest_error_levels']:.2f} levels. "
         f"In place the apply step takes {two['ms_a_megapixel']:.2f} ms for every megapixel of foreground with two "
-        f"threads and {one['ms_a_megapixel']:.2f} with one, and a constant {two['ms_of_the_rest']:.1f} and "
-        f"{one['ms_of_the_rest']:.1f} ms (the fitted lines explain {100 * two['explained_by_a_line']:.1f} % and "
+        f"threads and {one['ms_a_megapixel']:.2f} with one; a picture adds {two['ms_of_the_rest']:.1f} "
+        f"and {one['ms_of_the_rest']:.1f} ms to that "
+        f"(the fitted lines explain {100 * two['explained_by_a_line']:.1f} % and "
         f"{100 * one['explained_by_a_line']:.1f} % of the variance over eight sizes).\n"
     )
     return "\n".join(lines) + "\n" + note

@@ -1,4 +1,4 @@
-"""What runners of files with a manifest have in common: its contract, and inputs that must fit it."""
+"""The common part of runners of files with a manifest: working size, hash, and a check of the inputs' size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a backend is: probe this machine, build an artifact, load it into a runner, judge a file before it is built.
+"""The contract of backends: probe this machine, build an artifact, load it into a runner, inspect a file.
 
 ``docs/adding-a-backend.md`` shows one from outside this package.
 """
@@ -25,18 +25,18 @@ from edge_harmony.models.registry import find_model
 DEFAULT_BACKEND = "onnxruntime"
 DEFAULT_PRECISION: Precision = "int8"
 REFERENCE_BACKEND = "pytorch"
-"""What the others are compared with, in ``fp32``."""
+"""The backend whose results in ``fp32`` are the reference for all others."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What this machine can do with a backend.
+    """Whether a backend runs on this machine.
 
     Attributes:
-        available: it can run here.
-        detail: version and device, or what is missing.
-        fix: the command or device that would make it available; empty if it is.
-        precisions: what it can run here.
+        available: whether it does.
+        detail: its version and device, or the missing part.
+        fix: the command or device that makes it available; empty if it is.
+        precisions: the precisions that run here.
     """
 
     available: bool
@@ -50,10 +50,10 @@ class Step:
     """A step on the way to an artifact.
 
     Attributes:
-        does: what is done, for people.
-        makes: name of the file or folder; parts that only the device knows stand in angle brackets.
-        missing: why it cannot be done on this machine; empty if it can.
-        fix: what to do about it.
+        does: the action, in words.
+        makes: name of the file or folder that it writes; parts known only on the device are in angle brackets.
+        missing: the reason why this machine cannot do it; empty if it can.
+        fix: a remedy for ``missing``.
     """
 
     does: str
@@ -62,7 +62,7 @@ class Step:
     fix: str = ""
 
     def unless(self, check: Callable[[], object]) -> Step:
-        """The same step, with what ``check`` finds missing."""
+        """A copy of the step, whose ``missing`` is the message of the CapabilityError that ``check`` raises, if any."""
         try:
             check()
         except EdgeHarmonyError as error:
@@ -72,7 +72,7 @@ class Step:
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What to load.
+    """A request to load a network.
 
     Attributes:
         model: name in the registry.
@@ -80,7 +80,7 @@ class LoadRequest:
         artifact: a file to run instead of the shipped one; its manifest is verified.
         weights: weights to use instead of the shipped ones, where a backend takes weights.
         threads: CPU threads; 0 leaves the choice to the backend.
-        device: where a backend has several, e.g. ``cuda:0``.
+        device: a device such as ``cuda:0``, where a backend has several.
         mode: one of the backend's :attr:`Backend.modes`; None for the first of them.
     """
 
@@ -93,7 +93,7 @@ class LoadRequest:
     mode: str | None = None
 
     def resolved(self) -> LoadRequest:
-        """The same request under the artifact's own model and precision, where there is an artifact.
+        """A copy with the model and precision of the artifact's manifest; without an artifact, the request itself.
 
         Raises:
             UsageError: there is no such artifact.
@@ -107,15 +107,15 @@ class LoadRequest:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to build.
+    """A request to build an artifact.
 
     Attributes:
         model: name in the registry.
         precision: ``fp32``, ``fp16`` or ``int8``.
         size: working size (height, width); None for the network's own.
-        opset: ONNX operator set, where an ONNX file is written.
+        opset: ONNX operator set, for builds that write an ONNX file.
         keep_float: layers of an ``int8`` network that stay float.
-        whole_pipeline: build all that is around the network too, 8-bit pictures in and out.
+        whole_pipeline: build the network with its pre- and post-processing: 8-bit pictures in and out.
         options: an instance of the backend's :attr:`Backend.options`; None for its defaults.
     """
 
@@ -129,19 +129,19 @@ class ExportRequest:
 
     @property
     def working_size(self) -> tuple[int, int]:
-        """``size``, or what the registry says of the network."""
+        """``size``, or the network's own in the registry."""
         return self.size or find_model(self.model).size
 
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What to judge before it is built or run.
+    """A request to inspect a file before it is built or run.
 
     Attributes:
         file: an ONNX file, or an artifact of the backend.
-        precision: what the target wants; None where no target is named.
+        precision: precision of the target; None if no target is named.
         opset_ceiling: the newest ONNX operator set that the target's runtime reads; None for no limit.
-        options: of the target, an instance of the backend's :attr:`Backend.options`; None where no target is named.
+        options: options of the target, an instance of :attr:`Backend.options`; None if no target is named.
     """
 
     file: Path
@@ -153,7 +153,8 @@ class CheckRequest:
 class Runner(ABC):
     """A loaded network; a ``with`` statement closes it.
 
-    A subclass has ``io_spec`` and ``infer``; the rest has defaults, for runtimes that return when they are done.
+    A subclass defines ``io_spec`` and ``infer``. The other methods have defaults for runtimes whose calls return when
+    the work is done.
     """
 
     @property
@@ -163,7 +164,7 @@ class Runner(ABC):
 
     @property
     def sha256(self) -> str:
-        """Hash of the file that is run: what is timed is what is scored. Empty where no file is."""
+        """Hash of the file that runs, by which times and scores of one file are matched; empty without a file."""
         return ""
 
     @abstractmethod
@@ -181,10 +182,10 @@ class Runner(ABC):
         """
 
     def submit(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> Callable[[], NDArray[np.float32]]:
-        """Begin a batch; what is returned waits for its result, and is to be called once.
+        """Start a batch. The returned function waits for its result; call it once.
 
-        A device that works by itself returns while it is busy, so that the next batch can be prepared and copied
-        meanwhile. By default the batch is run at once.
+        An asynchronous device is still working when this returns, so that the next batch can be prepared and copied
+        meanwhile. By default the batch has been run when this returns.
         """
         output = self.infer(composite, mask)
         return lambda: output
@@ -192,9 +193,11 @@ class Runner(ABC):
     def infer_parts(
         self, composite: NDArray[np.float32], mask: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], dict[str, float]]:
-        """What :meth:`infer` returns, and the milliseconds of ``copy`` (to the device and back) and ``infer``.
+        """Run one batch, and time its parts.
 
-        By default nothing is copied.
+        Returns:
+            The result of :meth:`infer`, and the milliseconds of ``copy`` (to the device and back; 0 by default) and
+            ``infer``.
         """
         began = time.perf_counter()
         output = self.infer(composite, mask)
@@ -202,10 +205,10 @@ class Runner(ABC):
         return output, {"copy": 0.0, "infer": 1e3 * (time.perf_counter() - began)}
 
     def synchronize(self) -> None:  # noqa: B027  (a default, not a gap)
-        """Wait until everything asked for is done; by default there is nothing to wait for."""
+        """Wait until the device has done all its work; by default there is nothing to wait for."""
 
     def close(self) -> None:  # noqa: B027  (a default, not a gap)
-        """Free what the runner holds; it cannot be used afterwards. Closing twice is harmless."""
+        """Free the network, which cannot be used afterwards. Closing twice is harmless."""
 
     def __enter__(self) -> Runner:
         return self
@@ -217,25 +220,25 @@ class Runner(ABC):
 
 
 class NoOptions(BaseModel):
-    """The options of a backend that has none."""
+    """The options of a backend without options."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Backend(ABC):
-    """A way to run networks: a subclass has ``name``, ``probe`` and ``load``; the rest has defaults.
+    """A way to run networks. A subclass defines ``name``, ``probe`` and ``load``; the rest has defaults.
 
-    It is made without arguments, and importing it must not need the runtime that it drives.
+    It is instantiated without arguments. Importing its module must work without the runtime that it drives.
 
     Attributes:
-        name: that of its entry point.
-        options: what a target's ``[options]`` may say; unknown keys should be errors.
+        name: name of its entry point.
+        options: model of a target's ``[options]``; it should forbid unknown keys.
         packages: distributions whose versions a benchmark's result records.
-        modes: ways to run a network, the usual one first; empty if there is but one.
-        device: where it runs unless told otherwise, ``cpu`` or ``cuda:0``: whose counters tell what it costs.
-        takes_weights: :meth:`load` takes weights as they are, and nothing is built.
-        reads_onnx: its targets name the newest operator set that their runtime reads.
-        elsewhere: where its artifacts run if not on this machine, for people.
+        modes: ways to run a network, the default first; empty if there is only one.
+        device: its default device, ``cpu`` or ``cuda:0``, whose counters measure the costs in benchmarks.
+        takes_weights: whether :meth:`load` takes weights, and nothing needs to be built.
+        reads_onnx: whether its targets must name the newest operator set that their runtime reads.
+        elsewhere: place where its artifacts run if they do not run on this machine, in words.
     """
 
     name: ClassVar[str]
@@ -249,14 +252,16 @@ class Backend(ABC):
 
     @abstractmethod
     def probe(self) -> Probe:
-        """Say what this machine can do; never raises."""
+        """Report what this machine can do. Must not raise."""
 
     def shipped(self, model: str, precision: str) -> Path | None:
-        """The file of this package that :meth:`load` runs without an artifact; None if there is none."""
+        """The file of this package that :meth:`load` runs if no artifact is given; None if none is shipped."""
         return None
 
     def steps(self, request: ExportRequest) -> list[Step]:
-        """The steps of :meth:`build`, none of them done; the last one makes the artifact. By default they are not told.
+        """The steps of :meth:`build` in order, without doing them; the last one writes the artifact.
+
+        Empty by default: the backend does not report its steps.
 
         Raises:
             UsageError: this backend builds nothing.
@@ -271,14 +276,14 @@ class Backend(ABC):
         Args:
             request: what to build.
             source: weights, or an ONNX file of this package.
-            folder: where to; made if need be.
+            folder: folder for the artifact, created if it is missing.
 
         Returns:
             The artifact; or what another machine makes it of, see :meth:`remaining`.
 
         Raises:
             UsageError: this backend builds nothing.
-            CapabilityError: something that builds it is not installed.
+            CapabilityError: a package that the build needs is not installed.
             ArtifactError: the source is damaged or does not fit.
         """
         raise self._builds_nothing()
@@ -312,10 +317,10 @@ class Backend(ABC):
         """
 
     def inspect(self, request: CheckRequest) -> Inspection:
-        """Judge a file: what is computed in integers, what is refused.
+        """Inspect a file: the arithmetic of its layers, and what the target refuses.
 
         Raises:
-            UsageError: there is no such file, or this backend has no rules to judge one by.
+            UsageError: there is no such file, or this backend has no rules for files.
             ArtifactError: the file is damaged.
         """
         raise UsageError(f"the {self.name} backend has no rules to judge a file by", "check another target")

@@ -1,4 +1,4 @@
-"""What the runtimes that read ONNX files share: building the unsigned flavour, finding the file of a request."""
+"""The common part of runtimes that read ONNX files: building the unsigned flavour, finding the file of a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNSIGNED = ", Q/DQ with unsigned activations"
 
 
 class OnnxBackend(Backend):
-    """Base of a CPU runtime of ONNX files; the shipped networks run on it as they are."""
+    """Base of CPU runtimes that read ONNX files; they run the shipped files, so nothing needs to be built."""
 
     reads_onnx = True
 
@@ -34,7 +34,7 @@ class OnnxBackend(Backend):
         return [export_step(request, does=_UNSIGNED if request.precision == "int8" else "")]
 
     def build(self, request: ExportRequest, source: Path, folder: Path) -> Path:
-        """Export weights to the flavour that CPU runtimes are fast on.
+        """Export weights in the unsigned flavour, which CPU runtimes run fastest.
 
         Raises:
             CapabilityError: the packages that export are not installed.
@@ -78,7 +78,7 @@ class OnnxBackend(Backend):
 
 
 def export_step(request: ExportRequest, *, does: str = "") -> Step:
-    """The step that :func:`export_file` does."""
+    """The step of a plan that :func:`export_file` carries out."""
     name = artifact_name(
         request.model, *request.working_size, request.precision, ".onnx", whole_pipeline=request.whole_pipeline
     )

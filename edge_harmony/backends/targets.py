@@ -28,7 +28,7 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
 class Runtime(BaseModel):
-    """What runs the artifact on the device."""
+    """The runtime on the device."""
 
     model_config = _STRICT
 
@@ -37,7 +37,7 @@ class Runtime(BaseModel):
 
 
 class Accuracy(BaseModel):
-    """What the artifact may lose against the PyTorch reference on the comparison pictures."""
+    """The agreement with the PyTorch reference that the artifact must keep on the comparison pictures."""
 
     model_config = _STRICT
 
@@ -45,7 +45,7 @@ class Accuracy(BaseModel):
 
 
 class Latency(BaseModel):
-    """What the network may take on the device: a budget to be held, not a measurement."""
+    """The time that the network may take on the device: a limit, not a measurement."""
 
     model_config = _STRICT
 
@@ -53,7 +53,7 @@ class Latency(BaseModel):
 
 
 class Target(BaseModel):
-    """A deployment target; what ``options`` may say, its backend knows."""
+    """A deployment target; its backend validates ``options``."""
 
     model_config = _STRICT
 
@@ -78,7 +78,7 @@ class Target(BaseModel):
     @classmethod
     def _of_the_backend(cls, given: Any, found: ValidationInfo) -> Any:
         if "backend" not in found.data:
-            return NoOptions()  # what is wrong with the backend's name is said there
+            return NoOptions()  # the error of the field backend says what is wrong
         backend = get_backend(found.data["backend"])
         wanted = backend.options
         if isinstance(given, wanted):

@@ -17,7 +17,7 @@ from edge_harmony.machine.counters import ROOT, cpu_megahertz
 from edge_harmony.machine.doctor import examine
 
 _PACKAGES = ("edge-harmony", "numpy")
-"""Besides those that the backends name."""
+"""Packages whose versions a result records besides those of the backends."""
 
 
 def environment(root: Path = ROOT) -> Environment:

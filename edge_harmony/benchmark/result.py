@@ -237,7 +237,7 @@ class Failure(BaseModel):
 
     contender: str
     error: str
-    optional: bool = Field(False, description="the suite says that it may be missing: no failure of the run")
+    optional: bool = Field(False, description="the suite lets it be missing: the run does not fail")
 
 
 class Result(BaseModel):

@@ -1,4 +1,4 @@
-"""What to measure, as TOML: contenders, a scenario, pictures, and when it is enough."""
+"""Suites of measurements, as TOML: contenders, a scenario, pictures, and the effort."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class ContenderSpec(BaseModel):
     model_config = _STRICT
 
     label: str | None = Field(None, description="name in reports, instead of a generated one")
-    optional: bool = Field(False, description="it may be missing here: that it did not run is told, and no failure")
+    optional: bool = Field(
+        False, description="it may be missing here: the report says that it did not run, and the run does not fail"
+    )
     kind: Literal["pipeline", "network"] = Field(
         "pipeline", description="pictures in and out, or tensors of the working size"
     )

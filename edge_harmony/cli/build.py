@@ -142,7 +142,7 @@ def build(  # one parameter per flag of trtexec
 
 
 def _report(done: BuildReport, *, is_built: bool) -> dict[str, Any]:
-    """What ``--json`` prints."""
+    """The object that ``--json`` prints."""
     engine, built = done.engine, done.engine.built
     report: dict[str, Any] = {
         "tensorrt": done.tensorrt,

@@ -80,7 +80,8 @@ UseDlaCoreOption = Annotated[
     int | None, typer.Option("--useDLACore", min=0, rich_help_panel=_BUILD, help="Run on this DLA core.")
 ]
 AllowGpuFallbackOption = Annotated[
-    bool, typer.Option("--allowGPUFallback", rich_help_panel=_BUILD, help="Run on the GPU what the DLA cannot run.")
+    bool,
+    typer.Option("--allowGPUFallback", rich_help_panel=_BUILD, help="Run layers on the GPU that the DLA cannot run."),
 ]
 VersionCompatibleOption = Annotated[
     bool,

@@ -49,8 +49,8 @@ def harmonize(
     mask: Annotated[
         str | None,
         typer.Argument(
-            help="Its mask (white: foreground): the same, or one picture for a video; none for a cut-out with "
-            "transparency and a --background."
+            help="Its mask (white: foreground), of the same kind; one picture is enough for a video. A cut-out with "
+            "transparency and a --background needs none."
         ),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
@@ -71,9 +71,7 @@ def harmonize(
         int | None,
         typer.Option("--mask-value", min=0, metavar="N", help="The class id that is the foreground in masks."),
     ] = None,
-    invert_mask: Annotated[
-        bool, typer.Option("--invert-mask", help="What is white in masks is the background.")
-    ] = False,
+    invert_mask: Annotated[bool, typer.Option("--invert-mask", help="White in masks is the background.")] = False,
     strength: Annotated[
         float, typer.Option("--strength", min=0, max=STRONGEST, help="Size of the change; 0: none, 1: as predicted.")
     ] = 1.0,

@@ -1,8 +1,8 @@
-"""A float graph with its convolutions in half precision: typed FP16, as strongly typed TensorRT networks want it.
+"""A float graph with its convolutions in half precision: typed FP16, as strongly typed TensorRT networks need it.
 
-Convolutions and what follows them without leaving the range of features (activations, resizes, sums and concatenations
-of features) compute in 16 bits; everything else stays in 32: masked statistics add up tens of thousands of pixels and
-square them, which half precision neither holds (65,504) nor resolves. Casts stand where the two meet, one per tensor.
+Convolutions, and the activations, resizes, sums and concatenations after them, compute in 16 bits. Everything else
+stays in 32 bits: masked statistics sum tens of thousands of pixels and their squares, which exceeds the range (65,504)
+and the resolution of half precision. Where the two meet, tensors are cast, each one once.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _ALWAYS = {"Conv", "ConvTranspose"}
 _AFTER_HALF = {"Relu", "LeakyRelu", "Resize", "MaxPool"}
 _IF_ALL_HALF = {"Add", "Concat"}
 _DATA_INPUTS = {"Resize": 1, "Relu": 1, "LeakyRelu": 1, "MaxPool": 1}
-"""How many inputs carry data, where the others are sizes or settings; all of them elsewhere."""
+"""Number of inputs that carry data, for operators whose other inputs are sizes or settings."""
 
 
 def to_half(model: ModelProto) -> ModelProto:
-    """Rewrite a float graph; the argument is left alone. Inputs and outputs of the graph stay float32.
+    """A copy of a float graph in half precision; inputs and outputs of the graph stay float32.
 
     Args:
         model: as the exporter writes it for ``fp32``.
@@ -80,7 +80,7 @@ def to_half(model: ModelProto) -> ModelProto:
 
 
 def _choose(nodes: list[NodeProto], constants: set[str]) -> tuple[set[str], set[str]]:
-    """Names of the nodes that compute in half precision, and of the tensors they give; topological order."""
+    """Names of the nodes that compute in half precision, and of their outputs; ``nodes`` in topological order."""
     chosen: set[str] = set()
     tensors: set[str] = set()
     for node in nodes:
@@ -96,7 +96,7 @@ def _choose(nodes: list[NodeProto], constants: set[str]) -> tuple[set[str], set[
 
 
 def _rename_result(nodes: list[NodeProto], name: str) -> None:
-    """Give a graph output, which half precision computes, back in float32 under its own name."""
+    """Cast a graph output that is computed in half precision to float32; it keeps its name."""
     inner = f"{name}_half"
     for node in nodes:
         for names in (node.input, node.output):

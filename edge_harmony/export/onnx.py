@@ -48,10 +48,10 @@ def export_onnx(
     Args:
         name: of the network in the registry.
         weights: file of its weights.
-        folder: where to; created if need be.
+        folder: folder for the files, created if it is missing.
         precision: ``fp16`` keeps masked statistics in 32 bits (:mod:`~edge_harmony.export.half`); ``int8`` needs
             weights with activation ranges.
-        flavour: of the Q/DQ pairs of ``int8``.
+        flavour: flavour of the Q/DQ pairs, for ``int8``.
         size: working size (height, width); None for the network's own.
         opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
         dynamic_batch: leave the batch size open.
@@ -100,7 +100,7 @@ def export_onnx(
 
 
 def trace(model: nn.Module, size: tuple[int, int], *, opset: int, dynamic_batch: bool) -> ModelProto:
-    """Trace a network to ONNX without files, stack traces or other traces of the machine."""
+    """Trace a network to ONNX, without file names, stack traces and other data that differ between machines."""
     batch = 2 if dynamic_batch else 1
     axis = {0: torch.export.Dim("N", min=1, max=4096)}
     inputs = {"composite": torch.rand(batch, 3, *size), "mask": torch.rand(batch, 1, *size).round()}
@@ -109,7 +109,10 @@ def trace(model: nn.Module, size: tuple[int, int], *, opset: int, dynamic_batch:
 
 def trace_whole(model: WholePipeline, *, opset: int) -> ModelProto:
     """Trace a whole pipeline, for pictures of any size."""
-    height, width = model.size[0] + 45, model.size[1] + 146  # unlike all others, so that nothing is taken for granted
+    height, width = (
+        model.size[0] + 45,
+        model.size[1] + 146,
+    )  # unlike any size in the network, so that no dimension becomes a constant
     axes = {
         0: torch.export.Dim("H", min=model.size[0], max=_LARGEST),
         1: torch.export.Dim("W", min=model.size[1], max=_LARGEST),
@@ -132,7 +135,7 @@ def _trace(model: nn.Module, inputs: dict[str, Tensor], dynamic_shapes: Any, ops
                 dynamic_shapes=dynamic_shapes,
                 verbose=False,
             )
-    except Exception as error:  # the exporter raises many kinds
+    except Exception as error:  # the exporter raises exceptions of many types
         raise CapabilityError(
             f"the ONNX exporter failed on {type(model).__name__} ({first_line(error)})",
             "report it with the versions that edge-harmony doctor prints",
@@ -146,7 +149,7 @@ def _trace(model: nn.Module, inputs: dict[str, Tensor], dynamic_shapes: Any, ops
 
 
 def _strip(proto: ModelProto) -> None:
-    """Remove what differs from machine to machine: documentation, source locations, tracing metadata."""
+    """Remove documentation, source locations and tracing metadata, which differ from machine to machine."""
     proto.doc_string = ""
     proto.graph.doc_string = ""
     del proto.metadata_props[:]

@@ -1,4 +1,4 @@
-"""Networks made ready for any exporter, and what a file says of itself."""
+"""Networks prepared for any exporter, and the description that is stored in exported files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ def describe(
     flavour: Flavour,
     keep_float: Collection[str],
 ) -> dict[str, Any]:
-    """What a file says of itself, and its manifest too; ``output`` is its network's, or ``picture``."""
+    """The description that goes into an exported file and its manifest.
+
+    ``output`` is the output of the network, or ``picture`` for a whole pipeline. Returns fields of
+    :class:`~edge_harmony.files.manifest.Manifest`.
+    """
     own: dict[str, Any] = {"layout": "HWC", "value_range": (0.0, 255.0)} if output == WHOLE_PIPELINE else {}
     spec = IOSpec(height=size[0], width=size[1], output=output, **own)  # type: ignore[arg-type]
     return {
@@ -53,7 +57,7 @@ def describe(
 
 
 def exportable(name: str, weights: Weights, precision: str, keep_float: Collection[str] = ()) -> nn.Module:
-    """A network ready to be traced: float, or with its weights as levels and decomposed Q/DQ operators."""
+    """A network ready to be traced: float, or with weights as integer levels and separate Q and DQ operators."""
     model = restore(name, weights)
     if keep_float and precision != "int8":
         raise UsageError(f"{precision} has no layers to keep in float", "export int8, or leave --keep-float out")
@@ -62,7 +66,7 @@ def exportable(name: str, weights: Weights, precision: str, keep_float: Collecti
     if precision != "int8":
         raise CapabilityError(f"ONNX export does not write {precision}", "use fp32, fp16 or int8")
     if not weights.ranges:
-        prepare_qat(fold_norms(model))  # names the real reason where the network cannot be quantized at all
+        prepare_qat(fold_norms(model))  # raises the more precise error if the network cannot be quantized at all
         raise ArtifactError(
             f"these weights of {name} have no activation ranges", "train a quantized stage, or use fp32"
         )

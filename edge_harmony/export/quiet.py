@@ -1,4 +1,4 @@
-"""Exporters and converters that print, draw bars and warn about their own insides, kept out of our streams."""
+"""Silence for exporters and converters, which print, draw progress bars and warn about their own internals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 @contextmanager
 def quiet(*names: str) -> Iterator[None]:
-    """Silence both streams, all warnings, and what the loggers ``names`` say below an error."""
+    """Silence both streams, all warnings, and the messages of the loggers ``names`` below the level ``ERROR``."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

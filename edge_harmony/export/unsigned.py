@@ -40,7 +40,7 @@ _KEEPS_IF_ALL = {"Concat", "Add", "Mul", "Max", "Min"}
 
 
 def to_unsigned(model: ModelProto) -> ModelProto:
-    """Rewrite a signed Q/DQ graph for ONNX Runtime and OpenVINO; the argument is left alone.
+    """A copy of a signed Q/DQ graph, rewritten for ONNX Runtime and OpenVINO.
 
     Args:
         model: as the exporter writes it: per-tensor activations and per-channel weights, int8, zero point 0.
@@ -63,7 +63,7 @@ def to_unsigned(model: ModelProto) -> ModelProto:
 
 
 def unshare_zero_points(model: ModelProto) -> ModelProto:
-    """Give every weight's dequantization a zero point of its own; the argument is left alone.
+    """A copy of a graph in which the dequantization of every weight has its own zero point.
 
     The exporter shares equal constants, and ONNX Runtime's pass for CPUs without VNNI (session.x64quantprecision)
     fails on a zero point that two convolutions share.
@@ -79,10 +79,10 @@ def unshare_zero_points(model: ModelProto) -> ModelProto:
 
 
 def unshare_dequantized(model: ModelProto) -> ModelProto:
-    """Give every consumer of a quantized tensor a dequantization of its own; the argument is left alone.
+    """A copy of a graph in which every consumer of a quantized tensor has its own dequantization.
 
-    Compilers that fuse by pattern (LiteRT, ExecuTorch) take a pair apart from the rest of the graph only if nothing
-    else reads it. For the signed flavour: ONNX Runtime fuses shared ones just as well.
+    Compilers that fuse by pattern (LiteRT, ExecuTorch) match a pair of Q and DQ only if nothing else reads it. This is
+    for the signed flavour; ONNX Runtime fuses shared pairs just as well.
     """
     result = ModelProto()
     result.CopyFrom(model)
@@ -94,7 +94,7 @@ def unshare_dequantized(model: ModelProto) -> ModelProto:
 
 
 class _Graph:
-    """A graph under change, with its constants and producers at hand."""
+    """A graph that is being rewritten, with an index of its constants and producers."""
 
     def __init__(self, model: ModelProto) -> None:
         self.graph = model.graph
@@ -135,7 +135,7 @@ class _Graph:
         node.input[2] = name
 
     def split_dequantizations(self, outputs: set[str]) -> None:
-        """Repeat each dequantization for all readers but the first; ``outputs`` of the graph read too."""
+        """Repeat each dequantization for every reader but the first; the graph's ``outputs`` count as readers."""
         readers: dict[str, list[tuple[NodeProto, int]]] = {}
         for node in self.nodes:
             for k, name in enumerate(node.input):
@@ -155,7 +155,7 @@ class _Graph:
         self.nodes = split
 
     def quantize_bias(self, conv: NodeProto) -> list[NodeProto]:
-        """Replace a float bias by int32 levels and their dequantization, where input and weights are quantized."""
+        """Replace a float bias by int32 levels and their dequantization, if input and weights are quantized."""
         if len(conv.input) < 3 or conv.input[2] not in self.constants:
             return []
         source, weight = self.producer.get(conv.input[0]), self.producer.get(conv.input[1])
@@ -182,7 +182,7 @@ class _Graph:
             self.constants[name] = value
 
     def finish(self, extra: list[NodeProto]) -> None:
-        """Put the nodes back (the extra ones depend on constants only) and drop what nothing uses."""
+        """Write the nodes back, first the extra ones, which read only constants; drop unused constants."""
         del self.graph.node[:]
         self.graph.node.extend(extra + self.nodes)
         used = {name for node in self.graph.node for name in node.input}

@@ -119,7 +119,7 @@ def make_folder(path: Path) -> Path:
 
 
 def _beginning(path: Path, suffix: str = "") -> str:
-    """What of a name fits beside the rest of a temporary one."""
+    """The start of a name, short enough for the name of a temporary file."""
     return shortened(path.name, LONGEST - len("..12345678.part") - len(suffix.encode()))
 
 

@@ -17,7 +17,7 @@ def natural(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
 
 
 def folded(name: str) -> str:
-    """The same for names that differ in capitals or in their Unicode form only, as different systems write them."""
+    """A key that is equal for names that differ only in capitals or in their Unicode form."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

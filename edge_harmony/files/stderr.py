@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 _STDERR = 2
 _kept: int | None = None
-"""What descriptor 2 was before libraries were silenced."""
+"""A copy of descriptor 2 from before libraries were silenced."""
 
 
 @contextlib.contextmanager
 def silent_libraries() -> Iterator[None]:
-    """Keep what libraries in C (libpng, libjpeg, OpenCV, x264) print by themselves from stderr; for a whole process.
+    """Keep the messages of C libraries (libpng, libjpeg, OpenCV, x264) from stderr, for the whole process.
 
-    What Python writes to ``sys.stderr`` goes where it went. Where ``sys.stderr`` is not descriptor 2, nothing changes.
+    Python's own output to ``sys.stderr`` still appears. If ``sys.stderr`` is not descriptor 2, nothing changes.
     """
     global _kept
     if _kept is not None or not _is_stderr(sys.stderr):

@@ -1,1 +1,1 @@
-"""Reading ONNX files before a target does: precision per layer with its reason, refusals, what was really fused."""
+"""Inspection of files before they are built: the precision of each layer with its reason, and refusals."""

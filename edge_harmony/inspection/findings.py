@@ -1,4 +1,4 @@
-"""What is found in a file before it is built or run: its layers, and what a target will not take."""
+"""The result of inspecting a file before it is built or run: its layers, and reasons why a target refuses it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class LayerReport:
     """One layer.
 
     Attributes:
-        name: of its node, or ``island N`` for connected float operators between layers.
-        kind: operator, with its activation; of an island its operators.
-        precision: what it computes in.
-        reason: why it is not integer; empty where it is.
+        name: name of its node, or ``island N`` for connected float operators between layers.
+        kind: its operator and activation; for an island, its operators.
+        precision: the arithmetic that computes it.
+        reason: the reason why this is not ``int8``; empty if it is.
     """
 
     name: str
@@ -27,13 +27,13 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a file that a target will not take.
+    """A part of a file that a target refuses, or runs slowly.
 
     Attributes:
-        node: where.
-        problem: what it is.
-        fix: what to do.
-        fatal: the target refuses the file, or computes something else; otherwise it is merely slow.
+        node: name of the node, or another place in the file.
+        problem: the problem.
+        fix: what to do about it.
+        fatal: whether the target refuses the file or computes wrong numbers; otherwise it is only slow.
     """
 
     node: str
@@ -44,14 +44,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a file says.
+    """The result of an inspection.
 
     Attributes:
-        layers: in the file's order.
-        findings: what the target refuses or computes slowly.
-        reformats: where a tensor leaves 8 bits for float operators and comes back.
+        layers: the layers, in the file's order.
+        findings: parts that the target refuses or runs slowly.
+        reformats: places where a tensor leaves 8 bits for float operators and returns.
         opset: ONNX operator set of the file; None for other formats.
-        unknown: what the file cannot tell, and who can.
+        unknown: questions that the file does not answer, each with the tool that does.
     """
 
     layers: list[LayerReport]

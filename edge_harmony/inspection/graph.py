@@ -13,23 +13,23 @@ from onnx import ModelProto, NodeProto, numpy_helper
 from edge_harmony.errors import ArtifactError, UsageError, first_line
 
 CONVERTERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
-"""What changes the type of a tensor and computes nothing else."""
+"""Operators that only change the type of a tensor."""
 
 BOOKKEEPING = frozenset({"Constant", "Shape", "Gather", "Unsqueeze", "Squeeze", "Slice", "Reshape", "Identity", "Size"})
-"""What moves numbers or handles sizes."""
+"""Operators that only move numbers or handle sizes."""
 
 
 @dataclass
 class Graph:
-    """A graph, indexed.
+    """A graph with an index.
 
     Attributes:
-        model: the file.
+        model: the ONNX model.
         nodes: in topological order, named.
         constants: initializers and constant nodes by name.
-        types: element type of every tensor that type inference found.
-        producer: node that makes a tensor.
-        consumers: nodes that read a tensor.
+        types: element type by tensor name, as far as type inference knows it.
+        producer: node that writes a tensor, by the tensor's name.
+        consumers: nodes that read a tensor, by the tensor's name.
     """
 
     model: ModelProto
@@ -45,19 +45,19 @@ class Graph:
         return next((entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx")), 0)
 
     def source(self, name: str) -> NodeProto | None:
-        """The node that computes a tensor, seen through casts and quantization."""
+        """The node that computes a tensor; casts and quantization in between are skipped."""
         node = self.producer.get(name)
         while node is not None and node.op_type in CONVERTERS:
             node = self.producer.get(node.input[0])
         return node
 
     def is_quantized(self, name: str) -> bool:
-        """Whether a tensor comes out of a DequantizeLinear."""
+        """Whether a tensor is the output of a DequantizeLinear."""
         node = self.producer.get(name)
         return node is not None and node.op_type == "DequantizeLinear"
 
     def is_requantized(self, name: str) -> bool:
-        """Whether a tensor goes into QuantizeLinear and nowhere else."""
+        """Whether a tensor is read, and only by QuantizeLinear nodes."""
         readers = self.consumers.get(name, [])
         return bool(readers) and all(node.op_type == "QuantizeLinear" for node in readers)
 
@@ -77,13 +77,13 @@ def read_graph(path: Path) -> Graph:
         model = onnx.load(path)
         onnx.checker.check_model(model)
         inferred = onnx.shape_inference.infer_shapes(model)
-    except Exception as error:  # protobuf, the checker and the inference raise kinds of their own
+    except Exception as error:  # protobuf, the checker and the inference raise exceptions of their own
         raise ArtifactError(f"{path} is no usable ONNX file ({first_line(error)})", "export it again") from None
     return index(model, inferred)
 
 
 def index(model: ModelProto, inferred: ModelProto | None = None) -> Graph:
-    """Index a model; ``inferred`` is the same model with the types of its tensors."""
+    """Index a model; ``inferred`` is the model after type inference, if that has been done."""
     graph = Graph(model)
     for tensor in model.graph.initializer:
         graph.constants[tensor.name] = numpy_helper.to_array(tensor)

@@ -1,4 +1,4 @@
-"""Layer by layer: integer, half or float on a runtime, and which rule decides it."""
+"""The arithmetic of each layer on a runtime (integer, half or float), and the rule that decides it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LAYERS = _WEIGHTED | _STRUCTURAL
 
 @dataclass(frozen=True)
 class LayerRules:
-    """What a runtime computes in integers.
+    """Operators that a runtime computes in integers.
 
     Attributes:
-        name: for people.
+        name: name of the runtime in reports.
         integer: operators with integer kernels.
-        fused: activations that join the integer layer before them.
-        needs_output: a layer is integer only if its result is quantized too.
+        fused: activations that the runtime fuses into the integer layer before them.
+        needs_output: whether a layer is integer only if its result is quantized too.
     """
 
     name: str
@@ -63,7 +63,7 @@ def _layer(graph: Graph, rules: LayerRules, node: NodeProto) -> LayerReport:
 
 
 def _with_activation(graph: Graph, node: NodeProto, rules: LayerRules) -> tuple[str, str]:
-    """The tensor after a layer and the activation that joins it, and both operators' names."""
+    """The tensor after a layer and its fused activation, if it has one; and the names of the operators."""
     readers = graph.consumers.get(node.output[0], [])
     if node.op_type in _WEIGHTED | {"Add"} and len(readers) == 1 and readers[0].op_type in _ACTIVATIONS:
         joined = readers[0]
@@ -102,7 +102,7 @@ def _why_not_integer(graph: Graph, rules: LayerRules, node: NodeProto, end: str)
 
 
 def _islands(graph: Graph) -> Iterator[list[NodeProto]]:
-    """Connected operators that are no layers of their own: masked statistics and what is computed from them."""
+    """Groups of connected operators that are not layers: masked statistics and the computations on them."""
     layers_in_features = {
         node.name
         for node in graph.nodes
@@ -140,14 +140,14 @@ def _islands(graph: Graph) -> Iterator[list[NodeProto]]:
 
 
 def _joins_features(graph: Graph, node: NodeProto) -> bool:
-    """Whether a sum or concatenation takes what convolutions or resizes made."""
+    """Whether all inputs of a sum or concatenation are features: results of convolutions, resizes or concatenations."""
     sources = [graph.source(name) for name in node.input]
     kinds = {"Conv", "Resize", "Relu", "LeakyRelu", "ConvTranspose", "Concat"}
     return all(source is not None and source.op_type in kinds for source in sources)
 
 
 def _neighbours(graph: Graph, node: NodeProto) -> Iterator[NodeProto]:
-    """Nodes that feed a node or read it, seen through bookkeeping and casts."""
+    """The nodes before and after a node; bookkeeping and casts in between are skipped."""
     waiting = [(name, True) for name in node.input] + [(name, False) for name in node.output]
     seen: set[tuple[str, bool]] = set()
     while waiting:
@@ -165,7 +165,7 @@ def _neighbours(graph: Graph, node: NodeProto) -> Iterator[NodeProto]:
 
 
 def broken_chains(graph: Graph) -> list[str]:
-    """Where a tensor leaves 8 bits for float operators and comes back: reformats are to be expected there."""
+    """Places where a tensor leaves 8 bits for float operators and returns; expect reformats there."""
     members = {node.name for island in _islands(graph) for node in island}
     places = []
     for node in graph.nodes:

@@ -1,4 +1,4 @@
-"""An ONNX file judged by a runtime's rules."""
+"""Inspection of an ONNX file by the rules of a runtime."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from edge_harmony.inspection.refusals import Rule, find_refusals
 def inspect_onnx(
     path: Path, layer_rules: LayerRules, refusals: Iterable[Rule], opset_ceiling: int | None = None
 ) -> Inspection:
-    """Judge an ONNX file.
+    """Inspect an ONNX file.
 
     Args:
         path: the file.
-        layer_rules: what the runtime computes in integers.
-        refusals: what it will not take.
+        layer_rules: the operators that the runtime computes in integers.
+        refusals: rules that find what it refuses or runs slowly.
         opset_ceiling: the newest operator set that it reads; None for no limit.
 
     Raises:

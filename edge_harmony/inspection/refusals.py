@@ -1,6 +1,6 @@
-"""What a runtime refuses to load, or takes silently and gets wrong, found in the file before it is built.
+"""Rules that find, before a build, what a runtime refuses to load, computes wrongly without a word, or runs slowly.
 
-Rules that several runtimes share are here; those of one lie with its backend.
+Rules that several runtimes share are here; the folder of a backend holds its own.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Rule = Callable[[Graph], Iterator[Finding]]
 
 
 def find_refusals(graph: Graph, rules: Iterable[Rule], opset_ceiling: int | None = None) -> list[Finding]:
-    """All findings of a runtime's rules, and of those that hold for every runtime.
+    """All findings of a runtime's rules and of the rules for every runtime.
 
     Args:
-        graph: the file.
-        rules: of the runtime.
+        graph: the graph of the file.
+        rules: the rules of the runtime.
         opset_ceiling: the newest ai.onnx opset that the target's version reads; None for no limit.
     """
     findings = [finding for rule in (_scales, *rules) for finding in rule(graph)]
@@ -34,7 +34,7 @@ def find_refusals(graph: Graph, rules: Iterable[Rule], opset_ceiling: int | None
 
 
 def quantizers(graph: Graph) -> Iterator[NodeProto]:
-    """What quantizes and dequantizes."""
+    """The nodes that quantize or dequantize."""
     return (node for node in graph.nodes if node.op_type in ("QuantizeLinear", "DequantizeLinear"))
 
 
@@ -46,7 +46,7 @@ def _scales(graph: Graph) -> Iterator[Finding]:
 
 
 def wrong_axes(graph: Graph) -> Iterator[Finding]:
-    """Per-channel scales along another axis than the weights' output channels: taken silently, and wrong."""
+    """Per-channel scales along another axis than the weights' output channels: accepted, and computed wrongly."""
     for node in graph.nodes:
         if node.op_type not in ("Conv", "ConvTranspose") or len(node.input) < 2:
             continue
@@ -64,7 +64,7 @@ def wrong_axes(graph: Graph) -> Iterator[Finding]:
 
 
 def signed_activations(graph: Graph) -> Iterator[Finding]:
-    """Signed activations, which CPU runtimes compute slower than float."""
+    """Signed activations, which CPU runtimes compute more slowly than float."""
     for node in graph.nodes:
         if node.op_type != "QuantizeLinear" or len(node.input) < 3:
             continue

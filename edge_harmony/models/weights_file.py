@@ -73,7 +73,7 @@ def describe(
     images: int | None,
     history: Sequence[Mapping[str, Any]],
 ) -> dict[str, str]:
-    """What a file's header says of the network in it, see :class:`Weights`."""
+    """The description of the network in a file's header, see :class:`Weights`."""
     folded = any(isinstance(m, ConvUnit) and isinstance(m.norm, nn.Identity) for m in model.modules())
     facts = {
         "model": name,

@@ -130,7 +130,7 @@ def exif_of_tiff(data: bytes) -> bytes | None:
 
 
 def tiff_tags(block: bytes) -> dict[int, Any]:
-    """What of a block goes into a TIFF's directory, for :class:`PIL.TiffImagePlugin.ImageFileDirectory_v2`."""
+    """The tags of a block that a TIFF's directory takes, for :class:`PIL.TiffImagePlugin.ImageFileDirectory_v2`."""
     try:
         stored = Image.Exif()
         with warnings.catch_warnings():

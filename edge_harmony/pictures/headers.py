@@ -1,4 +1,4 @@
-"""What picture files say before their pixels, read from their bytes: kind, size, segments, chunks, and the end."""
+"""Headers of picture files, read from their bytes: kind, size, segments, chunks, and the end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PILLOW_ERRORS = (
     Image.DecompressionBombError,
     Warning,
 )
-"""What Pillow's parsers raise on damaged files."""
+"""Exceptions that Pillow's parsers raise on damaged files."""
 
 _PLUGINS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),

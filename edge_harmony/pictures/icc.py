@@ -76,7 +76,7 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> NDArray[np.uint8]:
 
 
 def gray_curve(profile: bytes) -> NDArray[np.float32] | None:
-    """What the 256 levels of a gray profile are in sRGB, in [0, 1]; None where it cannot be read."""
+    """The 256 levels of a gray profile in sRGB, in [0, 1]; None if the profile cannot be read."""
     ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     try:
         made = _converted(ramp, ImageCms.ImageCmsProfile(io.BytesIO(profile)))

@@ -105,7 +105,7 @@ def read_mask(path: Path | str, reader: MaskReader | None = None) -> NDArray[np.
 
 
 def decode_mask(data: bytes, name: str, reader: MaskReader | None = None) -> NDArray[np.float32]:
-    """The same from a file's bytes; ``name`` is what errors call it.
+    """Read a mask from the bytes of its file, as :func:`read_mask` does; errors call it ``name``.
 
     Raises:
         InputError: they are broken, the mask is coloured, or what it means is not clear.

@@ -1,4 +1,4 @@
-"""What the numbers of a mask mean: full scale, 0 and 1, a class id beside a void value; one rule for all sources."""
+"""The meaning of a mask's values: full scale, 0 and 1, a class id beside a void value; one rule for all sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What picture files say besides their pixels, read from any of the formats into one form."""
+"""Metadata of picture files, read from any format into one form."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _OF_OTHER_PARTS = re.compile(
     rb"""|<((?:G?Container):Directory)\b.*?</\1\s*>|<(xmp:Thumbnails)\b.*?</\2\s*>""",
     re.DOTALL,
 )
-"""What XMP says of gain maps, videos and previews behind the picture, which results have not."""
+"""The parts of XMP that describe gain maps, videos and previews behind the picture, which results do not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What a file says of its picture.
+    """The metadata of a picture.
 
     Attributes:
         exif: EXIF block without prefix; of an upright picture, without preview.
@@ -165,7 +165,7 @@ def _international(content: bytes) -> bytes | None:
 
 
 def _raw_profile(name: bytes, content: bytes) -> bytes | None:
-    """What ImageMagick and ExifTool store in PNGs as hexadecimal text."""
+    """A profile that ImageMagick and ExifTool have stored in a PNG as hexadecimal text."""
     body = content.partition(b"\0")[2]
     text = _international(content) if name == b"iTXt" else _inflated(body[1:]) if name == b"zTXt" else body
     try:

@@ -35,7 +35,7 @@ _SAVE_EVERY = 16
 
 @dataclass(frozen=True)
 class CalibratedRanges:
-    """What :func:`calibrate_weights` found, by the names of the quantization points.
+    """The result of :func:`calibrate_weights`, by the names of the quantization points.
 
     Attributes:
         scales: of the points; the range is 127 times as much.

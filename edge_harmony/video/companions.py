@@ -1,4 +1,4 @@
-"""What goes along with the pictures of a video: its sound and subtitles, copied packet by packet or encoded anew."""
+"""Sound and subtitles of a video, copied packet by packet or encoded anew."""
 
 from __future__ import annotations
 

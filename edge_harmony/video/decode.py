@@ -36,9 +36,9 @@ def decoded(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def progressive(frames: Iterator[Any], found: Callable[[], None]) -> Iterator[Any]:
-    """The same frames; those made of two fields become one picture each, by FFmpeg's bwdif, at their times.
+    """Deinterlace frames: each one made of two fields becomes one picture at its time, by FFmpeg's bwdif.
 
-    ``found`` is called where the first of them is.
+    Other frames pass unchanged. ``found`` is called at the first interlaced frame.
     """
     graph: Any = None
     for frame in frames:

@@ -24,7 +24,7 @@ def require_av() -> Any:
 
 
 def address(path: Path) -> str:
-    """What FFmpeg is to open: a file, whatever its name; one with a colon looks like a protocol otherwise."""
+    """The address of a file for FFmpeg, which would take a name with a colon for a protocol."""
     return f"file:{path}"
 
 

@@ -24,7 +24,7 @@ _KNEE, _SLOPE = 0.5, 13.0
 
 @dataclass(frozen=True)
 class HdrLight:
-    """What HDR10 says of the light of a video (SMPTE ST 2086, CTA-861.3).
+    """HDR10 metadata of a video (SMPTE ST 2086, CTA-861.3).
 
     Attributes:
         mastering: the display it was made on, as x265's ``master-display`` has it: chromaticities in 0.00002, nits in
@@ -74,7 +74,7 @@ def to_sdr(pixels: NDArray[np.uint16], transfer: int) -> NDArray[np.uint16]:
 
 
 def from_sdr(pixels: NDArray[np.uint16], before: NDArray[np.uint16], transfer: int) -> NDArray[np.uint16]:
-    """What :func:`to_sdr` made of ``before``, harmonized, in PQ or HLG again; what did not change is the same bits."""
+    """Convert harmonized frames back to PQ or HLG; values that did not change keep the bits of ``before``."""
     there, back = _curves(transfer)
     made = back[pixels]
     np.copyto(made, before, where=pixels == there[before])

@@ -86,7 +86,7 @@ class Still:
 
 
 def open_frames(name: str, *, gray: bool = False, reader: MaskReader | None = None) -> Frames:
-    """Whatever a name stands for.
+    """Open the frames that a name stands for.
 
     Args:
         name: a video, ``camera:...`` (see :class:`~edge_harmony.video.camera.Camera`), a folder, or a picture.

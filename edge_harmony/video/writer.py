@@ -191,7 +191,7 @@ def _options(codec: str, given: dict[str, str], source: VideoReader | None) -> d
 
 
 def _pixel_format(codec: str, size: tuple[int, int], source: VideoReader | None, deep: bool, alpha: bool) -> str:
-    """What the encoder is given: the source's layout where it takes that, else 4:2:0, or 4:4:4 for odd sizes.
+    """The pixel format for the encoder: the source's if it takes that, else 4:2:0, or 4:4:4 for odd sizes.
 
     ``alpha`` asks for one with alpha, where it has any.
 

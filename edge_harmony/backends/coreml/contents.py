@@ -36,7 +36,7 @@ class Contents:
         weights: of the convolutions by name, dequantized, in the program's order.
         inputs: name to what it takes: ``image RGB 256x256``, ``image RGB 256x256 to 2160x4096`` (height x width),
             ``float 1x3x256x256``, or ``float 1, 1 unless given`` for an optional one.
-        outputs: name to what it returns, likewise.
+        outputs: name to what it returns, in the notation of ``inputs``.
         metadata: what the user may read: author, licence, version, description and our own.
         specification: version of Core ML's format; 8 is that of iOS 17.
         layers: the convolutions in the program's order, then what else computes in 16 bits and in 32.

@@ -148,7 +148,7 @@ def _package(programs: dict[str, Any], scratch: Path) -> Any:
 
 
 def _described(converted: Any, name: str, description: dict[str, Any]) -> Any:
-    """The same with what its users may read in it."""
+    """The converted model with author, licence, version and description in its metadata."""
     spec = converted.get_spec()
     metadata = spec.description.metadata
     metadata.author, metadata.license = "edge-harmony", "MIT"

@@ -76,7 +76,7 @@ def decomposed(model: nn.Module, size: tuple[int, int]) -> torch.export.Exported
 
 
 def decomposed_pipeline(model: PlanarPipeline, size: tuple[int, int] | None) -> torch.export.ExportedProgram:
-    """The same of a whole pipeline, for one size or for a range of them."""
+    """The program of a whole pipeline, for one size or for a range of sizes, as :func:`decomposed` makes it."""
     axes = {
         axis: torch.export.Dim(name, min=least, max=largest)
         for axis, name, least, largest in zip((2, 3), "HW", model.size, LARGEST_PICTURE, strict=True)

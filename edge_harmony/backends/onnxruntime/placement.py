@@ -1,4 +1,4 @@
-"""What ONNX Runtime really makes of a file: the operators of its optimized graph."""
+"""The operators of the graph into which ONNX Runtime optimizes a file."""
 
 from __future__ import annotations
 

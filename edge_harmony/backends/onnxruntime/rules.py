@@ -1,4 +1,4 @@
-"""What ONNX Runtime computes in integers, and what it computes slowly or wrongly."""
+"""Operators that ONNX Runtime computes in integers, and rules for files that it runs slowly or wrongly."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from edge_harmony.files.manifest import Manifest
 # other CPUs ignore it.
 _EXACT_INT8 = ("session.x64quantprecision", "1")
 
-# Its threads go on spinning after a run, on cores that the apply step or a decoder could use. This stops them when the
-# run ends; runs themselves take as long as before.
+# Its threads spin on after a run and occupy cores that the apply step or a decoder could use. This option stops them at
+# the end of a run; the runs do not become slower.
 _REST_BETWEEN_RUNS = ("session.force_spinning_stop", "1")
 
 

@@ -1,4 +1,4 @@
-"""The OpenVINO backend: the same ONNX files as ONNX Runtime's, compiled by OpenVINO for the CPU."""
+"""The OpenVINO backend: it compiles the ONNX files that ONNX Runtime runs, for the CPU."""
 
 from __future__ import annotations
 

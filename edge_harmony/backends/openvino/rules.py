@@ -1,4 +1,4 @@
-"""What OpenVINO computes in integers, and what it computes slowly or wrongly."""
+"""Operators that OpenVINO computes in integers, and rules for files that it runs slowly or wrongly."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from edge_harmony.files.manifest import Manifest
 class OpenVinoRunner(ArtifactRunner):
     """An ONNX file on OpenVINO's CPU device.
 
-    Float stays 32 bits: left alone, OpenVINO computes in bfloat16 on CPUs that have it
+    Float layers compute in 32 bits. By default OpenVINO computes in bfloat16 on CPUs that support it
     (https://docs.openvino.ai, "Precision Control").
 
     Args:
@@ -66,6 +66,6 @@ class OpenVinoRunner(ArtifactRunner):
         return output
 
     def close(self) -> None:
-        """Free what was compiled."""
+        """Free the compiled networks."""
         self._requests.clear()
         self._model = None

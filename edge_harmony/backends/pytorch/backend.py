@@ -8,11 +8,11 @@ from edge_harmony.extras import install_hint, is_installed, require_torch
 from edge_harmony.files.atomic import sha256_of
 
 MODES = ("eager", "compiled", "cuda-graphs")
-"""As it is; ``torch.compile``; with CUDA graphs besides."""
+"""Uncompiled; with ``torch.compile``; with ``torch.compile`` and CUDA graphs."""
 
 
 class PyTorchBackend(Backend):
-    """Runs the network itself: ``fp32`` is the reference, ``int8`` its fake-quantized twin, ``fp16`` needs CUDA."""
+    """Runs the network itself: ``fp32`` is the reference, ``int8`` uses fake quantization, ``fp16`` needs CUDA."""
 
     name = "pytorch"
     packages = ("torch",)

@@ -62,7 +62,7 @@ class PyTorchRunner(Runner):
         return output
 
     def submit(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> Callable[[], NDArray[np.float32]]:
-        """Queue a batch and return, as far as the device works by itself; what is returned waits for its result."""
+        """Start a batch. On CUDA this returns while the device works; the returned function waits for the result."""
         with torch.inference_mode():
             made = self._network(*self._moved(composite, mask)).float()
 
@@ -75,7 +75,7 @@ class PyTorchRunner(Runner):
     def infer_parts(
         self, composite: NDArray[np.float32], mask: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], dict[str, float]]:
-        """The same, and the milliseconds of ``copy`` (to the device and back) and ``infer``."""
+        """See :class:`edge_harmony.backends.base.Runner`."""
         times = [time.perf_counter()]
         with torch.inference_mode():
             inputs = self._moved(composite, mask)

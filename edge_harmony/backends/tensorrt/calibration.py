@@ -33,7 +33,7 @@ class CalibrationRequest:
         pictures: a verified set.
         root: where its files lie.
         algorithm: TensorRT's.
-        cache: file of what an earlier build counted.
+        cache: calibration cache file: read if an earlier build finished it, otherwise written.
         cuda: for the batches' memory.
     """
 

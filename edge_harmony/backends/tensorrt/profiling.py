@@ -158,13 +158,13 @@ def _precisions(content: Any) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Difference:
-    """What became of a layer, or of layers that were fused differently.
+    """A layer in two profiles, or a group of layers that the two engines fused differently.
 
     Attributes:
-        names: in the first and in the second profile; empty where there is none.
-        milliseconds: likewise, 0 where there is none.
-        precisions: likewise.
-        reformat: whether all of it only moves tensors.
+        names: its names in the first and the second profile; empty in a profile that lacks it.
+        milliseconds: its times in the two profiles; 0 in a profile that lacks it.
+        precisions: its precisions in the two profiles; empty in a profile that lacks it.
+        reformat: whether all its layers only move tensors.
     """
 
     names: tuple[str, str]

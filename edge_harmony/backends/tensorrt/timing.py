@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PERCENTILES = (90.0, 95.0, 99.0)
 _ENQUEUE_BOUND = 0.8  # of the GPU's time, above which trtexec warns
-_UNSTABLE = 0.025  # coefficient of variation of the GPU's time, likewise
+_UNSTABLE = 0.025  # coefficient of variation of the GPU's time, above which trtexec warns
 
 
 @dataclass(frozen=True)
