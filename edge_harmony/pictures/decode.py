@@ -1,7 +1,8 @@
 """A picture file's bytes to pixels, upright, in RGB or sRGB, and to what the file says of them.
 
 OpenCV decodes; Pillow reads the header first, so that a picture is refused for its size or kind before anything is
-allocated, and decodes what OpenCV gets wrong: CMYK, Lab, and TIFF with alpha. HEIC and AVIF have a way of their own.
+allocated, and decodes what OpenCV gets wrong: CMYK, Lab, TIFF with alpha or compressed in a way that OpenCV does not
+know, and gray with a transparent level. HEIC and AVIF have a way of their own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from edge_harmony.errors import InputError, UsageError, is_out_of_memory
 from edge_harmony.pictures.alpha import unmultiplied
@@ -62,11 +63,16 @@ def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]
     icc, turned = fields.get("icc"), fields.get("turned", 1)
     if mode in ("CMYK", "LAB"):
         log.warning("%s is %s: the result is sRGB", name, {"LAB": "Lab"}.get(mode, mode))
-        pixels, fields["icc"] = _decode_by_pillow(name, data, turned, icc), None
+        pixels, fields["icc"] = _decode_by_pillow(name, bare, turned, icc), None
     elif by_pillow:
-        pixels = _decode_by_pillow(name, data, turned)
+        pixels = _decode_by_pillow(name, bare, turned)
     else:
-        pixels = _rgb(_decode(name, bare), name)
+        try:
+            pixels = _rgb(_decode(name, bare), name)
+        except _Unknown:
+            if kind != "TIFF" or mode not in ("1", "L", "P", "RGB"):
+                raise
+            pixels = _decode_by_pillow(name, bare, turned)
         if kind != "TIFF":  # OpenCV turns TIFF itself
             pixels = upright(pixels, turned)
         if icc is not None and colour_space(icc) != "RGB":
@@ -108,21 +114,22 @@ def _without_profile(pixels: NDArray[Any], icc: bytes, name: str) -> NDArray[Any
 
 def _inspect(name: str, data: bytes) -> tuple[str | None, str, bool]:
     """Refuse by header: not a picture, too large. Returns the format, Pillow's mode, and whether
-    Pillow has to decode it: OpenCV multiplies the colours of TIFF by alpha.
+    Pillow has to decode it: OpenCV multiplies the colours of TIFF by alpha, or drops what is transparent.
     """
     try:
         with open_header(data) as header:
             size, kind, mode = header.size, header.format, header.mode
             bits = header.tag_v2.get(258, (8,)) if isinstance(header, TiffImagePlugin.TiffImageFile) else ()
+            is_transparent_gray = mode in ("1", "L") and "transparency" in header.info
     except PILLOW_ERRORS:
         found = tiff_size(data)
         if found is None:
             raise InputError(
                 f"{name} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF, BMP, HEIC or AVIF"
             ) from None
-        size, kind, mode, bits = found, "TIFF", "", ()
+        size, kind, mode, bits, is_transparent_gray = found, "TIFF", "", (), False
     _refuse_size(name, size)
-    return kind, mode, set(bits) == {8} and mode in ("RGBA", "RGBa")
+    return kind, mode, mode in ("RGBA", "RGBa", "LA", "La") if set(bits) == {8} else is_transparent_gray
 
 
 def _refuse_size(name: str, size: tuple[int, int]) -> None:
@@ -158,16 +165,27 @@ def _decode(name: str, data: bytes) -> NDArray[Any]:
     finally:
         cv2.utils.logging.setLogLevel(level)
     if pixels is None:
-        raise InputError(f"{name} is damaged and cannot be decoded", "export or download it again")
+        raise _Unknown(f"{name} is damaged and cannot be decoded", "export or download it again")
     return pixels
+
+
+class _Unknown(InputError):
+    """OpenCV makes nothing of a file: it is damaged, or of a kind that OpenCV does not know."""
 
 
 def _decode_by_pillow(name: str, data: bytes, turned: int, icc: bytes | None = None) -> NDArray[np.uint8]:
     try:
         with open_header(data) as picture:
             picture.load()
-            pixels = to_srgb(picture, icc) if picture.mode in ("CMYK", "LAB") else np.array(picture)
+            pixels = to_srgb(picture, icc) if picture.mode in ("CMYK", "LAB") else np.array(_coloured(picture))
             left = turned if picture.getexif().get(ORIENTATION, 1) == turned else 1  # newer versions turn TIFF
             return upright(pixels, left)
     except PILLOW_ERRORS:
         raise InputError(f"{name} is damaged and cannot be decoded", "export or download it again") from None
+
+
+def _coloured(picture: Image.Image) -> Image.Image:
+    """In RGB, with alpha where there is any; other colours stay what they are."""
+    if picture.mode in ("RGB", "RGBA", "RGBa"):
+        return picture
+    return picture.convert("RGBA" if picture.mode in ("LA", "La") or "transparency" in picture.info else "RGB")

@@ -37,7 +37,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", *heif.SUF
 
 _DEEP = (".png", ".tif", ".tiff", ".heic", ".heif", ".hif")
 _ALPHA = (".png", ".tif", ".tiff", ".webp", *heif.SUFFIXES)
-_LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
+_LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383, ".avif": 32768}
 
 
 @dataclass(frozen=True)
@@ -214,12 +214,15 @@ def encode_picture(picture: Picture, suffix: str, *, quality: int = 95) -> bytes
     """The bytes that :func:`write_picture` writes.
 
     Raises:
-        UsageError: the suffix is unknown.
+        UsageError: the suffix is unknown, or the quality out of range.
         InputError: the picture is too large for the format.
+        CapabilityError: the format cannot be written here.
     """
     suffix = suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"unknown suffix {suffix!r}", f"use one of {' '.join(SUFFIXES)}")
+    if not 1 <= quality <= 100:
+        raise UsageError(f"the quality is {quality}", "give a number from 1 to 100")
     pixels = picture.pixels
     if pixels.dtype == np.float32 and suffix not in (".tif", ".tiff"):
         pixels = np.rint(pixels * np.float32(65535)).astype(np.uint16)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from edge_harmony.errors import InputError
+from edge_harmony.errors import InputError, UsageError
 from edge_harmony.pictures.headers import jpeg_segments, png_chunks
 from edge_harmony.pictures.images import Picture, check_holds, decode_picture, encode_picture, match_mask, read_picture
 from edge_harmony.pictures.metadata import PHOTOSHOP_NAME, XMP_NAME
@@ -158,6 +158,36 @@ def test_tiffs_that_pillow_decodes(mode, premultiplied, orientation):
     assert pixels.shape[:2] == (40, 60)
     assert pixels.flags.writeable
     assert np.abs(pixels[..., :3] - upright[..., :3] * scale).max() < 3
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lzma", "tiff_lzw", "packbits"])
+def test_tiffs_compressed_in_any_way(compression):
+    """OpenCV does not know all of them; they are not damaged for that."""
+    out = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(smooth()).save(out, "TIFF", compression=compression, exif=exif)
+    assert decode_picture(out.getvalue(), "p.tif").pixels.shape == (60, 40, 3)
+
+
+def test_gray_with_alpha():
+    """Number 19: of TIFF, and of a PNG with a transparent level."""
+    gray = smooth()[..., 0]
+    alpha = np.where(np.arange(60) < 30, 0, 255).astype(np.uint8) * np.ones((40, 1), np.uint8)
+    files = io.BytesIO(), io.BytesIO()
+    Image.fromarray(np.dstack([gray, alpha]), "LA").save(files[0], "TIFF")
+    level = np.where(alpha > 0, gray.clip(1), 0).astype(np.uint8)
+    Image.fromarray(level).save(files[1], "PNG", transparency=0)
+    for file in files:
+        pixels = decode_picture(file.getvalue(), "p").pixels
+        np.testing.assert_array_equal(pixels[..., 3], alpha)
+        assert np.abs(pixels[..., 1].astype(int) - gray)[alpha > 0].max() <= 1
+
+
+@pytest.mark.parametrize("quality", [0, 101, -5])
+def test_a_quality_that_is_none(quality):
+    with pytest.raises(UsageError, match="from 1 to 100"):
+        encode_picture(Picture(smooth()), ".jpg", quality=quality)
 
 
 @pytest.mark.parametrize(("suffix", "left_out"), [(".jpg", "EXIF, XMP"), (".bmp", "EXIF, ICC profile, XMP")])
