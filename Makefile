@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(C
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 SAMPLE := edge_harmony/samples/pagoda-cold
 
-.PHONY: help demo test test-quick test-all format lint types docs surface schema site images weights clean
+.PHONY: help demo test test-quick test-all faults format lint types docs surface schema site images weights clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,6 +24,10 @@ test-quick: .venv/dev.stamp  ## only tests that need no torch and start no progr
 
 test-all: test  ## also the slow ones: browser, Ray, many pictures, long videos, compiled training
 	$(PYTEST) --dist loadfile -m slow
+
+faults: .venv/dev.stamp  ## 10,000 mutated inputs, 1,000 accidents, long streams, crowds; goes on where it was stopped
+	for part in inputs accidents stream crowd losses; do $(BIN)/python -m tests.faults $$part || failed="$$failed $$part"; done; \
+	  test -z "$$failed" || { echo "faults in:$$failed; see out/faults/failed"; exit 1; }
 
 format: .venv/dev.stamp  ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .

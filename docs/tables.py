@@ -417,6 +417,25 @@ def training_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def faults_tables() -> str:
+    """What the campaign of faults tried, and what it found."""
+    content = result("faults")
+    lines = ["| | tried | ended in a result | ended in a line | faults |", "|---|---:|---:|---:|---:|"]
+    for part in ("inputs", "accidents"):
+        rows = content[part]["kinds"]
+        for kind, row in sorted(rows.items()):
+            lines.append(f"| {kind} | {row['tried']:,} | {row['read']:,} | {row['refused']:,} | {row['faults']} |")
+        total = {key: sum(row[key] for row in rows.values()) for key in ("tried", "read", "refused", "faults")}
+        lines.append(
+            f"| **{part}** | **{total['tried']:,}** | **{total['read']:,}** | **{total['refused']:,}** "
+            f"| **{total['faults']}** |"
+        )
+    lines += ["", f"Campaign {content['campaign']}, {content['date']}, {content['version']}."]
+    lines += ["", "| found | what it was | what was done |", "|---|---|---|"]
+    lines += [f"| {row['by']} | {row['what']} | {row['mended']} |" for row in content["findings"]]
+    return "\n".join(lines) + "\n"
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "networks"): networks_table,
     ("README.md", "speed"): speed_table,
@@ -436,6 +455,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/quantization.md", "runtimes"): runtimes_table,
     ("docs/decisions/0004-the-edge-family.md", "schedule"): lambda: ablation_table("full-schedule"),
     ("docs/decisions/0004-the-edge-family.md", "family"): lambda: ablation_table("edge-family"),
+    ("docs/reliability.md", "faults"): faults_tables,
 }
 
 

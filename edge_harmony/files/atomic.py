@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ def new_file(path: Path) -> Iterator[Path]:
         raise UsageError(f"cannot write {path} ({error.strerror})", "free space or choose another folder") from None
     finally:
         os.close(handle)
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # gone; or a disk on which nothing can be removed any more
+            temporary.unlink()
 
 
 def atomic_write(path: Path, data: bytes) -> None:

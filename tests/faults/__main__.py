@@ -1,28 +1,118 @@
-"""``python -m tests.faults``: run the campaign, or one of its inputs or accidents again."""
+"""``python -m tests.faults``: run the campaign, a part of it, or one of its inputs or accidents again."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import tempfile
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
-from tests.faults.input_campaign import run_inputs
+from tests.faults.seeds import ROOT
+
+PORT = 8099
 
 
 def main() -> int:
     """Run what is asked for; the exit status is 1 if there are faults."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("what", choices=("inputs",))
-    parser.add_argument("--count", type=int, default=10_000, help="how many")
-    parser.add_argument("--first", type=int, default=0, help="number of the first")
+    parser.add_argument("what", choices=("inputs", "accidents", "stream", "crowd", "losses", "record"))
+    parser.add_argument("--count", type=int, help="how many inputs, accidents, frames, requests, pictures")
+    parser.add_argument("--first", type=int, default=0, help="number of the first input or accident")
     parser.add_argument("--seed", type=int, default=1, help="of the campaign")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--workers", type=int, default=2, help="processes that read inputs")
     parser.add_argument("--out", type=Path, default=Path("out/faults"), help="folder of journal and failing cases")
     arguments = parser.parse_args()
-    numbers = range(arguments.first, arguments.first + arguments.count)
+    parts = {"inputs": inputs, "accidents": accidents, "stream": stream, "crowd": crowd, "losses": losses}
+    return (parts | {"record": record})[arguments.what](arguments)
+
+
+def inputs(arguments: argparse.Namespace) -> int:
+    """Mutated inputs."""
+    from tests.faults.input_campaign import run_inputs
+
+    numbers = range(arguments.first, arguments.first + (arguments.count or 10_000))
     journal = run_inputs(arguments.out, arguments.seed, numbers, arguments.workers)
     print(journal.summary())
     return 1 if journal.faults else 0
+
+
+def accidents(arguments: argparse.Namespace) -> int:
+    """Accidents."""
+    from tests.faults.accidents import run_accidents
+
+    numbers = range(arguments.first, arguments.first + (arguments.count or 1_000))
+    journal = run_accidents(arguments.out, arguments.seed, numbers)
+    print(journal.summary())
+    return 1 if journal.faults else 0
+
+
+def record(arguments: argparse.Namespace) -> int:
+    """Write what the journals hold into the committed result; the findings in it are written by people, and stay."""
+    import edge_harmony
+    from tests.faults.journal import Journal
+
+    path = ROOT / "benchmarks" / "results" / "0.1.0" / "faults.json"
+    content = json.loads(path.read_text()) if path.exists() else {"findings": []}
+    content |= {"campaign": arguments.seed, "date": f"{date.today():%Y-%m-%d}", "version": edge_harmony.__version__}
+    for part in ("inputs", "accidents"):
+        counts = Journal.at(arguments.out / f"{part}-{arguments.seed}.jsonl").counts()
+        content[part] = {
+            "kinds": {
+                kind: {
+                    "tried": sum(found.values()),
+                    "read": found["read"],
+                    "refused": found["refused"],
+                    "faults": found["fault"],
+                }
+                for kind, found in sorted(counts.items())
+            }
+        }
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return 0
+
+
+def stream(arguments: argparse.Namespace) -> int:
+    """An hour of frames: all predicted, every third, and with a source that fails in the middle."""
+    from tests.conftest import write_small_network
+    from tests.faults.long_stream import run_stream
+
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        network = write_small_network(Path(folder) / "network", quantized=False)
+        for every, broken in ((1, False), (3, False), (1, True)):
+            grown = run_stream(network, arguments.count or 100_000, every=every, broken=broken)
+            print(f"every {every}, {'a source that fails' if broken else 'a sound source'}: {asdict(grown)}")
+            failed += grown.memory > 16 << 20 or grown.descriptors > 0 or grown.threads > 0
+    return 1 if failed else 0
+
+
+def crowd(arguments: argparse.Namespace) -> int:
+    """Requests to the demo page, a tenth of them hostile."""
+    from tests.faults.demo_crowd import meet
+
+    met = meet(arguments.out.resolve() / "demo", PORT, arguments.count or 200)
+    print(f"{met.answers} answered, at most {met.memory >> 20} MiB more than after the first picture")
+    print("\n".join(met.wrong))
+    return 1 if met.wrong or "Traceback" in met.printed else 0
+
+
+def losses(arguments: argparse.Namespace) -> int:
+    """A Ray cluster that loses a worker, then one that loses a node."""
+    from tests.faults.ray_losses import lose
+    from tests.unit.folder.making import make_folders
+
+    failed = 0
+    count = arguments.count or 400
+    for node in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            found = lose(*make_folders(Path(folder), count), node=node)
+        once = set(found.outcomes.values()) == {1} and len(found.results) == count
+        print(f"lost {found.lost}: {len(found.results)} results, {len(found.errors)} errors, each once: {once}")
+        failed += bool(found.errors) or not once
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
 
 from tests.faults.documents import change_tree, json_text, json_tree
 from tests.faults.mutators import ANY, EXTREMES, Mutator, Rng
@@ -128,7 +127,10 @@ def extra_segment(rng: Rng) -> Part:
     segments: tuple[Part, ...] = (
         (b"\xff\xe1", exif + b"II*\x00\x08\x00\x00\x00" + rng.bytes(int(rng.integers(0, 400)))),
         (b"\xff\xe1", exif + b"MM\x00*\x00\x00\x00\x08" + struct.pack(">HHHII", 1, 0x0112, 3, 1, 9 << 16)),
-        (b"\xff\xe1", exif + b"II*\x00\x08\x00\x00\x00" + struct.pack("<HHHII", 1, 0x8769, 4, 1, 8)),  # points to itself
+        (
+            b"\xff\xe1",
+            exif + b"II*\x00\x08\x00\x00\x00" + struct.pack("<HHHII", 1, 0x8769, 4, 1, 8),
+        ),  # points to itself
         (b"\xff\xe1", exif + b"II*\x00\x08\x00\x00\x00" + struct.pack("<H", 65535) + rng.bytes(100)),
         (b"\xff\xe1", exif + b"II*\x00\x08\x00\x00\x00" + struct.pack("<HHHII", 1, 0x010E, 2, 2**31, 2**31)),
         (b"\xff\xe1", exif),
@@ -414,4 +416,3 @@ MUTATORS: dict[str, tuple[Mutator, ...]] = {
     ".mlmodel": (protobuf,),
 }
 """Mutators by the suffix of the files."""
-

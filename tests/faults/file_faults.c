@@ -1,6 +1,7 @@
 /* A preload library: at the n-th operation on files below a folder, something happens.
  *
- * Operations are opening for writing, writing, synchronizing, renaming, removing and making folders. Armed by
+ * Operations are opening for writing, writing, synchronizing, renaming, removing and making folders; it happens at the
+ * first from the n-th on that can fail in this way. Armed by
  * faults_arm() within the process, or for processes started later by FAULTS_ARM=folder|nth|action|number|token.
  *
  * cc -shared -fPIC -O1 -o file_faults.so file_faults.c -ldl
@@ -23,9 +24,10 @@
 #include <unistd.h>
 
 enum { NOTHING, FAIL, FAIL_FROM_NOW_ON, SIGNAL, SHORT, JUMP };
+enum { OPEN, WRITE, NAME, REMOVE };
 
 static char root[4096], token[4096];
-static int action, number, armed;
+static int action, number, armed, over;
 static long nth, seen;
 static volatile long jumped; /* seconds that the clock is ahead */
 
@@ -33,7 +35,7 @@ void faults_arm(const char *folder, long at, int what, int how, const char *once
 {
     strncpy(root, folder, sizeof root - 1);
     strncpy(token, once ? once : "", sizeof token - 1);
-    nth = at, action = what, number = how, seen = 0, armed = 1;
+    nth = at, action = what, number = how, seen = 0, over = 0, armed = 1;
 }
 
 long faults_seen(void) { return seen; }
@@ -77,12 +79,32 @@ static int is_inside(int file)
     return inside(path);
 }
 
+/* Whether an operation can fail in this way: nothing else than what a system may answer. */
+static int is_plausible(int operation)
+{
+    if (action != FAIL && action != FAIL_FROM_NOW_ON && action != SHORT)
+        return 1;
+    switch (number) {
+    case EMFILE:
+    case ENFILE:
+        return operation == OPEN;
+    case EINTR:
+        return operation == OPEN || operation == WRITE;
+    case EIO:
+    case EROFS:
+        return 1;
+    default: /* no space, quota */
+        return operation != REMOVE;
+    }
+}
+
 /* Whether this operation is to fail; errno is set. */
-static int fails(void)
+static int fails(int operation)
 {
     long now = __sync_add_and_fetch(&seen, 1);
-    if (action == NOTHING || now < nth || (now > nth && action != FAIL_FROM_NOW_ON))
+    if (action == NOTHING || over || now < nth || !is_plausible(operation) || (action == SHORT && operation != WRITE))
         return 0;
+    over = action != FAIL_FROM_NOW_ON;
     if (token[0]) { /* of several processes, one */
         int file = syscall(SYS_openat, AT_FDCWD, token, O_CREAT | O_EXCL | O_WRONLY, 0600);
         if (file < 0)
@@ -114,7 +136,7 @@ static int fails(void)
         mode = va_arg(more, mode_t); \
         va_end(more); \
     } \
-    if (armed && (flags & (O_WRONLY | O_RDWR | O_CREAT)) && inside(path) && fails()) \
+    if (armed && (flags & (O_WRONLY | O_RDWR | O_CREAT)) && inside(path) && fails(OPEN)) \
         return -1; \
     return real(__VA_ARGS__)
 
@@ -145,7 +167,7 @@ int openat64(int folder, const char *path, int flags, ...)
 ssize_t write(int file, const void *data, size_t count)
 {
     REAL(ssize_t, "write", int, const void *, size_t);
-    if (armed && is_inside(file) && fails())
+    if (armed && is_inside(file) && fails(WRITE))
         return action == SHORT && count > 1 ? real(file, data, count / 2) : -1;
     return real(file, data, count);
 }
@@ -153,43 +175,43 @@ ssize_t write(int file, const void *data, size_t count)
 ssize_t pwrite64(int file, const void *data, size_t count, off64_t at)
 {
     REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t);
-    return armed && is_inside(file) && fails() ? -1 : real(file, data, count, at);
+    return armed && is_inside(file) && fails(WRITE) ? -1 : real(file, data, count, at);
 }
 
 ssize_t writev(int file, const struct iovec *parts, int count)
 {
     REAL(ssize_t, "writev", int, const struct iovec *, int);
-    return armed && is_inside(file) && fails() ? -1 : real(file, parts, count);
+    return armed && is_inside(file) && fails(WRITE) ? -1 : real(file, parts, count);
 }
 
 int fsync(int file)
 {
     REAL(int, "fsync", int);
-    return armed && is_inside(file) && fails() ? -1 : real(file);
+    return armed && is_inside(file) && fails(WRITE) ? -1 : real(file);
 }
 
 int rename(const char *from, const char *to)
 {
     REAL(int, "rename", const char *, const char *);
-    return armed && inside(to) && fails() ? -1 : real(from, to);
+    return armed && inside(to) && fails(NAME) ? -1 : real(from, to);
 }
 
 int renameat(int one, const char *from, int other, const char *to)
 {
     REAL(int, "renameat", int, const char *, int, const char *);
-    return armed && inside(to) && fails() ? -1 : real(one, from, other, to);
+    return armed && inside(to) && fails(NAME) ? -1 : real(one, from, other, to);
 }
 
 int unlink(const char *path)
 {
     REAL(int, "unlink", const char *);
-    return armed && inside(path) && fails() ? -1 : real(path);
+    return armed && inside(path) && fails(REMOVE) ? -1 : real(path);
 }
 
 int mkdir(const char *path, mode_t mode)
 {
     REAL(int, "mkdir", const char *, mode_t);
-    return armed && inside(path) && fails() ? -1 : real(path, mode);
+    return armed && inside(path) && fails(NAME) ? -1 : real(path, mode);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import os
 import shutil
 import threading
 import traceback
@@ -136,7 +135,7 @@ def complaint_about(given: Input, status: int | None, said: str) -> str:
         return f"exit status {status} without a line"
     if len(errors) > 1 and not reports:
         return "several lines of errors"
-    results = [path for path in (given.folder / "out").glob("result.*")]
+    results = list((given.folder / "out").glob("result.*"))
     if status and results:
         return "an error, and a result all the same"
     if any(path.stat().st_size == 0 for path in results):
@@ -169,5 +168,5 @@ def reset_peak() -> None:
 def open_files(folder: Path) -> list[str]:
     """The files below a folder that this process holds open, where the system says."""
     held = Path("/proc/self/fd")
-    names = [os.readlink(link) for link in held.iterdir() if link.is_symlink()] if held.is_dir() else []
+    names = [str(link.readlink()) for link in held.iterdir() if link.is_symlink()] if held.is_dir() else []
     return [name for name in names if name.startswith(f"{folder}/")]

@@ -164,7 +164,7 @@ def calibration_set(folder: Path, file: Path) -> None:
     from edge_harmony.data.calibration_set import read_calibration_set
 
     found = read_calibration_set(str(file))
-    found.verify(found.root(folder))
+    found.verify(found.root(None if found.shipped else folder))
 
 
 def suite(folder: Path, file: Path) -> None:
@@ -237,4 +237,3 @@ def mutators_of(kind: str, file: Path) -> tuple[Mutator, ...]:
     if kind == "data-list":
         return LINES
     return MUTATORS.get(file.suffix, ())
-

@@ -235,11 +235,12 @@ def weights(root: Path) -> None:
     average = {name: value.clone() for name, value in model.state_dict().items()}
     path = seed(root, "checkpoint", "edge-n", "checkpoint.safetensors")
     path.with_name("recipe.toml").write_text(text)
-    save_checkpoint(path, recipe, Position(1, 8, 56, 0.5, [{"stage": "float", "images": 48}]), model, average, optimizer)
+    save_checkpoint(
+        path, recipe, Position(1, 8, 56, 0.5, [{"stage": "float", "images": 48}]), model, average, optimizer
+    )
 
-    public = {theirs: ours for theirs, ours in _renames().items()}
     state = build_model("hdnet-lite", variant="official").state_dict()
-    named = {theirs: state[ours].contiguous().clone() for theirs, ours in public.items() if ours in state}
+    named = {theirs: state[ours].contiguous().clone() for theirs, ours in _renames().items() if ours in state}
     small = {name: value for name, value in named.items() if value.numel() < 5000}  # refused, after it was read
     path = seed(root, "public-checkpoint", "npz", "public.npz")
     np.savez_compressed(path, **{name: value.numpy() for name, value in small.items()})
@@ -275,13 +276,11 @@ def packages(root: Path) -> None:
     inside = "network.mlpackage/Data/com.apple.CoreML"
     for name, file in (
         ("program", f"{inside}/model.mlmodel"),
-        ("weights", f"{inside}/weights/weight.bin"),
+        ("blob", f"{inside}/weights/weight.bin"),
         ("contents", "network.mlpackage/Manifest.json"),
     ):
-        folder = seed(root, "package", name, file).parent
-        while folder.name != name:
-            folder = folder.parent
-        shutil.copytree(made, folder / "network.mlpackage", dirs_exist_ok=True)
+        seed(root, "package", name, file)
+        shutil.copytree(made, root / "package" / name / "network.mlpackage")
     shutil.rmtree(made)
 
 
@@ -312,7 +311,7 @@ def documents(root: Path) -> None:
     path = seed(root, "result", "suite", "result.json")
     content = json.loads((ROOT / "benchmarks/results/0.1.0/cpu.json").read_text())
     kept = [row for row in content["measurements"] if row["contender"]["model"] == "edge-n"][:2]
-    path.write_text(json.dumps(content | {"measurements": kept, "baseline": None}, indent=1))
+    path.write_text(json.dumps(content | {"measurements": kept, "baseline": kept[0]["contender"]["name"]}, indent=1))
     shutil.copy(path, path.with_name("other.json"))
     path = seed(root, "run-record", "folder", "edge-harmony.json")
     for folder_name in ("composites", "masks"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -62,9 +63,8 @@ def read_contents(package: Path, function: str | None = None) -> Contents:
         UsageError: there is no such function in it.
     """
     try:
-        model = ct.models.MLModel(str(package), skip_model_load=True)
-        spec = model.get_spec()
-        program = milproto.load(spec, spec.specificationVersion, model.weights_dir)
+        spec, blobs = _read_specification(package)
+        program = milproto.load(spec, spec.specificationVersion, str(blobs))
     except Exception as error:  # protobuf, the loader and the file system raise kinds of their own
         raise ArtifactError(f"{package} is no Core ML package ({first_line(error)})", "export it again") from None
     several = {described.name: described for described in spec.description.functions}
@@ -95,6 +95,20 @@ def read_contents(package: Path, function: str | None = None) -> Contents:
         specification=spec.specificationVersion,
         layers=(*(_layer(op) for op in convolutions), *_others(operations)),
     )
+
+
+def _read_specification(package: Path) -> tuple[Any, Path]:
+    """The program in a package, and the folder of its weights.
+
+    coremltools' own reader writes the table of contents anew whenever it opens a package, so it is not used.
+    """
+    contents = json.loads((package / "Manifest.json").read_bytes())
+    path = package / "Data" / contents["itemInfoEntries"][contents["rootModelIdentifier"]]["path"]
+    if not path.resolve().is_relative_to(package.resolve()):
+        raise ValueError("its program lies outside of it")
+    specification = ct.proto.Model_pb2.Model()
+    specification.ParseFromString(path.read_bytes())
+    return specification, path.parent / "weights"
 
 
 def _layer(convolution: Any) -> LayerReport:

@@ -1,5 +1,6 @@
 """Artifacts: atomic writing, manifests that are verified, resources and typed TOML."""
 
+import errno
 import json
 import os
 
@@ -67,6 +68,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_disk_that_turns_read_only_in_the_middle_is_one_line(tmp_path, monkeypatch):
+    """Neither renaming nor removing works then, and the first is what is to be told."""
+
+    def refused(self, *_):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr("pathlib.Path.replace", refused)
+    monkeypatch.setattr("pathlib.Path.unlink", refused)
+    with pytest.raises(UsageError, match=r"cannot write .*a\.txt \(Read-only file system\)"):
+        atomic_write(tmp_path / "a.txt", b"new")
+    assert not (tmp_path / "a.txt").exists()
 
 
 def test_folders_that_cannot_be(tmp_path):

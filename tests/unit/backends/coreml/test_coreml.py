@@ -219,6 +219,30 @@ def test_damaged_packages_are_one_clear_error(packages, tmp_path):
         read_manifest(changed)
 
 
+def test_a_package_is_read_and_not_written(packages, tmp_path):
+    """coremltools' reader writes the table of contents anew: spaces at its end would be gone."""
+    package = tmp_path / "a.mlpackage"
+    shutil.copytree(packages["fp16"], package)
+    contents = package / "Manifest.json"
+    contents.write_bytes(contents.read_bytes() + b"   \n")
+    before = sha256_of(package)
+    assert read_contents(package).convolutions == 14
+    assert sha256_of(package) == before
+
+
+@pytest.mark.parametrize("where", ["../../outside.mlmodel", "/etc/hostname", "../a/../../outside.mlmodel"])
+def test_a_package_whose_program_lies_elsewhere_is_refused(packages, tmp_path, where):
+    package = tmp_path / "a.mlpackage"
+    shutil.copytree(packages["fp16"], package)
+    program = next(package.rglob("model.mlmodel"))
+    shutil.copy(program, tmp_path / "outside.mlmodel")
+    contents = json.loads((package / "Manifest.json").read_text())
+    contents["itemInfoEntries"][contents["rootModelIdentifier"]]["path"] = where
+    (package / "Manifest.json").write_text(json.dumps(contents))
+    with pytest.raises(ArtifactError, match="lies outside of it"):
+        read_contents(package)
+
+
 def test_export_for_an_iphone(edge_weights, tmp_path, capsys):
     arguments = ["--weights", edge_weights, "--target", "iphone-int8", "-o", tmp_path, "--json"]
     assert main(["export", "edge-n", *map(str, arguments)]) == 0

@@ -1,0 +1,50 @@
+"""A long stream, a crowd at the demo page, a Ray cluster that loses parts; ``make faults`` runs larger ones."""
+
+import os
+
+import pytest
+
+from tests.conftest import write_small_network
+from tests.faults.long_stream import run_stream
+from tests.unit.folder.making import make_folders
+
+PORT = 8193 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+@pytest.mark.parametrize(("every", "broken"), [(1, False), (3, False), (1, True)])
+@pytest.mark.slow
+def test_a_stream_of_thousands_holds_no_more_at_its_end(tmp_path, every, broken):
+    pytest.importorskip("onnx")
+    network = write_small_network(tmp_path / "network", quantized=False)
+    grown = run_stream(network, 4000, every=every, broken=broken)
+    assert grown.frames >= 4000 - 4  # what was on its way when the source broke
+    assert grown.memory < 16 << 20
+    assert grown.descriptors <= 0
+    assert grown.threads <= 0
+
+
+@pytest.mark.slow
+def test_a_crowd_at_the_demo_is_answered(tmp_path):
+    pytest.importorskip("gradio")
+    from tests.faults.demo_crowd import meet
+
+    crowd = meet(tmp_path, PORT, 30, at_a_time=4)
+    assert crowd.wrong == []
+    assert crowd.answers == 30
+    assert crowd.memory < 1 << 30
+    assert "Traceback" not in crowd.printed
+
+
+@pytest.mark.parametrize("node", [False, True], ids=["worker", "node"])
+@pytest.mark.slow
+def test_ray_loses_a_part_and_no_picture(tmp_path, node):
+    pytest.importorskip("ray")
+    from tests.faults.ray_losses import lose
+
+    folders = make_folders(tmp_path, 96)
+    losses = lose(*folders, node=node)
+    assert losses.lost
+    assert losses.lost != ["worker 0"]
+    assert losses.errors == {}
+    assert set(losses.outcomes.values()) == {1}
+    assert losses.results == {f"{k:04d}.png" for k in range(96)}

@@ -1,0 +1,101 @@
+"""A seeded part of the campaign of inputs, and what its parts promise each other."""
+
+import numpy as np
+import pytest
+
+from tests.faults.containers import fields_of
+from tests.faults.input_campaign import Worker, run_inputs, write_failing
+from tests.faults.inputs import Verdict, make_input
+from tests.faults.journal import Journal
+from tests.faults.mutators import mutate
+from tests.faults.readers import READERS, mutators_of
+from tests.faults.seeds import MARK, make_seeds
+
+CAMPAIGN = 7
+
+
+@pytest.fixture(scope="module")
+def seeds(made_once):
+    pytest.importorskip("coremltools")
+    pytest.importorskip("torch")
+    return made_once("fault-seeds", lambda folder: make_seeds(folder / "all")) / "all"
+
+
+@pytest.mark.slow
+def test_five_hundred_inputs_end_in_a_result_or_in_a_line(seeds, tmp_path):
+    (tmp_path / "seeds").symlink_to(seeds)
+    journal = run_inputs(tmp_path, CAMPAIGN, range(500), 1)
+    assert len(journal.verdicts) == 500
+    assert journal.faults == [], journal.summary()
+    counts = journal.counts()
+    assert len(counts) == len(READERS), "every kind of file has its turn"
+    assert sum(found["refused"] for found in counts.values()) > 100
+    assert sum(found["read"] for found in counts.values()) > 50
+
+
+def test_an_input_is_made_from_its_number_alone(seeds, tmp_path):
+    for number in range(40):
+        one, other = (make_input(seeds, CAMPAIGN, number, tmp_path / name) for name in ("one", "other"))
+        assert one.file.read_bytes() == other.file.read_bytes()
+        assert one.reader is other.reader
+
+
+@pytest.mark.parametrize("kind", [reader.kind for reader in READERS])
+def test_mutants_of_every_seed_differ_from_it_and_from_each_other(seeds, kind):
+    rng = np.random.default_rng(3)
+    for place in (seeds / kind).iterdir():
+        file = place / (place / MARK).read_text()
+        sound = file.read_bytes()
+        mutants = {mutate(sound, rng, mutators_of(kind, file)) for _ in range(12)}
+        assert len(mutants - {sound}) > 6
+
+
+def test_mutators_that_know_a_format_do_not_give_up_on_a_sound_file(seeds):
+    """One that fails on a sound file would leave only blind bytes."""
+    rng = np.random.default_rng(5)
+    for reader in READERS:
+        for place in (seeds / reader.kind).iterdir():
+            file = place / (place / MARK).read_text()
+            for change in mutators_of(reader.kind, file):
+                made = [change(file.read_bytes(), rng) for _ in range(8)]
+                assert any(data != file.read_bytes() for data in made), (file, change)
+
+
+def test_fields_of_a_protocol_buffer_are_those_of_the_library(seeds):
+    onnx = pytest.importorskip("onnx")
+    data = (seeds / "onnx" / "fp32" / "edge-n-64x64-fp32.onnx").read_bytes()
+    wanted = [descriptor.number for descriptor, _ in onnx.load_from_string(data).ListFields()]
+    assert sorted({number for number, _, _ in fields_of(data)}) == sorted(wanted)
+
+
+def test_a_worker_that_dies_is_a_fault_and_is_replaced(seeds, tmp_path):
+    worker = Worker(seeds, CAMPAIGN, tmp_path / "worker")
+    try:
+        worker.hand(0)
+        worker.process.kill()
+        assert worker.answer() is None
+        worker.hand(1)
+        verdict = worker.answer()
+        assert (verdict.number, verdict.fault) == (1, "")
+    finally:
+        worker.end()
+
+
+def test_a_journal_goes_on_after_a_kill_in_the_middle_of_a_line(tmp_path):
+    journal = Journal.at(tmp_path / "journal.jsonl")
+    journal.add(Verdict(1, "picture", "png", "read"))
+    journal.add(Verdict(2, "picture", "png", "fault", "hang", "words"))
+    with journal.path.open("a") as file:
+        file.write('{"number": 3, "kind"')
+    again = Journal.at(journal.path)
+    assert set(again.verdicts) == {1, 2}
+    assert [verdict.number for verdict in again.faults] == [2]
+    assert "picture: hang (1: 2)" in again.summary()
+
+
+def test_a_failing_input_is_written_as_files(seeds, tmp_path):
+    (tmp_path / "seeds").symlink_to(seeds)
+    write_failing(tmp_path, CAMPAIGN, Verdict(3, "picture", "png", "fault", "hang", "words"))
+    (folder,) = (tmp_path / "failed").iterdir()
+    assert (folder / "verdict.txt").read_text().startswith("hang")
+    assert len(list(folder.iterdir())) > 2
