@@ -292,12 +292,12 @@ class Backend(ABC):
         """The step that :meth:`build` left for another machine, because this one lacks what it needs.
 
         Args:
-            request: what was built.
-            made: what :meth:`build` returned.
+            request: the request to :meth:`build`.
+            made: the path that it returned.
 
         Returns:
-            The step, with what is missing here and the command that does it there; None if the artifact is finished,
-            as it always is by default.
+            The step, with the part that is missing here and the command for the other machine; None, as by default, if
+            the artifact is finished.
         """
         return None
 

@@ -24,11 +24,11 @@ def unmultiplied(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def straight(pixels: NDArray[Any]) -> NDArray[Any]:
-    """``(H, W, 4)`` of a cut-out with its colours as they are without alpha.
+    """A cut-out ``(H, W, 4)`` with straight colours: premultiplied ones are divided by alpha.
 
-    Some tools write colours that are multiplied by alpha into formats that have no word for it; pasted, such edges are
-    dark. They are told by this: no colour is brighter than its alpha, and divided by it they come at least twice as
-    near to the opaque colours beside them.
+    Some tools write premultiplied colours into formats that define straight ones; when pasted, such edges are dark.
+    Colours count as premultiplied if none is brighter than its alpha, and if division by alpha brings those at the
+    edges at least twice as near to the opaque colours beside them.
     """
     peak = full_scale(pixels)
     alpha = pixels[..., 3].astype(np.float32)

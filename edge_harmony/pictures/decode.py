@@ -83,7 +83,7 @@ def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]
 
 
 def _rgb(pixels: NDArray[Any], name: str) -> NDArray[Any]:
-    """OpenCV's pixels as they are held here."""
+    """OpenCV's pixels in the order and type of this package."""
     if pixels.dtype == np.float64:
         pixels = pixels.astype(np.float32)
     if pixels.dtype == np.float32:

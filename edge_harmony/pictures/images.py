@@ -148,10 +148,10 @@ def _palette_indices(data: bytes) -> NDArray[np.uint8] | None:
 
 
 def match_mask(weight: NDArray[np.float32], picture: Picture, name: str, *, fit: bool = False) -> NDArray[np.float32]:
-    """A mask that lies as the picture does, of its size.
+    """Turn and resize a mask so that it fits its picture.
 
-    A mask made on a photograph as the sensor stored it, by a tool that does not look at the orientation, is told by its
-    size where the photograph was turned by a quarter; it is turned too, with a line in the log.
+    Tools that ignore the orientation of a photograph make masks of it as the sensor stored it. Where the photograph was
+    turned by a quarter, the size of such a mask gives it away; it is turned too, with a line in the log.
 
     Args:
         weight: ``(H, W)`` in [0, 1].

@@ -18,7 +18,9 @@ _AS_STREAMS = ("mjpeg", "png", "bmp")
 
 
 class Attachments:
-    """The cover pictures and attached files (fonts of subtitles) of a video; what a container cannot hold is told.
+    """The cover pictures and attached files (fonts of subtitles) of a video.
+
+    A line in the log names those that the container cannot hold.
 
     Args:
         path: of the video.

@@ -138,7 +138,7 @@ class _Copied:
         self._target.mux(packet)
 
     def flush(self) -> None:
-        """See :class:`_Track`: nothing is held."""
+        """See :class:`_Track`: no packet is waiting."""
 
 
 class _Encoded:

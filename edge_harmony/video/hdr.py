@@ -1,4 +1,4 @@
-"""High dynamic range: what a display is told of the light, and curves between HDR and what networks have learned."""
+"""High dynamic range: metadata for displays, and curves between HDR and the range that networks have learned."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WHITE_NITS = 203.0
 """Diffuse white of HDR pictures, ITU-R BT.2408."""
 _PEAK_NITS = {PQ: 10_000.0, HLG: 1_000.0}
 _KNEE, _SLOPE = 0.5, 13.0
-"""HdrLight up to half of diffuse white stays as it is, more is a logarithm: 1,000 nits are 0.91 of the sRGB scale."""
+"""Light up to half of diffuse white is unchanged; a logarithm compresses brighter light: 1,000 nits become 0.91."""
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,16 @@ def test_a_wrong_probe_ends_exports_benchmarks_and_the_page_in_one_line(register
     assert "mine" not in {backend for _, backend, _ in find_offers()}
 
 
+def test_a_selftest_reports_what_fails(register, tmp_path, capsys):
+    register(with_method("def build(self, request, source, folder):\n    raise OSError('no bus')"), "plugin:Mine")
+    report = tmp_path / "report.json"
+    assert main(["selftest", "--backend", "mine", "--model", "edge-n", "-o", str(report)]) == 3
+    steps = json.loads(report.read_text())["steps"]
+    assert [(step["name"], step["ok"]) for step in steps] == [("probe", True), ("build", False)]
+    assert steps[1]["error"].startswith(f"{NAMED} fails in build() (OSError: no bus)")
+    assert "Traceback" not in capsys.readouterr().err
+
+
 METHODS = {
     "steps raise": ("def steps(self, request):\n    return 1 / 0", "steps", "fails in steps() (ZeroDivisionError: "),
     "steps are none": ("def steps(self, request): ...", "steps", "gives steps() = None, which is no list["),
