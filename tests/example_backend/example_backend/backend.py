@@ -35,7 +35,7 @@ class ExampleBackend(Backend):
     elsewhere = "on the example board"
 
     def probe(self) -> Probe:
-        """ONNX Runtime is all that it needs."""
+        """It needs only ONNX Runtime."""
         if find_spec("onnxruntime") is None:
             return Probe(False, "onnxruntime is not installed", "pip install onnxruntime")
         return Probe(True, "onnxruntime, operator by operator", precisions=("fp32", "int8"))
@@ -69,7 +69,7 @@ class ExampleBackend(Backend):
         return ExampleRunner(request.artifact, read_network_manifest(request.artifact), request.threads)
 
     def inspect(self, request: CheckRequest) -> Inspection:
-        """The manifest tells what the whole file computes in; the options are held against the target's."""
+        """The manifest names the precision of the whole file; its options are compared with the target's."""
         manifest = read_manifest(request.file)
         findings = []
         if request.options is not None and manifest.engine != request.options.model_dump():
