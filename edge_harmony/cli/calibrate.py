@@ -11,8 +11,10 @@ from rich.table import Table
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json, progress_bar
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.extras import require_torch
+from edge_harmony.files.stderr import silent_libraries
 
 
+@silent_libraries()
 def calibrate(
     model: Annotated[str, typer.Argument(help="Network; see edge-harmony models.")],
     name: Annotated[str, typer.Option("--set", help="Name of a calibration set, or a .toml file.")],

@@ -15,11 +15,13 @@ from edge_harmony.cli.console import JsonOption, LimitOption, ThreadsOption, num
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import AccuracyError, ArtifactError
 from edge_harmony.files.manifest import read_manifest
+from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.quality.parity import NamedPair
 from edge_harmony.quality.parity import compare as compare_runners
 from edge_harmony.samples import sample_pictures
 
 
+@silent_libraries()
 def compare(
     artifact: Annotated[Path, typer.Argument(help="Exported file, with its manifest beside it.")],
     data: Annotated[Path | None, typer.Option(help="Root in iHarmony4 layout; default: the shipped samples.")] = None,

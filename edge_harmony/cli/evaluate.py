@@ -28,6 +28,7 @@ from edge_harmony.cli.console import (
 )
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.files.atomic import atomic_write
+from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import check_writable, write_picture
 from edge_harmony.pipeline.harmonize import harmonize_pixels
@@ -37,6 +38,7 @@ from edge_harmony.quality.preparation import Preparation
 from edge_harmony.quality.protocols import NATIVE, PROTOCOLS, find_protocol
 
 
+@silent_libraries()
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Root of the data set.")],
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="Split to use.")] = "test",

@@ -12,9 +12,11 @@ from edge_harmony.cli.console import JsonOption, WeightsOption, number, out, pri
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import write_json
+from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.pictures.images import check_writable
 
 
+@silent_libraries()
 def sensitivity(
     model: Annotated[str, typer.Argument(help="Network; see edge-harmony models.")],
     name: Annotated[str, typer.Option("--set", help="Pictures: name of a calibration set, or a .toml file.")],

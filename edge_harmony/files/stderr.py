@@ -5,11 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
+from typing import TextIO
 
 _STDERR = 2
+_lock = threading.Lock()
+_users = 0
 _kept: int | None = None
 """A copy of descriptor 2 from before libraries were silenced."""
+_before: TextIO | None = None
+"""``sys.stderr`` from before libraries were silenced."""
 
 
 @contextlib.contextmanager
@@ -17,24 +23,44 @@ def silent_libraries() -> Iterator[None]:
     """Keep the messages of C libraries (libpng, libjpeg, OpenCV, x264) from stderr, for the whole process.
 
     Python's own output to ``sys.stderr`` still appears. If ``sys.stderr`` is not descriptor 2, nothing changes.
+    Several threads may be within: the last one to leave gives stderr back.
     """
-    global _kept
-    if _kept is not None or not _is_stderr(sys.stderr):
+    global _users
+    with _lock:
+        within = _kept is not None or _silence()
+        _users += within
+    try:
         yield
-        return
+    finally:
+        with _lock:
+            _users -= within
+            if within and not _users:
+                _give_back()
+
+
+def _silence() -> bool:
+    """Whether it could be done."""
+    global _kept, _before
+    if not _is_stderr(sys.stderr):
+        return False
     sys.stderr.flush()
-    before, kept = sys.stderr, os.dup(_STDERR)
+    _before, _kept = sys.stderr, os.dup(_STDERR)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, _STDERR)
     os.close(nowhere)
-    with os.fdopen(os.dup(kept), "w", buffering=1, encoding=before.encoding, errors=before.errors) as ours:
-        sys.stderr, _kept = ours, kept
-        try:
-            yield
-        finally:
-            sys.stderr, _kept = before, None
-            os.dup2(kept, _STDERR)
-            os.close(kept)
+    sys.stderr = os.fdopen(os.dup(_kept), "w", buffering=1, encoding=_before.encoding, errors=_before.errors)
+    return True
+
+
+def _give_back() -> None:
+    global _kept, _before
+    assert _kept is not None
+    assert _before is not None
+    ours, sys.stderr = sys.stderr, _before
+    ours.close()
+    os.dup2(_kept, _STDERR)
+    os.close(_kept)
+    _kept = _before = None
 
 
 @contextlib.contextmanager

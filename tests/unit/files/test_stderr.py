@@ -42,3 +42,35 @@ def test_libraries_are_silent_and_nobody_else_is():
         "library behind",
         "library alone",
     ]
+
+
+THREADS = """
+import os, sys, threading
+from edge_harmony.files.stderr import silent_libraries
+
+inside, may_leave = threading.Event(), threading.Event()
+
+def first():
+    with silent_libraries():
+        inside.set()
+        may_leave.wait()
+    left.set()
+
+left = threading.Event()
+thread = threading.Thread(target=first)
+thread.start()
+inside.wait()
+with silent_libraries():
+    may_leave.set()
+    left.wait()
+    os.write(2, b"library within\\n")
+    print("ours", file=sys.stderr)
+os.write(2, b"library behind\\n")
+print("ours behind", file=sys.stderr)
+thread.join()
+"""
+
+
+def test_the_last_thread_gives_stderr_back():
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["ours", "library behind", "ours behind"]
