@@ -39,7 +39,7 @@ RECORD = "edge-harmony.json"
 FAILED = "edge-harmony-failed.json"
 """File in the folder of results with the failures and their reasons, written when the run ends."""
 
-_LEFT_OVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part\.[A-Za-z]+")
+_LEFT_OVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part\.[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -235,3 +236,28 @@ def meet(home: Path, port: int, requests: int, *, at_a_time: int = 8, seed: int 
         page.close()
     crowd.printed = page.printed.read_text(errors="replace")
     return crowd
+
+
+def kill_in_flight(home: Path, port: int, requests: int = 6) -> str:
+    """Kill a page while it answers, start another at the same port, and return what is wrong with its answer."""
+    page = Page(home, port)
+
+    def send(number: int) -> None:
+        with contextlib.suppress(urllib.error.URLError, OSError, ValueError, KeyError):
+            good(page, np.random.default_rng(number))
+
+    try:
+        wrong = good(page, np.random.default_rng(0))
+        senders = [threading.Thread(target=send, args=(k,)) for k in range(requests)]
+        for sender in senders:
+            sender.start()
+        page.process.kill()
+        for sender in senders:
+            sender.join()
+    finally:
+        page.close()
+    after = Page(home, port)
+    try:
+        return wrong or good(after, np.random.default_rng(1))
+    finally:
+        after.close()

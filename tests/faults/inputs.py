@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import gc
 import itertools
 import shutil
 import threading
@@ -102,8 +103,10 @@ def judge(given: Input, printed: Path) -> Verdict:
         detail = said if fault else ""
     if not fault and ("not enough memory" in said or peak > MEMORY):
         fault, detail = f"took more than {MEMORY >> 20} MiB of memory", f"{peak >> 20} MiB\n{said}"
-    if not fault and (left := open_files(given.folder)):
-        fault, detail = "left a file open", str(left)
+    if not fault and open_files(given.folder):
+        gc.collect()  # what only circles of references hold is closed in time
+        if left := open_files(given.folder):
+            fault, detail = "left a file open", str(left)
     if not fault and threading.active_count() > threads + 2:  # pools that stay are started once
         fault = "left threads behind"
     outcome = "fault" if fault else "refused" if refused else "read"

@@ -16,7 +16,6 @@ KNOWN: tuple[tuple[str, str], ...] = (
     ("target", r"in files/toml.py, parse_toml$"),
     ("video", r"^UnicodeDecodeError in video/reader.py"),
     ("weights", r"^TypeError in quantization/prepare.py"),
-    ("mask-video", r"^left a file open$"),
 )
 """Kind of file or accident, and a pattern of the fault's line."""
 

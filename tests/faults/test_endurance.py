@@ -35,6 +35,14 @@ def test_a_crowd_at_the_demo_is_answered(tmp_path):
     assert "Traceback" not in crowd.printed
 
 
+@pytest.mark.slow
+def test_a_demo_that_was_killed_in_flight_starts_again_at_its_port(tmp_path):
+    pytest.importorskip("gradio")
+    from tests.faults.demo_crowd import kill_in_flight
+
+    assert kill_in_flight(tmp_path, PORT + 1) == ""
+
+
 @pytest.mark.parametrize("node", [False, True], ids=["worker", "node"])
 @pytest.mark.slow
 def test_ray_loses_a_part_and_no_picture(tmp_path, node):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import CapabilityError, UsageError
+from edge_harmony.files.atomic import new_file
 from edge_harmony.folder.run import FAILED, RECORD, run_folder
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.pictures import heif
@@ -88,6 +89,18 @@ def test_going_on_leaves_what_is_done(tmp_path):
     os.utime(f"{masks}/0004.png", (later, later))
     assert run_folder(REAL, composites, masks, output, workers=1, resume=True).done == 1
     assert run_folder(REAL, composites, masks, output, workers=1).done == 8  # all anew
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpeg", ".mp4", ".m4v", ".mkv", ".json"])
+def test_what_a_killed_run_left_is_removed_whatever_its_suffix(tmp_path, suffix):
+    composites, masks, output = make_folders(tmp_path, 1)
+    Path(output).mkdir()
+    with new_file(Path(output) / f"clip{suffix}") as temporary:
+        temporary.write_bytes(b"half of it")
+    temporary.write_bytes(b"half of it")  # as if nobody had come to rename it
+    run_folder(REAL, composites, masks, output, workers=1)
+    assert not temporary.exists()
+    assert (Path(output) / f"clip{suffix}").exists()
 
 
 def test_results_of_an_interrupted_second_run_are_not_mixed_with_those_of_the_first(tmp_path):
