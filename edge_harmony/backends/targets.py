@@ -33,7 +33,7 @@ class Runtime(BaseModel):
     model_config = _STRICT
 
     name: str = Field(description="with the oldest version that does, such as TensorRT 10.3 (JetPack 6.1)")
-    opset: int | None = Field(None, ge=18, description="the newest ONNX operator set that this version reads")
+    opset: int | None = Field(None, ge=17, description="the newest ONNX operator set that this version reads")
 
 
 class Accuracy(BaseModel):
@@ -63,7 +63,7 @@ class Target(BaseModel):
     precision: Precision
     height: int | None = Field(None, ge=32, multiple_of=32, description="working size; by default the network's own")
     width: int | None = Field(None, ge=32, multiple_of=32, description="working size; by default the network's own")
-    opset: int = Field(18, ge=18, le=24, description="of the ONNX file that is written")
+    opset: int = Field(18, ge=17, le=24, description="of the ONNX file that is written")
     runtime: Runtime
     accuracy: Accuracy
     latency: Latency

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 import edge_harmony
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.half import to_half
+from edge_harmony.export.opset_17 import OPSET as OLDEST_OPSET
+from edge_harmony.export.opset_17 import to_opset_17
 from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, Flavour, describe, exportable
 from edge_harmony.export.quiet import quiet
 from edge_harmony.export.unsigned import to_unsigned, unshare_dequantized, unshare_zero_points
@@ -53,7 +55,7 @@ def export_onnx(
             weights with activation ranges.
         flavour: flavour of the Q/DQ pairs, for ``int8``.
         size: working size (height, width); None for the network's own.
-        opset: of the ai.onnx domain; at least 18 (TensorRT 8.6 reads 17, 10.0 reads 20).
+        opset: of the ai.onnx domain; at least 17, the newest that TensorRT 8 reads (10.0 reads 20).
         dynamic_batch: leave the batch size open.
         keep_float: layers of an ``int8`` network that stay float, see :mod:`edge_harmony.quantization.sensitivity`.
         whole_pipeline: export the whole pipeline around the network (:mod:`~edge_harmony.models.whole_pipeline`), 8-bit
@@ -72,14 +74,16 @@ def export_onnx(
     model = exportable(name, loaded, precision, keep_float)
     if whole_pipeline:
         model = WholePipeline(model, size)
-        proto = trace_whole(model, opset=opset)
+        proto = trace_whole(model, opset=max(opset, DEFAULT_OPSET))
     else:
-        proto = trace(model, size, opset=opset, dynamic_batch=dynamic_batch)
+        proto = trace(model, size, opset=max(opset, DEFAULT_OPSET), dynamic_batch=dynamic_batch)
     if precision == "fp16":
         proto = to_half(proto)
     elif precision == "int8":
         proto = unshare_zero_points(proto)
         proto = to_unsigned(proto) if flavour == "unsigned" else unshare_dequantized(proto)
+    if opset == OLDEST_OPSET:
+        proto = to_opset_17(proto)
     description = describe(name, loaded, weights_path, str(model.output), size, precision, flavour, keep_float)
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)

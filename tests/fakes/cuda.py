@@ -1,21 +1,33 @@
-"""A CUDA stand-in for machines without a GPU: it queues, runs late, counts allocations, and fails on demand."""
+"""A CUDA stand-in for machines without a GPU: it queues, runs late, counts allocations, and fails on demand.
+
+As CUDA: the current device belongs to a thread, so every call checks that this one was activated there last; while a
+stream is captured nothing may be allocated or waited for; an error that ends the context is given by every later call.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge_harmony.backends.tensorrt.cuda.api import CudaError, Device, Pinned
+from edge_harmony.backends.tensorrt.cuda.api import CudaError, Device, Pinned, cuda_error
+
+CURRENT = threading.local()
 
 
 @dataclass
 class FakeCuda:
-    """One device. Work is queued per stream and done by synchronize; a captured stream records instead."""
+    """One device. Work is queued per stream and done by synchronize; a captured stream records instead.
+
+    Attributes:
+        failing: calls that fail with a lack of memory, after so many that succeed.
+        lost: text of the error that ended the context; empty while there is none.
+        invalid: captured streams whose graph is spoilt.
+    """
 
     name = "cuda-python"
-    has_graphs: bool = True
     model: Device = field(default_factory=lambda: Device(0, "Orin", (8, 7), 8 << 30, 4 << 30, "12.6"))
     failing: dict[str, int] = field(default_factory=dict)
     held: dict[int, str] = field(default_factory=dict)
@@ -26,9 +38,22 @@ class FakeCuda:
     clock: float = 0.0
     launched: int = 0
     blocking: list[bool] = field(default_factory=list)
+    lost: str = ""
+    invalid: set[int] = field(default_factory=set)
     _next: int = 1
 
+    def check_current(self, name: str) -> None:
+        """Refuse a call in a thread where this device is not the current one."""
+        if getattr(CURRENT, "cuda", None) is not self:
+            raise CudaError(name, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context")
+
     def _call(self, name: str) -> None:
+        self.check_current(name)
+        if self.lost:
+            raise cuda_error(name, "CUDA_ERROR_LAUNCH_FAILED", self.lost)
+        if name in ("allocate", "pin") and self.recording:
+            self.invalid |= self.recording.keys()
+            raise CudaError(name, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "not permitted when stream is capturing")
         if name in self.failing:
             self.failing[name] -= 1
             if self.failing[name] < 0:
@@ -40,10 +65,16 @@ class FakeCuda:
         return self._next
 
     def activate(self) -> None:
+        CURRENT.cuda = self
         self._call("activate")
 
     def device(self) -> Device:
+        self.activate()
         return self.model
+
+    def _give_back(self, name: str, handle: int) -> None:
+        self.check_current(name)
+        del self.held[handle]
 
     def allocate(self, size: int) -> int:
         self._call("allocate")
@@ -52,14 +83,15 @@ class FakeCuda:
         return address
 
     def free(self, address: int) -> None:
-        del self.held[address], self.memory[address]
+        self._give_back("free", address)
+        del self.memory[address]
 
     def pin(self, size: int) -> Pinned:
         self._call("pin")
         return Pinned(np.zeros(size, np.uint8), self._handle("pinned"))
 
     def unpin(self, memory: Pinned) -> None:
-        del self.held[memory.address]
+        self._give_back("unpin", memory.address)
 
     def queue(self, stream: int, work: Callable[[], None]) -> None:
         self.recording.get(stream, self.queues[stream]).append(work)
@@ -79,10 +111,14 @@ class FakeCuda:
         return stream
 
     def destroy_stream(self, stream: int) -> None:
-        del self.held[stream], self.queues[stream]
+        self._give_back("destroy_stream", stream)
+        del self.queues[stream]
 
     def synchronize(self, stream: int) -> None:
         self._call("synchronize")
+        if stream in self.recording:
+            self.invalid.add(stream)
+            raise CudaError("wait", "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "not permitted when stream is capturing")
         for work in self.queues[stream]:
             self.clock += 1.0
             work()
@@ -94,7 +130,7 @@ class FakeCuda:
         return self._handle("event")
 
     def destroy_event(self, event: int) -> None:
-        del self.held[event]
+        self._give_back("destroy_event", event)
 
     def record(self, event: int, stream: int) -> None:
         self._call("record")
@@ -113,9 +149,15 @@ class FakeCuda:
         self.recording[stream] = []
 
     def end_capture(self, stream: int) -> int:
-        graph = self._handle("graph")
-        self.graphs[graph] = self.recording.pop(stream)
+        recorded = self.recording.pop(stream)
+        if stream in self.invalid:
+            self.invalid.discard(stream)
+            raise CudaError(
+                "end_capture", "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error"
+            )
         self._call("end_capture")
+        graph = self._handle("graph")
+        self.graphs[graph] = recorded
         return graph
 
     def launch(self, graph: int, stream: int) -> None:
@@ -124,4 +166,5 @@ class FakeCuda:
         self.queues[stream] += self.graphs[graph]
 
     def destroy_graph(self, graph: int) -> None:
-        del self.held[graph], self.graphs[graph]
+        self._give_back("destroy_graph", graph)
+        del self.graphs[graph]

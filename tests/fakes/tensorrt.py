@@ -1,23 +1,32 @@
 """A TensorRT stand-in on the CUDA stand-in; it fails on demand.
 
-The modules are cut to the real binding surface of a version: names that the version lacks are missing.
+The modules are cut to the real binding surface of a version: names that the version lacks are missing. As TensorRT and
+its bindings: the first logger is the only one, it is called from other threads too and is not kept alive; what
+callbacks raise is printed and forgotten; constructors that TensorRT answers with null raise TypeError; errors of
+kernels that were tried and left out come before the one that counts; calibration reads batches of the best shape of
+its profile; a plan loads only in the version and on the GPU that it was built for; DLA has rules of its own; the parser
+before 10 ignores axes that are inputs; layers come as their base class.
 """
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import json
+import threading
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 
 from edge_harmony.backends.tensorrt.bridge import TensorRT
 from tests.fakes.cuda import FakeCuda
 
+CALIBRATED = 64  # height and width of the small networks that tests calibrate
 SURFACES = Path(__file__).parents[1] / "golden" / "tensorrt_api"
 VERSIONS = ("8.6", "10.3", "10.13", "10.16", "11.4", "rtx-1.7")
 
@@ -37,6 +46,12 @@ class World:
         fails: names of calls that fail, with their messages.
         configs: attributes and flags of every build.
         dla: DLA cores.
+        murmurs: errors that every call reports before the one that counts.
+        swallowed: what callbacks raised and the bindings forgot.
+        cancelled: builds that a monitor stopped.
+        parsed: opset of every file.
+        sides: height and width of the inputs of networks.
+        layers: kind, inputs and result of every layer; empty for a single one. ``ELEMENTWISE:PROD`` names an operation.
     """
 
     cuda: FakeCuda = field(default_factory=FakeCuda)
@@ -50,6 +65,12 @@ class World:
     halves: bool = False
     names: tuple[str, ...] = ("composite", "mask")
     open_batch: bool = False
+    murmurs: tuple[str, ...] = ()
+    swallowed: list[BaseException] = field(default_factory=list)
+    cancelled: int = 0
+    parsed: list[int] = field(default_factory=list)
+    sides: tuple[int, int] = (4, 4)
+    layers: tuple[tuple[str, tuple[str, ...], str], ...] = ()
 
 
 def fake_tensorrt(version: str, world: World) -> TensorRT:
@@ -75,7 +96,7 @@ def _cut(kind: type, names: list[str]) -> type:
         if not name.startswith("_"):
             delattr(kind, name)
     for name in names:
-        if name not in vars(kind) and not name.startswith("__"):
+        if not hasattr(kind, name) and not name.startswith("__"):
             setattr(kind, name, None)
     return kind
 
@@ -83,8 +104,35 @@ def _cut(kind: type, names: list[str]) -> type:
 def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, type]:
     """Behaviour, written against all versions at once."""
 
-    def complain(logger: Any, words: str) -> None:
-        logger.log(trt.ILogger.Severity.ERROR, words)
+    loggers: list[weakref.ref[Any]] = []
+
+    def register(logger: Any) -> None:
+        if not loggers:
+            loggers.append(weakref.ref(logger))
+
+    def trampoline(callback: Callable[..., Any], *arguments: Any) -> Any:
+        """Call Python as the bindings do."""
+        try:
+            return callback(*arguments)
+        except BaseException as error:
+            world.swallowed.append(error)
+            return None
+
+    def say(severity: Any, words: str) -> None:
+        logger = loggers[0]()
+        assert logger is not None, "TensorRT's logger was freed while TensorRT was in use"
+        thread = threading.Thread(target=trampoline, args=(logger.log, severity, words))
+        thread.start()
+        thread.join()
+
+    def complain(words: str) -> None:
+        for each in (*world.murmurs, words):
+            say(trt.ILogger.Severity.ERROR, each)
+
+    def constructed(name: str) -> None:
+        if name in world.fails:
+            complain(world.fails[name])
+            raise TypeError("pybind11::init(): factory function returned nullptr")
 
     class Severity(enum.IntEnum):
         INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
@@ -96,14 +144,13 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
 
     class Builder:
         def __init__(self, logger: Any) -> None:
-            self._logger = logger
-            if "Builder" in world.fails:
-                raise RuntimeError(world.fails["Builder"])
+            register(logger)
+            constructed("Builder")
             self.num_DLA_cores = world.dla
 
         def create_network(self, flags: int) -> Any:
             world.configs.append({"flags": set(), "network": flags, "pools": {}, "profiles": []})
-            return INetworkDefinition()
+            return None if "create_network" in world.fails else INetworkDefinition()
 
         def create_builder_config(self) -> Any:
             return IBuilderConfig()
@@ -113,28 +160,64 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
 
         def build_serialized_network(self, network: Any, config: Any) -> bytes | None:
             world.builds += 1
-            self._logger.log(Severity.WARNING, "a warning")
-            self._logger.log(Severity.VERBOSE, "much ado")
-            monitor = getattr(config, "progress_monitor", None)
-            if monitor is not None:
-                monitor.phase_start("Building", None, 2)
-                monitor.phase_start("Tactics", "Building", 1)
-                monitor.step_complete("Tactics", 0)
-                monitor.phase_finish("Tactics")
-                monitor.step_complete("Building", 0)
-                monitor.phase_finish("Building")
-            calibrator = getattr(config, "int8_calibrator", None)
-            if calibrator is not None and calibrator.read_calibration_cache() is None:
-                with contextlib.suppress(Exception):  # the bindings print what a callback raises, and go on
-                    while calibrator.get_batch(list(world.names)) is not None:
-                        world.batches += 1
-                calibrator.write_calibration_cache(b"ranges")
-            if "build" in world.fails:
-                complain(self._logger, world.fails["build"])
+            say(Severity.WARNING, "a warning")
+            say(Severity.VERBOSE, "much ado")
+            if not self._ran(getattr(config, "progress_monitor", None)):
+                world.cancelled += 1
                 return None
-            return json.dumps({"fake": True, "stripped": "STRIP_PLAN" in world.configs[-1]["flags"]}).encode()
+            calibrator = getattr(config, "int8_calibrator", None)
+            if calibrator is not None:
+                self._calibrate(calibrator)
+            refused = self._dla_refuses() or world.fails.get("build")
+            if refused:
+                complain(refused)
+                return None
+            flags = world.configs[-1]["flags"]
+            facts = {"fake": True, "stripped": "STRIP_PLAN" in flags, "sm": world.cuda.model.sm}
+            if "VERSION_COMPATIBLE" not in flags:
+                facts["version"] = trt.__version__
+            return json.dumps(facts).encode()
+
+        def _ran(self, monitor: Any) -> bool:
+            """Two steps, the first one with a phase of its own; False if the monitor stops them."""
+            if monitor is None:
+                return True
+            trampoline(monitor.phase_start, "Building", None, 2)
+            trampoline(monitor.phase_start, "Tactics", "Building", 1)
+            for phase in ("Tactics", "Building"):
+                if not trampoline(monitor.step_complete, phase, 0):
+                    return False
+                trampoline(monitor.phase_finish, phase)
+            return True
+
+        def _calibrate(self, calibrator: Any) -> None:
+            if trampoline(calibrator.read_calibration_cache) is not None:
+                return
+            world.batches = 0
+            pictures = 1
+            if world.open_batch:
+                shapes = world.configs[-1].get("calibration", world.configs[-1]["profiles"][0])
+                pictures = shapes[world.names[0]][1][0]
+            while addresses := trampoline(calibrator.get_batch, list(world.names)):
+                for address, planes in zip(addresses, (3, 1), strict=True):
+                    read = 4 * pictures * planes * CALIBRATED**2
+                    assert len(world.cuda.memory[address]) >= read, "TensorRT read beyond the calibration batch"
+                world.batches += 1
+            trampoline(calibrator.write_calibration_cache, b"ranges")
+
+        def _dla_refuses(self) -> str:
+            config = world.configs[-1]
+            if getattr(config.get("default_device_type"), "name", "") != "DLA" or not hasattr(trt.BuilderFlag, "FP16"):
+                return ""
+            if config["network"] & (1 << getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", 62)):
+                return "DLA does not support strongly typed networks"
+            if world.quantized:
+                return "DLA does not support explicit quantization"
+            return "" if {"FP16", "INT8"} & config["flags"] else "DLA needs FP16 or INT8"
 
     class ITensor:
+        is_shape_tensor = False
+
         def __init__(self, name: str, shape: tuple[int, ...]) -> None:
             self.name, self.shape = name, shape
             self.dtype = trt.DataType.HALF if world.halves else trt.DataType.FLOAT
@@ -142,22 +225,44 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
     class ILayer:
         num_outputs = 1
 
-        def __init__(self) -> None:
-            self.type = trt.LayerType.QUANTIZE if world.quantized else trt.LayerType.CONVOLUTION
+        def __init__(self, kind: str, inputs: tuple[str, ...], result: str) -> None:
+            kind, _, self._operation = kind.partition(":")
+            self.name, self.type = f"{kind} to {result}", trt.LayerType[kind]
+            self.num_inputs, self._inputs, self._result = len(inputs), inputs, result
+
+        def get_input(self, index: int) -> Any:
+            return ITensor(self._inputs[index], (1,))
 
         def get_output(self, index: int) -> Any:
-            return ITensor("y", (1,))
+            return ITensor(self._result, (1,))
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "precision":
+                world.configs[-1].setdefault("precisions", {})[self._result] = [value.name]
+            object.__setattr__(self, name, value)
+
+        def set_output_type(self, index: int, kind: Any) -> None:
+            world.configs[-1]["precisions"][self._result].append(kind.name)
+
+    class IElementWiseLayer(ILayer):
+        @property
+        def op(self) -> Any:
+            return trt.ElementWiseOperation[self._operation]
 
     class INetworkDefinition:
         num_inputs = 2
-        num_layers = 1
+
+        def __init__(self) -> None:
+            single = ("QUANTIZE" if world.quantized else "CONVOLUTION", (world.names[0],), "y")
+            self._layers = [ILayer(*layer) for layer in world.layers or (single,)]
+            self.num_layers = len(self._layers)
 
         def get_layer(self, index: int) -> Any:
-            return ILayer()
+            return self._layers[index]
 
         def get_input(self, index: int) -> Any:
             batch = -1 if world.open_batch else 1
-            return ITensor(world.names[index], (batch, 3 if index == 0 else 1, 4, 4))
+            return ITensor(world.names[index], (batch, 3 if index == 0 else 1, *world.sides))
 
     class ParserError:
         def desc(self) -> str:
@@ -175,9 +280,19 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
     class OnnxParser:
         num_errors = 1
 
-        def __init__(self, network: Any, logger: Any) -> None: ...
+        def __init__(self, network: Any, logger: Any) -> None:
+            register(logger)
+            constructed("OnnxParser")
 
         def parse_from_file(self, path: str) -> bool:
+            return self.parse(Path(path).read_bytes())
+
+        def parse(self, content: bytes) -> bool:
+            model = onnx.load_from_string(content)
+            world.parsed.append(model.opset_import[0].version)
+            if trt.__version__.startswith("8."):
+                ignored = [n.name for n in model.graph.node if n.op_type == "ReduceMean" and len(n.input) > 1]
+                assert not ignored, f"{ignored} reduce over all axes, in silence"
             return "parse" not in world.fails
 
         def get_error(self, index: int) -> Any:
@@ -215,6 +330,10 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             world.configs[-1]["profiles"].append(profile._shapes)
             return 0
 
+        def set_calibration_profile(self, profile: Any) -> bool:
+            world.configs[-1]["calibration"] = profile._shapes
+            return True
+
         def set_preview_feature(self, feature: Any, on: bool) -> None:
             world.configs[-1].setdefault("preview", {})[feature.name] = on
 
@@ -241,16 +360,27 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
 
     class Runtime:
         def __init__(self, logger: Any) -> None:
-            self._logger = logger
+            register(logger)
+            constructed("Runtime")
             world.runtimes.append(self)
 
         def deserialize_cuda_engine(self, content: bytes) -> Any:
+            world.cuda.check_current("deserialize_cuda_engine")
             try:
                 facts = json.loads(content)
             except ValueError:
-                complain(self._logger, world.fails.get("deserialize", "the plan is corrupt"))
+                facts, wrong = {}, world.fails.get("deserialize", "the plan is corrupt")
+            else:
+                wrong = ""
+            if facts.get("version", trt.__version__) != trt.__version__:
+                wrong = "Serialization assertion stdVersionRead == kSERIALIZATION_VERSION failed"
+            if facts.get("sm", world.cuda.model.sm) != world.cuda.model.sm:
+                wrong = "The engine plan file is generated on an incompatible device"
+            if wrong:
+                complain(wrong)
+                say(trt.ILogger.Severity.ERROR, "Error Code 4: Internal Error (Engine deserialization failed.)")
                 return None
-            return ICudaEngine(facts, self._logger)
+            return ICudaEngine(facts)
 
     class EngineInspector:
         def get_engine_information(self, kind: Any) -> str:
@@ -263,13 +393,13 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
         device_memory_size = 1024
         device_memory_size_v2 = 2048
 
-        def __init__(self, facts: dict[str, Any], logger: Any) -> None:
+        def __init__(self, facts: dict[str, Any]) -> None:
             self._stripped = facts["stripped"]
-            self._logger = logger
 
         def create_execution_context(self) -> Any:
+            world.cuda.check_current("create_execution_context")
             if "context" in world.fails:
-                complain(self._logger, world.fails["context"])
+                complain(world.fails["context"])
                 return None
             return IExecutionContext(self)
 
@@ -299,6 +429,7 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             self._engine = engine
             self._addresses: dict[str, int] = {}
             self._batch = -1 if world.open_batch else 1
+            self._ready = 0  # batch that the last enqueue outside of a capture set the context up for
 
         def set_tensor_address(self, name: str, address: int) -> bool:
             self._addresses[name] = address
@@ -315,9 +446,15 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             return (self._batch, *self._engine.get_tensor_shape(name)[1:])
 
         def execute_async_v3(self, stream: int) -> bool:
+            world.cuda.check_current("execute_async_v3")
             if "enqueue" in world.fails:
-                complain(self._engine._logger, world.fails["enqueue"])
+                complain(world.fails["enqueue"])
                 return False
+            if stream in world.cuda.recording and self._ready != self._batch:
+                world.cuda.invalid.add(stream)
+                complain("operation not permitted when stream is capturing")
+                return False
+            self._ready = self._batch
             batch, dtype = self._batch, np.float16 if world.halves else np.float32
             world.cuda.queue(stream, lambda: self._compute(batch, dtype))
             return True
@@ -333,6 +470,8 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
 
     class Refitter:
         def __init__(self, engine: Any, logger: Any) -> None:
+            register(logger)
+            constructed("Refitter")
             self._engine = engine
 
         def refit_cuda_engine(self) -> bool:

@@ -57,17 +57,21 @@ _RTX = Span(None, None, rtx=True)
 VERSIONS: dict[str, Span] = {
     "BuilderFlag.FP16": _WEAK,
     "BuilderFlag.INT8": _WEAK,
+    "BuilderFlag.OBEY_PRECISION_CONSTRAINTS": _WEAK,
     "BuilderFlag.STRIP_PLAN": _SINCE_10,
     "ComputeCapability": _RTX,
     "HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY": Span((10, 8), None, rtx=True),
     "IBuilderConfig.int8_calibrator": _WEAK,
     "IBuilderConfig.num_compute_capabilities": _RTX,
     "IBuilderConfig.progress_monitor": _SINCE_10,
+    "IBuilderConfig.set_calibration_profile": _WEAK,
     "IBuilderConfig.set_compute_capability": _RTX,
     "ICudaEngine.device_memory_size": _WEAK,
     "ICudaEngine.device_memory_size_v2": _SINCE_10,
     "IInt8EntropyCalibrator2": _WEAK,
     "IInt8MinMaxCalibrator": _WEAK,
+    "ILayer.precision": _WEAK,
+    "ILayer.set_output_type": _WEAK,
     "IProgressMonitor": _SINCE_10,
     "MemoryPoolType.TACTIC_SHARED_MEMORY": _SINCE_10,
     "NetworkDefinitionCreationFlag.EXPLICIT_BATCH": _WEAK,
@@ -90,7 +94,8 @@ class TensorRT:
     Attributes:
         module: ``tensorrt`` or ``tensorrt_rtx``.
         distribution: which of them.
-        version: such as ``(10, 3, 0)``.
+        version: such as ``(10, 3, 0)``, with the build number where the module has it: ``(8, 6, 1, 6)``. An engine
+            loads only in the build that wrote it.
     """
 
     module: Any
@@ -174,7 +179,8 @@ def _imported(name: Distribution) -> TensorRT:
         raise CapabilityError(
             f"{name} is installed and cannot be imported ({first_line(error)})", INSTALL[name]
         ) from None
-    version = tuple(int(part) for part in re.findall(r"\d+", str(module.__version__))[:3])
+    number = re.match(r"\d+(\.\d+)*", str(module.__version__))
+    version = tuple(int(part) for part in number[0].split(".")) if number else ()
     if name == "tensorrt" and version[:2] < OLDEST:
         raise CapabilityError(f"TensorRT {module.__version__} is too old", "install 8.6 or newer (JetPack 6.0)")
     return TensorRT(module, name, version)

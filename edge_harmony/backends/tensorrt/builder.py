@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_harmony.backends.tensorrt.configure import configure
-from edge_harmony.backends.tensorrt.logger import Log, unusable
+from edge_harmony.backends.tensorrt.configure import configure, set_calibrator
+from edge_harmony.backends.tensorrt.logger import Log, made, refusal
 from edge_harmony.backends.tensorrt.network import check_inputs, creation_flags, is_strong, parse
 from edge_harmony.backends.tensorrt.progress import Phases, make_monitor
 from edge_harmony.errors import CapabilityError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from edge_harmony.backends.tensorrt.bridge import TensorRT
     from edge_harmony.backends.tensorrt.options import BuildOptions
+    from edge_harmony.errors import ArtifactError
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,15 @@ def build_plan(
         options: how.
         timing_cache: file of kernel timings from earlier builds; read if it is there, written afterwards.
         calibrator: of weak mode's implicit INT8, see :mod:`~edge_harmony.backends.tensorrt.calibrator`.
-        log: where TensorRT's words go.
+        log: collects TensorRT's messages and what its callbacks raise.
         report: called with the share done and the phase, where this version tells.
 
     Raises:
         UsageError: the file is not there, or shapes do not fit its inputs.
         ArtifactError: TensorRT does not take the file, or finds no engine for it.
         CapabilityError: this TensorRT or machine lacks what the options ask for, or memory.
+        BaseException: what a callback raised (``report``, the calibrator), Ctrl-C included. TensorRT 10 and newer
+            stop at the next step; older ones finish the build first.
     """
     if timing_cache is not None and tensorrt.is_rtx:
         raise CapabilityError(
@@ -74,22 +77,23 @@ def build_plan(
         )
     log = log or Log(tensorrt)
     started = time.monotonic()
-    builder: trt.Builder = _builder(tensorrt, log)
-    network: trt.INetworkDefinition = builder.create_network(creation_flags(tensorrt, options))
-    parse(tensorrt, network, onnx, log)
-    check_inputs(network, options)
-    config: trt.IBuilderConfig = builder.create_builder_config()
-    configure(tensorrt, builder, network, config, options)
-    if calibrator is not None:
-        tensorrt.assign(config, "IBuilderConfig.int8_calibrator", calibrator, "calibration while building")
-    cache = _load_timings(config, timing_cache)
-    monitor = make_monitor(tensorrt, Phases(report)) if report else None
-    if monitor is not None:
-        tensorrt.assign(config, "IBuilderConfig.progress_monitor", monitor)
-    plan: trt.IHostMemory | None = builder.build_serialized_network(network, config)
-    if plan is None:
-        hint = f"edge-harmony check {onnx} --target tensorrt; --logFile FILE keeps all that it says"
-        raise unusable(f"{tensorrt} finds no engine for {onnx}", log, hint)
+    with log.operation() as since:
+        builder: trt.Builder = made(tensorrt, "a builder", log, lambda: tensorrt.get("Builder")(log.logger))
+        flags = creation_flags(tensorrt, options)
+        network: trt.INetworkDefinition = made(tensorrt, "a network", log, lambda: builder.create_network(flags))
+        parse(tensorrt, network, onnx, log)
+        check_inputs(network, options)
+        config: trt.IBuilderConfig = made(tensorrt, "a configuration", log, builder.create_builder_config)
+        configure(tensorrt, builder, network, config, options)
+        if calibrator is not None:
+            set_calibrator(tensorrt, builder, config, options, calibrator)
+        cache = _load_timings(config, timing_cache)
+        monitor = make_monitor(tensorrt, Phases(report or _tell_nobody), log)
+        if monitor is not None:
+            tensorrt.assign(config, "IBuilderConfig.progress_monitor", monitor)
+        plan: trt.IHostMemory | None = builder.build_serialized_network(network, config)
+        if plan is None:
+            raise _no_plan(tensorrt, onnx, options, log, since)
     if timing_cache is not None and cache is not None:
         _save_timings(config, timing_cache)
     return Built(
@@ -101,15 +105,15 @@ def build_plan(
     )
 
 
-def _builder(tensorrt: TensorRT, log: Log) -> trt.Builder:
-    try:
-        builder = tensorrt.get("Builder")(log.logger)
-    except Exception as error:  # pybind11 raises TypeError or RuntimeError where there is no CUDA device
-        said = log.first_error() if log.errors else " ".join(str(error).split())
-        raise CapabilityError(
-            f"{tensorrt} cannot build here ({said})", "it needs an NVIDIA GPU and its driver; see edge-harmony doctor"
-        ) from None
-    return builder
+def _tell_nobody(share: float, phase: str) -> None:
+    """The monitor is there without a listener too: through it a build can be stopped."""
+
+
+def _no_plan(
+    tensorrt: TensorRT, onnx: Path, options: BuildOptions, log: Log, since: int
+) -> ArtifactError | CapabilityError:
+    hint = f"edge-harmony check {onnx} --target tensorrt; --logFile FILE keeps all that it says"
+    return refusal(f"{tensorrt} finds no engine for {onnx}", log, since, hint)
 
 
 def _load_timings(config: trt.IBuilderConfig, path: Path | None) -> Any:

@@ -1,4 +1,4 @@
-"""Implicit INT8: pictures that TensorRT 8.6 to 10 counts ranges on while it builds."""
+"""Implicit INT8: the pictures on which TensorRT 8.6 to 10 counts ranges while it builds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from edge_harmony.backends.tensorrt.calibrator import Algorithm, CalibrationBatch, Feeder, make_calibrator
+from edge_harmony.backends.tensorrt.calibrator import Algorithm, CalibrationBatch, Feeder, make_calibrator, read_ranges
 from edge_harmony.data.calibration_set import CalibrationSet, read_calibration_set
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.files.atomic import sha256_of
@@ -19,6 +19,7 @@ from edge_harmony.pictures.working_size import to_working_size
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
     from edge_harmony.backends.tensorrt.cuda.api import Cuda
+    from edge_harmony.backends.tensorrt.logger import Log
     from edge_harmony.backends.tensorrt.request import BuildRequest
     from edge_harmony.inspection.graph import Graph
 
@@ -27,13 +28,13 @@ _INPUTS = {"composite": 3, "mask": 1}
 
 @dataclass(frozen=True)
 class CalibrationRequest:
-    """Implicit INT8 of weak mode: what to calibrate on.
+    """How a network is calibrated while TensorRT builds it.
 
     Attributes:
         pictures: a verified set.
         root: where its files lie.
         algorithm: TensorRT's.
-        cache: calibration cache file: read if an earlier build finished it, otherwise written.
+        cache: file of ranges: those of an earlier build are read, new ones are written.
         cuda: for the batches' memory.
     """
 
@@ -45,15 +46,15 @@ class CalibrationRequest:
 
     @property
     def identity(self) -> str:
-        """What decides the ranges; part of the engine's identity."""
+        """What the ranges depend on; part of the engine's key in the cache."""
         if self.is_finished:
             return f"cache {sha256_of(cast(Path, self.cache))}"
         return f"{self.algorithm} {self.pictures.sha256}"
 
     @property
     def is_finished(self) -> bool:
-        """Whether an earlier build has counted."""
-        return self.cache is not None and self.cache.is_file()
+        """Whether an earlier build left ranges, so that no pictures are needed."""
+        return read_ranges(self.cache) is not None
 
 
 def find_calibration(
@@ -87,16 +88,23 @@ def _is_quantized(onnx: Path) -> bool:
 
 
 @contextlib.contextmanager
-def calibrating(tensorrt: TensorRT, graph: Graph, onnx: Path, request: CalibrationRequest) -> Iterator[Any]:
-    """TensorRT's calibrator for a build; a picture that fails ends the build with its own error."""
+def calibrating(tensorrt: TensorRT, graph: Graph, onnx: Path, request: CalibrationRequest, log: Log) -> Iterator[Any]:
+    """TensorRT's calibrator, and the device memory that its batches need for as long as the build lasts.
+
+    Args:
+        tensorrt: the TensorRT that builds.
+        graph: the network.
+        onnx: its file, for errors.
+        request: the pictures.
+        log: of the build; what a picture or CUDA raises ends up there, and ends the build.
+
+    Raises:
+        UsageError: the network's inputs are not a composite and a mask of a fixed size.
+        CapabilityError: this version has no calibrators.
+    """
     batches = iter(()) if request.is_finished else _batches(request, _picture_size(graph, onnx))
-    feeder = Feeder(request.cuda, batches, request.cache)
-    with contextlib.closing(feeder):
-        try:
-            yield make_calibrator(tensorrt, request.algorithm, feeder, 1)
-        finally:
-            if feeder.failure is not None:
-                raise feeder.failure from None
+    with contextlib.closing(Feeder(request.cuda, batches, request.cache)) as feeder:
+        yield make_calibrator(tensorrt, request.algorithm, feeder, 1, log)
 
 
 def _batches(request: CalibrationRequest, size: tuple[int, int]) -> Iterator[CalibrationBatch]:
@@ -106,7 +114,7 @@ def _batches(request: CalibrationRequest, size: tuple[int, int]) -> Iterator[Cal
 
 
 def _picture_size(graph: Graph, onnx: Path) -> tuple[int, int]:
-    """Height and width that a network of ours is fed with."""
+    """Height and width of the network's inputs."""
     shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in graph.model.graph.input}
     size = shapes.get("composite", [0, 0, 0, 0])[2:]
     fits = shapes.keys() == _INPUTS.keys() and all(

@@ -1,7 +1,6 @@
-"""Calibration while building: weak mode's implicit INT8, from TensorRT 8.6 to 10.
+"""Calibration while building, for implicit INT8: TensorRT 8.6 to 10 runs the network on pictures and counts ranges.
 
-The ranges that come out belong to TensorRT, not to the weights: files with Q/DQ are what this project ships, and
-this is for networks that have none.
+The ranges belong to the engine. Files with Q/DQ pairs, which this project ships, have their own and need none of this.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.errors import EdgeHarmonyError, InputError
+from edge_harmony.errors import InputError
 from edge_harmony.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
     from edge_harmony.backends.tensorrt.cuda.api import Cuda
+    from edge_harmony.backends.tensorrt.logger import Log
 
 Algorithm = Literal["entropy", "min-max"]
 BASES: dict[Algorithm, str] = {"entropy": "IInt8EntropyCalibrator2", "min-max": "IInt8MinMaxCalibrator"}
@@ -27,26 +27,25 @@ CalibrationBatch = dict[str, NDArray[np.float32]]
 
 
 class Feeder:
-    """Gives calibration batches to TensorRT through device memory, and keeps what it counted in a file.
+    """Calibration batches in device memory, one after another, and the file that keeps the ranges.
 
     Args:
         cuda: where the memory comes from.
-        batches: what is fed; all of one shape.
-        cache: file of what TensorRT counted; read if it is there, written afterwards.
+        batches: input arrays by name; all batches have one shape.
+        cache: file of the ranges that TensorRT counted; read if it is there, written afterwards.
 
     Attributes:
         batches: how many were given.
-        failure: why they ended before their end; whoever builds must ask, for TensorRT takes any end for the end.
     """
 
     def __init__(self, cuda: Cuda, batches: Iterator[CalibrationBatch], cache: Path | None) -> None:
         self.cuda = cuda
         self.cache = cache
         self.batches = 0
-        self.failure: EdgeHarmonyError | None = None
         self._left = batches
         self._memory: dict[str, tuple[Any, int]] = {}
         self._held = ExitStack()
+        cuda.activate()
         self._stream = cuda.create_stream()
         self._held.callback(cuda.destroy_stream, self._stream)
 
@@ -85,12 +84,12 @@ class Feeder:
         return address
 
     def read(self) -> bytes | None:
-        """What an earlier build counted."""
-        return self.cache.read_bytes() if self.cache is not None and self.cache.is_file() else None
+        """The ranges of an earlier build; None if there are none."""
+        return read_ranges(self.cache)
 
     def write(self, content: bytes) -> None:
-        """Keep what was counted, unless the batches failed before their end."""
-        if self.cache is not None and self.failure is None:
+        """Keep the ranges."""
+        if self.cache is not None:
             atomic_write(self.cache, content)
 
     def close(self) -> None:
@@ -100,8 +99,23 @@ class Feeder:
         self._held.close()
 
 
-def make_calibrator(tensorrt: TensorRT, algorithm: Algorithm, feeder: Feeder, batch_size: int) -> Any:
+def read_ranges(cache: Path | None) -> bytes | None:
+    """Ranges that an earlier build counted; None where there is no file, or an empty one."""
+    return (cache.read_bytes() or None) if cache is not None and cache.is_file() else None
+
+
+def make_calibrator(tensorrt: TensorRT, algorithm: Algorithm, feeder: Feeder, batch_size: int, log: Log) -> Any:
     """TensorRT's calibrator object around a feeder.
+
+    TensorRT takes any end of the batches for their end, and then hands over ranges of those that it had. So once a
+    callback of the build has failed, no batch is given and no ranges are kept.
+
+    Args:
+        tensorrt: the TensorRT that builds.
+        algorithm: how ranges follow from what was counted.
+        feeder: gives the batches.
+        batch_size: pictures in a batch.
+        log: of the build; keeps what the callbacks raise.
 
     Raises:
         CapabilityError: this version has no calibrators.
@@ -116,16 +130,19 @@ def make_calibrator(tensorrt: TensorRT, algorithm: Algorithm, feeder: Feeder, ba
             return batch_size
 
         def get_batch(self, names: list[str]) -> list[int] | None:
-            try:
-                return feeder.next(names)
-            except EdgeHarmonyError as error:
-                feeder.failure = error
-                return None
+            if log.failure is None:
+                with log.guard():
+                    return feeder.next(names)
+            return None
 
         def read_calibration_cache(self) -> bytes | None:
-            return feeder.read()
+            with log.guard():
+                return feeder.read()
+            return None
 
         def write_calibration_cache(self, cache: Any) -> None:
-            feeder.write(bytes(cache))
+            if log.failure is None:
+                with log.guard():
+                    feeder.write(bytes(cache))
 
     return Calibrator()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from edge_harmony.backends.tensorrt.islands import keep_islands_in_float
 from edge_harmony.backends.tensorrt.network import is_strong, kinds_of
 from edge_harmony.backends.tensorrt.options import POOLS
 from edge_harmony.errors import CapabilityError, UsageError
@@ -42,11 +43,32 @@ def configure(
     _set_kind_of_engine(tensorrt, config, options)
     _set_effort(tensorrt, config, options)
     if options.dla_core is not None:
-        _set_dla(tensorrt, builder, config, options)
+        _set_dla(tensorrt, builder, network, config, options)
     if options.architectures:
         _set_architectures(tensorrt, config, options)
     if options.profile is not None:
         _add_profile(tensorrt, builder, config, options)
+
+
+def set_calibrator(
+    tensorrt: TensorRT, builder: trt.Builder, config: trt.IBuilderConfig, options: BuildOptions, calibrator: Any
+) -> None:
+    """Give the builder a calibrator whose batches hold one picture.
+
+    With open sizes TensorRT takes its batches to be of the optimization profile's best shape and would read beyond
+    those of one picture, so calibration has a profile of its own.
+
+    Raises:
+        CapabilityError: this version has no calibrators.
+    """
+    tensorrt.assign(config, "IBuilderConfig.int8_calibrator", calibrator, "calibration while building")
+    if options.profile is None:
+        return
+    profile: trt.IOptimizationProfile = builder.create_optimization_profile()
+    for name, shape in options.profile.best.items():
+        single = (1, *shape[1:])
+        profile.set_shape(name, single, single, single)
+    tensorrt.member(config, "IBuilderConfig.set_calibration_profile")(profile)
 
 
 def _set_precision(
@@ -56,8 +78,11 @@ def _set_precision(
     allowed = {"fp16", "int8"} if options.precision == "best" else {options.precision}
     if options.precision == "typed" and not is_strong(tensorrt, options):
         allowed = kinds_of(tensorrt, network)  # without strong types even a typed file needs its flags
+        if options.dla_core is not None:
+            allowed |= {"fp16"}  # it computes in nothing wider
     if "fp16" in allowed:
         config.set_flag(tensorrt.get("BuilderFlag.FP16", asked))
+        keep_islands_in_float(tensorrt, network, config)
     if "int8" in allowed:
         config.set_flag(tensorrt.get("BuilderFlag.INT8", asked))
     # TF32 has 10 bits of mantissa: in files of fewer bits the float parts are those that must stay exact
@@ -94,17 +119,36 @@ def _set_effort(tensorrt: TensorRT, config: trt.IBuilderConfig, options: BuildOp
         config.set_memory_pool_limit(tensorrt.get(POOLS[pool], f"--memPoolSize={pool}"), size)
 
 
-def _set_dla(tensorrt: TensorRT, builder: trt.Builder, config: trt.IBuilderConfig, options: BuildOptions) -> None:
+def _set_dla(
+    tensorrt: TensorRT,
+    builder: trt.Builder,
+    network: trt.INetworkDefinition,
+    config: trt.IBuilderConfig,
+    options: BuildOptions,
+) -> None:
+    """Run on a DLA core.
+
+    https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-with-dla.html
+    """
     core = options.dla_core
     if core is None or core >= builder.num_DLA_cores:
         found = builder.num_DLA_cores
         raise CapabilityError(
-            f"there is no DLA core {core} here ({found} found)", "leave --useDLACore out; Orin NX and AGX have two"
+            f"there is no DLA core {core} here ({found} found)",
+            "leave --useDLACore out; Orin NX and AGX have two, which TensorRT uses up to 10.7, and from 11.4.1 on (AGX "
+            "Orin only)",
+        )
+    if tensorrt.weak and "int8" in kinds_of(tensorrt, network):
+        raise CapabilityError(
+            f"a DLA core takes no Q/DQ pairs in {tensorrt}",
+            "export fp16, or fp32 and calibrate with --int8, or leave --useDLACore out",
         )
     config.default_device_type = tensorrt.get("DeviceType.DLA")
     config.DLA_core = core
     if options.gpu_fallback:
         config.set_flag(tensorrt.get("BuilderFlag.GPU_FALLBACK"))
+    else:
+        config.set_flag(tensorrt.get("BuilderFlag.DIRECT_IO"))  # no reformats on the GPU at inputs and outputs either
 
 
 def _set_architectures(tensorrt: TensorRT, config: trt.IBuilderConfig, options: BuildOptions) -> None:

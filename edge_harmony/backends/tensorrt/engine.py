@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.backends.tensorrt.cuda.api import Cuda, CudaError, Pinned
-from edge_harmony.backends.tensorrt.logger import Log, unusable
+from edge_harmony.backends.tensorrt.logger import Log, made, refusal
 from edge_harmony.backends.tensorrt.refit import refit
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError, InputError, UsageError
 
@@ -91,18 +91,23 @@ class Engine:
         self.cuda = cuda
         self.log = Log(tensorrt)
         cuda.activate()
-        runtime: trt.Runtime = tensorrt.get("Runtime")(self.log.logger)
-        if options.dla_core is not None:
-            runtime.DLA_core = options.dla_core
-        if options.version_compatible:
-            runtime.engine_host_code_allowed = True  # it carries the lean runtime of the version that built it
-        engine: trt.ICudaEngine = runtime.deserialize_cuda_engine(plan.read_bytes())
-        if engine is None:
-            raise unusable(f"{tensorrt} does not take {plan}", self.log, "build it again here")
-        if options.strip_weights:
-            if onnx is None:
-                raise UsageError(f"{plan} was built without weights", "name the ONNX file that it was built from too")
-            refit(tensorrt, engine, onnx, self.log)
+        with self.log.operation() as since:
+            runtime: trt.Runtime = made(
+                tensorrt, "a runtime", self.log, lambda: tensorrt.get("Runtime")(self.log.logger)
+            )
+            if options.dla_core is not None:
+                runtime.DLA_core = options.dla_core
+            if options.version_compatible:
+                runtime.engine_host_code_allowed = True  # it carries the lean runtime of the version that built it
+            engine: trt.ICudaEngine = runtime.deserialize_cuda_engine(plan.read_bytes())
+            if engine is None:
+                raise refusal(f"{tensorrt} does not take {plan}", self.log, since, "build it again here")
+            if options.strip_weights:
+                if onnx is None:
+                    raise UsageError(
+                        f"{plan} was built without weights", "name the ONNX file that it was built from too"
+                    )
+                refit(tensorrt, engine, onnx, self.log)
         self._runtime: Any = runtime
         self.engine: trt.ICudaEngine = engine
 
@@ -145,10 +150,11 @@ class Context:
         self._graph = 0
         self._held = ExitStack()
         plan: trt.ICudaEngine = engine.engine
-        context: trt.IExecutionContext = plan.create_execution_context()
+        with engine.log.operation() as since:
+            context: trt.IExecutionContext = plan.create_execution_context()
         if context is None:
             raise CapabilityError(
-                f"there is no memory for an execution context ({engine.log.first_error()})",
+                f"there is no memory for an execution context ({engine.log.reason(since)})",
                 "close what else uses the GPU",
             )
         if profiler is not None:
@@ -240,10 +246,11 @@ class Context:
         Raises:
             CapabilityError: TensorRT cannot run it: mostly memory.
         """
+        since = self._engine.log.count
         if self._graph:
             self.cuda.launch(self._graph, self.stream)
         elif not self._context.execute_async_v3(self.stream):
-            said = self._engine.log.first_error()
+            said = self._engine.log.reason(since)
             raise CapabilityError(f"TensorRT cannot run the engine ({said})", "close what else uses the GPU")
 
     def copy_out(self) -> None:

@@ -14,6 +14,7 @@ from edge_harmony.backends.tensorrt.calibration import calibrating, find_calibra
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.backends.tensorrt.engine import Engine
 from edge_harmony.backends.tensorrt.logger import Log
+from edge_harmony.backends.tensorrt.network import is_before_10
 from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.backends.tensorrt.plan import EngineFacts, cached, check_plan, facts_of, write_plan
 from edge_harmony.backends.tensorrt.profiling import write_rows
@@ -206,9 +207,12 @@ def make_engine(
     builds: list[Built] = []
 
     def build() -> bytes:
+        said = log or Log(tensorrt)
         with contextlib.ExitStack() as held:
-            calibrator = held.enter_context(calibrating(tensorrt, graph, onnx, calibration)) if calibration else None
-            arguments: dict[str, Any] = {"timing_cache": timing_cache, "log": log, "report": report}
+            calibrator = (
+                held.enter_context(calibrating(tensorrt, graph, onnx, calibration, said)) if calibration else None
+            )
+            arguments: dict[str, Any] = {"timing_cache": timing_cache, "log": said, "report": report}
             builds.append(build_plan(tensorrt, onnx, options, calibrator=calibrator, **arguments))
         return builds[0].plan
 
@@ -221,16 +225,20 @@ def make_engine(
 
 
 def check_file(onnx: Path, tensorrt: TensorRT) -> tuple[Graph, tuple[str, ...]]:
-    """Read an ONNX file and find what TensorRT refuses obscurely, or takes and computes wrongly.
+    """Check an ONNX file before TensorRT gets it, by the rules of :mod:`edge_harmony.backends.tensorrt.rules`.
+
+    TensorRT refuses some graphs with a message that does not name the cause, and computes others wrongly without any.
 
     Returns:
-        The graph, and notes on what is merely slow or must be chosen.
+        The graph, and notes: rules that make the engine slower, and an opset newer than TensorRT documents.
 
     Raises:
         UsageError: there is no such file.
-        ArtifactError: it is damaged, or has findings of the first kind; the message names the nodes.
+        ArtifactError: it is damaged, or TensorRT would refuse it or compute it wrongly; the message names the nodes.
+        CapabilityError: this TensorRT needs opset 17, and the file cannot be written so.
     """
     from edge_harmony.backends.tensorrt.rules import REFUSALS
+    from edge_harmony.export.opset_17 import to_opset_17
     from edge_harmony.inspection.graph import read_graph
     from edge_harmony.inspection.refusals import find_refusals
 
@@ -242,6 +250,8 @@ def check_file(onnx: Path, tensorrt: TensorRT) -> tuple[Graph, tuple[str, ...]]:
         raise ArtifactError(f"{tensorrt} cannot build {onnx} rightly: {said}", fatal[0].fix)
     inputs = {value.name for value in graph.model.graph.input}  # open shapes are for the build to judge
     notes = [f"{found.node}: {found.problem}; {found.fix}" for found in findings if found.node not in inputs]
-    if graph.opset > tensorrt.opset_ceiling:
+    if is_before_10(tensorrt):
+        to_opset_17(graph.model)
+    elif graph.opset > tensorrt.opset_ceiling:
         notes.append(f"opset {graph.opset} is newer than what {tensorrt} documents ({tensorrt.opset_ceiling})")
     return graph, tuple(notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_harmony.backends.tensorrt.logger import made
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, name_some
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def creation_flags(tensorrt: TensorRT, options: BuildOptions) -> int:
 def is_strong(tensorrt: TensorRT, options: BuildOptions) -> bool:
     """Whether the types of the file rule: by choice in TensorRT 10, always in 11 and TensorRT for RTX, never before.
 
+    Never on a DLA core before TensorRT 11 either.
+
     Raises:
         CapabilityError: the options ask for what this version cannot.
     """
@@ -42,6 +45,12 @@ def is_strong(tensorrt: TensorRT, options: BuildOptions) -> bool:
         if options.strongly_typed is False:
             tensorrt.get("BuilderFlag.FP16", "weak typing")
         return True
+    if options.dla_core is not None:
+        if options.strongly_typed:
+            raise CapabilityError(
+                f"a DLA core takes no strongly typed network in {tensorrt}", "leave --stronglyTyped or --useDLACore out"
+            )
+        return False
     if options.strongly_typed:
         tensorrt.get("NetworkDefinitionCreationFlag.STRONGLY_TYPED", "--stronglyTyped")
         return True
@@ -50,22 +59,37 @@ def is_strong(tensorrt: TensorRT, options: BuildOptions) -> bool:
 
 
 def parse(tensorrt: TensorRT, network: trt.INetworkDefinition, path: Path, log: Log) -> None:
-    """Read an ONNX file into an empty network.
+    """Read an ONNX file into an empty network; TensorRT before 10 gets it with the operators of opset 17.
 
     Raises:
         UsageError: there is no such file.
         ArtifactError: TensorRT does not take it; the message has all errors, with the nodes' names.
+        CapabilityError: this TensorRT wants opset 17, and the file cannot be written so.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "check the path")
-    parser: trt.OnnxParser = tensorrt.get("OnnxParser")(network, log.logger)
-    if parser.parse_from_file(str(path)):
+    since = log.count
+    parser: trt.OnnxParser = made(tensorrt, "a parser", log, lambda: tensorrt.get("OnnxParser")(network, log.logger))
+    if parser.parse(_in_opset_17(path)) if is_before_10(tensorrt) else parser.parse_from_file(str(path)):
         return
     errors = [describe(tensorrt, parser.get_error(k)) for k in range(parser.num_errors)]
-    said = name_some(errors) if errors else log.first_error()
+    said = name_some(errors) if errors else log.reason(since)
     raise ArtifactError(
         f"{tensorrt} does not take {path}: {said}", f"edge-harmony check {path} --target tensorrt says what to change"
     )
+
+
+def is_before_10(tensorrt: TensorRT) -> bool:
+    """Whether this is TensorRT 8.6, whose parser ignores the axes of opset 18 (TensorRT for RTX counts from 1)."""
+    return tensorrt.version < (10,) and not tensorrt.is_rtx
+
+
+def _in_opset_17(path: Path) -> bytes:
+    import onnx
+
+    from edge_harmony.export.opset_17 import to_opset_17
+
+    return to_opset_17(onnx.load(path)).SerializeToString()
 
 
 def describe(tensorrt: TensorRT, error: trt.ParserError) -> str:

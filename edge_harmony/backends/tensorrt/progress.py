@@ -1,4 +1,4 @@
-"""TensorRT's progress, as a number between 0 and 1."""
+"""TensorRT's progress, as a number between 0 and 1, and the way to stop a build."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
+    from edge_harmony.backends.tensorrt.logger import Log
 
 
 class Phases:
@@ -50,8 +51,16 @@ class Phases:
         self.report(self._done, next(reversed(self._phases), name))
 
 
-def make_monitor(tensorrt: TensorRT, phases: Phases) -> Any:
-    """TensorRT's own monitor object for ``phases``; None where this version has none."""
+def make_monitor(tensorrt: TensorRT, phases: Phases, log: Log) -> Any:
+    """TensorRT's monitor object; None where this version has none (before 10).
+
+    As soon as any callback of the build has raised something, it asks TensorRT to stop.
+
+    Args:
+        tensorrt: the TensorRT that builds.
+        phases: told of every phase and step.
+        log: of the build; keeps what the callbacks raise.
+    """
     if not tensorrt.has("IProgressMonitor"):
         return None
     base: Any = tensorrt.get("IProgressMonitor")
@@ -61,13 +70,16 @@ def make_monitor(tensorrt: TensorRT, phases: Phases) -> Any:
             base.__init__(self)
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            phases.start(phase_name, num_steps)
+            with log.guard():
+                phases.start(phase_name, num_steps)
 
         def phase_finish(self, phase_name: str) -> None:
-            phases.finish(phase_name)
+            with log.guard():
+                phases.finish(phase_name)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            phases.step(phase_name, step)
-            return True  # False would end the build
+            with log.guard():
+                phases.step(phase_name, step)
+            return log.failure is None  # False ends the build
 
     return Monitor()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_harmony.backends.tensorrt.logger import made
 from edge_harmony.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ def refit(tensorrt: TensorRT, engine: trt.ICudaEngine, onnx: Path, log: Log) -> 
     if not onnx.is_file():
         raise UsageError(f"there is no file {onnx}", "check the path")
     make_parser = tensorrt.get("OnnxParserRefitter", "refitting from an ONNX file")
-    refitter: trt.Refitter = tensorrt.get("Refitter")(engine, log.logger)
+    since = log.count
+    refitter: trt.Refitter = made(tensorrt, "a refitter", log, lambda: tensorrt.get("Refitter")(engine, log.logger))
     parser = make_parser(refitter, log.logger)
     read = tensorrt.member(parser, "OnnxParserRefitter.refit_from_file")
     if not read(str(onnx)) or not refitter.refit_cuda_engine():
         raise ArtifactError(
-            f"the weights of {onnx} do not fit the engine ({log.first_error()})",
+            f"the weights of {onnx} do not fit the engine ({log.reason(since)})",
             "refit from the file it was built from",
         )

@@ -98,15 +98,6 @@ def test_an_engine_is_built_by_every_version(version, world, onnx_file):
         assert shares[-1] == 1.0
 
 
-@pytest.mark.parametrize("version", ["8.6", "10.3", "11.4"])
-def test_dla_cores_are_used_with_the_gpu_behind_them(version, world, onnx_file):
-    world.dla = 2
-    made(version, world, onnx_file, dla_core=1, gpu_fallback=True)
-    config = world.configs[0]
-    assert (config["DLA_core"], config["default_device_type"].name) == (1, "DLA")
-    assert "GPU_FALLBACK" in config["flags"]
-
-
 @pytest.mark.parametrize("version", WEAK)
 def test_weak_mode_sets_what_flags_ask_for(version, world, onnx_file):
     assert not made(version, world, onnx_file, precision="best").strong
@@ -163,10 +154,13 @@ def test_what_a_version_lacks_is_refused_by_its_name(version, options, said, wor
         ("10.3", {"build": "no kernel for conv"}, ArtifactError, "no kernel for conv"),
         ("10.3", {"build": "Cuda Runtime (out of memory)"}, CapabilityError, "--memPoolSize"),
         ("11.4", {"Builder": "no CUDA-capable device is detected"}, CapabilityError, "no CUDA-capable device"),
+        ("8.6", {"OnnxParser": "no memory"}, CapabilityError, "cannot make a parser here (no memory)"),
+        ("10.3", {"create_network": ""}, CapabilityError, "cannot make a network here (it gives no reason)"),
     ],
 )
-def test_failing_builds_say_why(version, fails, kind, said, world, onnx_file):
-    world.fails = fails
+@pytest.mark.parametrize("murmurs", [(), ("Skipping tactic 3 due to OutOfMemory",)])
+def test_failing_builds_say_why(version, fails, kind, said, murmurs, world, onnx_file):
+    world.fails, world.murmurs = fails, murmurs
     with pytest.raises(kind) as error:
         made(version, world, onnx_file)
     assert said in str(error.value)
@@ -335,9 +329,13 @@ def test_what_the_compiler_takes_silently_is_caught_before_the_build(
     assert world.builds == 0
 
 
-def test_a_newer_opset_than_documented_is_noted(world, onnx_file):
-    assert "opset 18 is newer" in check_file(onnx_file, fake_tensorrt("8.6", world))[1][0]
-    assert check_file(onnx_file, fake_tensorrt("10.3", world))[1] == ()
+def test_a_newer_opset_than_documented_is_noted(world, onnx_file, tmp_path):
+    for version in ("8.6", "10.3"):  # the former is given opset 17
+        assert check_file(onnx_file, fake_tensorrt(version, world))[1] == ()
+    model = onnx.load(onnx_file)
+    model.opset_import[0].version = 21
+    onnx.save(model, tmp_path / "newer.onnx")
+    assert "opset 21 is newer" in check_file(tmp_path / "newer.onnx", fake_tensorrt("10.3", world))[1][0]
 
 
 # --- the cache and the manifest
