@@ -12,7 +12,7 @@ from edge_harmony.backends.base import CheckRequest
 from edge_harmony.backends.discovery import backend_names, get_backend
 from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.console import JsonOption, out, print_json
-from edge_harmony.errors import CapabilityError
+from edge_harmony.errors import CapabilityError, name_some
 from edge_harmony.extras import require_onnx
 from edge_harmony.inspection.findings import Arithmetic
 
@@ -45,6 +45,7 @@ def check(
         "counts": {kind: sum(layer.precision == kind for layer in layers) for kind in get_args(Arithmetic)},
         "layers": [vars(layer) for layer in layers],
         "reformats": found.reformats,
+        "islands": found.islands,
         "findings": [vars(finding) for finding in findings],
         "unknown": found.unknown,
     }
@@ -67,8 +68,12 @@ def _show(report: dict[str, Any]) -> None:
         table.add_row(layer["name"], layer["kind"], layer["precision"], layer["reason"])
     out.print(table)
     out.print(", ".join(f"{count} {kind}" for kind, count in report["counts"].items() if count), soft_wrap=True)
+    if report["reformats"] or report["islands"]:
+        out.print(f"{len(report['reformats'])} reformats, {len(report['islands'])} float islands", soft_wrap=True)
     for place in report["reformats"]:
         out.print(f"reformat expected {place}", soft_wrap=True, markup=False)
+    for name, operators in report["islands"].items():
+        out.print(f"{name}: {name_some(operators)}", soft_wrap=True, markup=False)
     for finding in report["findings"]:
         word = "refused" if finding["fatal"] else "note"
         out.print(f"{word}: {finding['node']}: {finding['problem']}; {finding['fix']}", soft_wrap=True, markup=False)

@@ -57,5 +57,6 @@ class Inspection:
     layers: list[LayerReport]
     findings: list[Finding]
     reformats: list[str] = field(default_factory=list)
+    islands: dict[str, list[str]] = field(default_factory=dict)
     opset: int | None = None
     unknown: list[str] = field(default_factory=list)

@@ -13,6 +13,7 @@ from edge_harmony.inspection.graph import BOOKKEEPING, CONVERTERS, Graph
 _WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _ACTIVATIONS = {"Relu", "LeakyRelu", "Clip", "PRelu", "HardSwish", "Sigmoid", "Tanh"}
 _STRUCTURAL = {"Resize", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Mul"}
+_ISLAND = "island {}"
 _LAYERS = _WEIGHTED | _STRUCTURAL
 
 
@@ -46,7 +47,7 @@ def report_layers(graph: Graph, rules: LayerRules) -> list[LayerReport]:
         kinds = sorted({node.op_type for node in island})
         shown = ", ".join(kinds[:6]) + (", ..." if len(kinds) > 6 else "")
         reason = f"{len(island)} operators of masked statistics and what is computed from them"
-        rows.append((position[island[0].name], LayerReport(f"island {number}", shown, "float", reason)))
+        rows.append((position[island[0].name], LayerReport(_ISLAND.format(number), shown, "float", reason)))
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
 
 
@@ -162,6 +163,12 @@ def _neighbours(graph: Graph, node: NodeProto) -> Iterator[NodeProto]:
                 waiting += [(n, True) for n in other.input] if upwards else [(n, False) for n in other.output]
             else:
                 yield other
+
+
+def float_islands(graph: Graph) -> dict[str, list[str]]:
+    """The names of the operators in every float island, by the name that :func:`report_layers` gives it."""
+    islands = enumerate(_islands(graph), 1)
+    return {_ISLAND.format(number): [node.name for node in island] for number, island in islands}
 
 
 def broken_chains(graph: Graph) -> list[str]:

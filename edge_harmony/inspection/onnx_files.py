@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_harmony.inspection.findings import Inspection
 from edge_harmony.inspection.graph import read_graph
-from edge_harmony.inspection.layers import LayerRules, broken_chains, report_layers
+from edge_harmony.inspection.layers import LayerRules, broken_chains, float_islands, report_layers
 from edge_harmony.inspection.refusals import Rule, find_refusals
 
 
@@ -31,5 +31,6 @@ def inspect_onnx(
         layers=report_layers(graph, layer_rules),
         findings=find_refusals(graph, refusals, opset_ceiling),
         reformats=broken_chains(graph),
+        islands=float_islands(graph),
         opset=graph.opset,
     )

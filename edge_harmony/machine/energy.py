@@ -1,22 +1,21 @@
-"""Energy: RAPL, a Jetson's power monitor, tegrastats, and power sensors integrated over time."""
+"""Energy: RAPL, a Jetson's power monitors, tegrastats, and power sensors integrated over time."""
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from edge_harmony.machine.counters import ROOT, Reading
 from edge_harmony.machine.nvml import find_nvml
+from edge_harmony.machine.rails import jetson_watts, parse_tegrastats, total_watts
 
-_TOTALS = ("VDD_IN", "SYS_VIN_HV", "SYS5V_IN")
-"""Rails that carry the total power of a Jetson module, by generation."""
+_FIRST_LINE = 5.0
+"""Seconds to wait for a program that was asked for a line every tenth of a second."""
 
 
 class EnergyCounter(Protocol):
@@ -68,62 +67,10 @@ def find_rapl(root: Path = ROOT) -> Rapl | Reading:
         return Reading(None, "J", Rapl.source, f"{zones[0]} cannot be read ({error})")
 
 
-def jetson_watts(root: Path = ROOT) -> Reading:
-    """The current power of a Jetson's module, from its INA3221 power monitor.
-
-    https://docs.nvidia.com/jetson/archives/r36.4/DeveloperGuide/SD/PlatformPowerAndPerformance/JetsonOrinNanoSeriesJetsonOrinNxSeriesAndJetsonAgxOrinSeries.html
-    """
-    source = "INA3221"
-    for monitor in sorted((root / "sys/bus/i2c/drivers/ina3221").glob("*/hwmon/hwmon*")):
-        for label in sorted(monitor.glob("in*_label")):
-            name = label.read_text().strip()
-            if name not in _TOTALS:
-                continue
-            channel = label.name.removeprefix("in").removesuffix("_label")
-            try:
-                millivolts = int((monitor / f"in{channel}_input").read_text())
-                milliamperes = int((monitor / f"curr{channel}_input").read_text())
-            except (OSError, ValueError) as error:
-                return Reading(None, "W", f"{source} {name}", f"cannot be read ({error})")
-            return Reading(millivolts * milliamperes / 1e6, "W", f"{source} {name}")
-    return Reading(None, "W", source, "there is no INA3221 power monitor")
-
-
-@dataclass(frozen=True)
-class Tegrastats:
-    """A line of ``tegrastats``.
-
-    Attributes:
-        watts: current power by rail, such as ``VDD_IN``.
-        celsius: temperature by sensor, such as ``gpu``.
-        used_bytes: main memory in use.
-        gpu_share: load of the GPU, 0 to 1; None if it is not in the line.
-    """
-
-    watts: dict[str, float]
-    celsius: dict[str, float]
-    used_bytes: int | None
-    gpu_share: float | None
-
-
-def parse_tegrastats(line: str) -> Tegrastats:
-    """Parse a line of ``tegrastats``.
-
-    https://docs.nvidia.com/jetson/archives/r36.4/DeveloperGuide/AT/JetsonLinuxDevelopmentTools/TegrastatsUtility.html
-    """
-    memory = re.search(r"RAM (\d+)/\d+MB", line)
-    load = re.search(r"GR3D_FREQ (\d+)%", line)
-    sensors = re.findall(r"([A-Za-z]\w*)@(-?[\d.]+)C", line)
-    return Tegrastats(
-        watts={name: int(now) / 1e3 for name, now in re.findall(r"([A-Z][A-Z0-9_]+) (\d+)mW(?:/\d+mW)?", line)},
-        celsius={name.lower(): float(value) for name, value in sensors if float(value) > -200},  # -256: switched off
-        used_bytes=int(memory[1]) * 2**20 if memory else None,
-        gpu_share=int(load[1]) / 100 if load else None,
-    )
-
-
 class Sampled:
     """Energy from a power sensor, which a thread reads ten times a second and integrates.
+
+    Where the sensor gives no value, the next value stands for the time since the last one.
 
     Args:
         watts: function that reads the sensor.
@@ -142,8 +89,9 @@ class Sampled:
         before = time.monotonic()
         while not self._stop.wait(0.1):
             now, power = time.monotonic(), self._watts()
-            self._sum += (power or 0.0) * (now - before)
-            before = now
+            if power is not None:
+                self._sum += power * (now - before)
+                before = now
 
     def joules(self) -> float:
         """See :class:`EnergyCounter`."""
@@ -156,7 +104,7 @@ class Sampled:
 
 
 class TegrastatsPower:
-    """A Jetson's power from ``tegrastats``, for systems that hide the power monitor from users.
+    """A Jetson's power from ``tegrastats``, for systems that hide the power monitors from users.
 
     Raises:
         OSError: ``tegrastats`` cannot be started.
@@ -166,17 +114,24 @@ class TegrastatsPower:
         self._process = subprocess.Popen(
             [command, "--interval", "100"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        self._last: float | None = None
+        self._last = Reading(None, "W", "tegrastats", "it wrote no line")
+        self._has_told = threading.Event()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
-            rails = parse_tegrastats(line).watts
-            self._last = next((rails[name] for name in _TOTALS if name in rails), self._last)
+            self._last = total_watts(parse_tegrastats(line).watts, "tegrastats")
+            self._has_told.set()
+        self._has_told.set()
+
+    def first(self) -> Reading:
+        """The power of the first line, or why there is none."""
+        self._has_told.wait(_FIRST_LINE)
+        return self._last
 
     def watts(self) -> float | None:
-        """The latest power; None before the first line."""
-        return self._last
+        """The power of the last line; None if it names no rail that is known."""
+        return self._last.value
 
     def close(self) -> None:
         """End the program."""
@@ -185,12 +140,20 @@ class TegrastatsPower:
 
 
 def find_energy(device: str, root: Path = ROOT) -> EnergyCounter | Reading:
-    """The energy counter for a device (``cpu`` or ``cuda...``): NVML, a Jetson's monitor, or RAPL."""
-    jetson = jetson_watts(root)
-    if jetson.value is not None:
-        return Sampled(lambda: jetson_watts(root).value, jetson.source)
+    """The energy counter for a device (``cpu`` or ``cuda...``), or why there is none.
+
+    A Jetson's power monitors come first, or ``tegrastats`` where they are hidden; then NVML for GPUs, RAPL for CPUs.
+    """
+    power = jetson_watts(root)
+    if power.value is not None:
+        return Sampled(lambda: jetson_watts(root).value, power.source)
     if shutil.which("tegrastats"):
-        return Sampled(TegrastatsPower().watts, "tegrastats")
+        program = TegrastatsPower()
+        power = program.first()
+        if power.value is not None:
+            return Sampled(program.watts, power.source)
+        program.close()
+        return Reading(None, "J", power.source, power.reason)
     if device.startswith("cuda"):
         return find_nvml()
     return find_rapl(root)

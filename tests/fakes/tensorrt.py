@@ -50,6 +50,8 @@ class World:
         swallowed: what callbacks raised and the bindings forgot.
         cancelled: builds that a monitor stopped.
         parsed: opset of every file.
+        gpu: whether there is one, of which TensorRT for RTX wants to know only at times.
+        compiled: kernels that TensorRT for RTX compiled while it ran.
         sides: height and width of the inputs of networks.
         layers: kind, inputs and result of every layer; empty for a single one. ``ELEMENTWISE:PROD`` names an operation.
     """
@@ -69,6 +71,8 @@ class World:
     swallowed: list[BaseException] = field(default_factory=list)
     cancelled: int = 0
     parsed: list[int] = field(default_factory=list)
+    compiled: int = 0
+    gpu: bool = True
     sides: tuple[int, int] = (4, 4)
     layers: tuple[tuple[str, tuple[str, ...], str], ...] = ()
 
@@ -169,6 +173,12 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             if calibrator is not None:
                 self._calibrate(calibrator)
             refused = self._dla_refuses() or world.fails.get("build")
+            if (
+                names.get("ComputeCapability")
+                and {"REFIT", "STRIP_PLAN"} & world.configs[-1]["flags"]
+                and not world.gpu
+            ):
+                refused = "Error Code 1: Myelin (graph_jit.cpp:278: CHECK(status == CUDA_SUCCESS) failed.)"
             if refused:
                 complain(refused)
                 return None
@@ -396,12 +406,15 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
         def __init__(self, facts: dict[str, Any]) -> None:
             self._stripped = facts["stripped"]
 
-        def create_execution_context(self) -> Any:
+        def create_runtime_config(self) -> Any:
+            return IRuntimeConfig()
+
+        def create_execution_context(self, config: Any = None) -> Any:
             world.cuda.check_current("create_execution_context")
             if "context" in world.fails:
                 complain(world.fails["context"])
                 return None
-            return IExecutionContext(self)
+            return IExecutionContext(self, config)
 
         def create_engine_inspector(self) -> Any:
             return EngineInspector()
@@ -422,11 +435,32 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
         def get_tensor_dtype(self, name: str) -> Any:
             return trt.DataType.HALF if world.halves else trt.DataType.FLOAT
 
+    class IRuntimeCache:
+        def __init__(self) -> None:
+            self._kernels = b""
+
+        def deserialize(self, content: bytes) -> bool:
+            if not content.endswith(b"."):
+                return False
+            self._kernels = content
+            return True
+
+        def serialize(self) -> bytes:
+            return self._kernels
+
+    class IRuntimeConfig:
+        def create_runtime_cache(self) -> Any:
+            return IRuntimeCache()
+
+        def set_runtime_cache(self, cache: Any) -> bool:
+            self._cache = cache
+            return True
+
     class IExecutionContext:
         profiler = None
 
-        def __init__(self, engine: Any) -> None:
-            self._engine = engine
+        def __init__(self, engine: Any, config: Any) -> None:
+            self._engine, self._config = engine, config
             self._addresses: dict[str, int] = {}
             self._batch = -1 if world.open_batch else 1
             self._ready = 0  # batch that the last enqueue outside of a capture set the context up for
@@ -455,6 +489,10 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
                 complain("operation not permitted when stream is capturing")
                 return False
             self._ready = self._batch
+            cache = getattr(self._config, "_cache", None)
+            if cache is not None and b"%d." % self._batch not in cache._kernels:
+                cache._kernels += b"%d." % self._batch
+                world.compiled += 1
             batch, dtype = self._batch, np.float16 if world.halves else np.float32
             world.cuda.queue(stream, lambda: self._compute(batch, dtype))
             return True

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from edge_harmony.backends.tensorrt.bridge import TensorRT
     from edge_harmony.backends.tensorrt.options import BuildOptions
-    from edge_harmony.errors import ArtifactError
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,8 @@ def build_plan(
             tensorrt.assign(config, "IBuilderConfig.progress_monitor", monitor)
         plan: trt.IHostMemory | None = builder.build_serialized_network(network, config)
         if plan is None:
-            raise _no_plan(tensorrt, onnx, options, log, since)
+            hint = f"edge-harmony check {onnx} --target tensorrt; --logFile FILE keeps all that it says"
+            raise refusal(f"{tensorrt} finds no engine for {onnx}", log, since, hint)
     if timing_cache is not None and cache is not None:
         _save_timings(config, timing_cache)
     return Built(
@@ -107,13 +107,6 @@ def build_plan(
 
 def _tell_nobody(share: float, phase: str) -> None:
     """The monitor is there without a listener too: through it a build can be stopped."""
-
-
-def _no_plan(
-    tensorrt: TensorRT, onnx: Path, options: BuildOptions, log: Log, since: int
-) -> ArtifactError | CapabilityError:
-    hint = f"edge-harmony check {onnx} --target tensorrt; --logFile FILE keeps all that it says"
-    return refusal(f"{tensorrt} finds no engine for {onnx}", log, since, hint)
 
 
 def _load_timings(config: trt.IBuilderConfig, path: Path | None) -> Any:

@@ -93,6 +93,12 @@ def _set_precision(
 
 
 def _set_kind_of_engine(tensorrt: TensorRT, config: trt.IBuilderConfig, options: BuildOptions) -> None:
+    if tensorrt.is_rtx and (options.version_compatible or options.hardware_compatibility != "none"):
+        option = "--versionCompatible" if options.version_compatible else "--hardwareCompatibilityLevel"
+        raise CapabilityError(
+            f"{option} is not for {tensorrt}",
+            "leave it out: an engine loads in the version that built it, on the GPUs of --computeCapabilities",
+        )
     if options.version_compatible:
         config.set_flag(tensorrt.get("BuilderFlag.VERSION_COMPATIBLE"))
     if options.exclude_lean_runtime:
@@ -148,7 +154,9 @@ def _set_dla(
     if options.gpu_fallback:
         config.set_flag(tensorrt.get("BuilderFlag.GPU_FALLBACK"))
     else:
-        config.set_flag(tensorrt.get("BuilderFlag.DIRECT_IO"))  # no reformats on the GPU at inputs and outputs either
+        config.set_flag(
+            tensorrt.get("BuilderFlag.DIRECT_IO")
+        )  # nor reformats of inputs and outputs whose formats are set
 
 
 def _set_architectures(tensorrt: TensorRT, config: trt.IBuilderConfig, options: BuildOptions) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edge_harmony.backends.tensorrt.cuda.api import Cuda, CudaError, Pinned
 from edge_harmony.backends.tensorrt.logger import Log, made, refusal
 from edge_harmony.backends.tensorrt.refit import refit
+from edge_harmony.backends.tensorrt.runtime_cache import RuntimeCache
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Engine:
                         f"{plan} was built without weights", "name the ONNX file that it was built from too"
                     )
                 refit(tensorrt, engine, onnx, self.log)
+        self.kernels = RuntimeCache(tensorrt, engine, plan) if tensorrt.is_rtx else None
         self._runtime: Any = runtime
         self.engine: trt.ICudaEngine = engine
 
@@ -131,7 +133,10 @@ class Engine:
         return int(self.tensorrt.member(self.engine, name))
 
     def close(self) -> None:
-        """Free the engine; contexts must be closed before."""
+        """Free the engine, and keep what TensorRT for RTX compiled; contexts must be closed before."""
+        if self.kernels is not None:
+            self.kernels.save()
+            self.kernels = None
         self.engine = None  # type: ignore[assignment]
         self._runtime = None
 
@@ -151,7 +156,8 @@ class Context:
         self._held = ExitStack()
         plan: trt.ICudaEngine = engine.engine
         with engine.log.operation() as since:
-            context: trt.IExecutionContext = plan.create_execution_context()
+            settings = [engine.kernels.config] if engine.kernels is not None else []
+            context: trt.IExecutionContext = plan.create_execution_context(*settings)
         if context is None:
             raise CapabilityError(
                 f"there is no memory for an execution context ({engine.log.reason(since)})",
@@ -263,11 +269,14 @@ class Context:
         self.cuda.synchronize(self.stream)
 
     def capture(self) -> None:
-        """Record the network as a CUDA graph, for the shapes as they are.
+        """Record the network as a CUDA graph, for the shapes as they are. TensorRT for RTX has done so by itself.
 
         Raises:
-            CapabilityError: the CUDA package has no graphs.
+            CapabilityError: TensorRT cannot run the engine.
+            CudaError: what it queues cannot be captured.
         """
+        if self._engine.kernels is not None:
+            return
         self._drop_graph()
         self.enqueue()  # what TensorRT sets up on the first run must not become part of the graph
         self.synchronize()

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 _KEPT = 50
 _OUT_OF_MEMORY = ("out of memory", "OutOfMemory", "memory allocation")
+_NO_GPU = ("status == CUDA_SUCCESS", "CUDA initialization failure", "driver version is insufficient")
 _NO_KERNEL = "Could not find any implementation"
 _CLOSING = ("Engine deserialization failed", "Engine could not be created", "Engine creation failed", "Builder failed")
 """Errors that only repeat that there is no result; the cause is in the one before."""
+_NEEDS = "it needs an NVIDIA GPU and its driver; see edge-harmony doctor"
 T = TypeVar("T")
 
 
@@ -120,15 +122,17 @@ class Log:
 
 
 def refusal(problem: str, log: Log, since: int, fix: str) -> ArtifactError | CapabilityError:
-    """The error where TensorRT returned nothing: a lack of memory if its log says so, otherwise a fault of the file.
+    """The error where TensorRT returned nothing: a lack of memory or of a GPU if its log says so, else a faulty file.
 
     Args:
         problem: what TensorRT could not do.
         log: gives the reason.
         since: errors before the call, see :meth:`Log.operation`.
-        fix: what to do, if it is not for lack of memory.
+        fix: what to do about the file.
     """
     message = f"{problem} ({log.reason(since)})"
+    if any(words in log.reason(since) for words in _NO_GPU):
+        return CapabilityError(message, _NEEDS)
     if log.ran_out_of_memory(since):
         return CapabilityError(message, "close what else uses the GPU; --memPoolSize=workspace:MiB gives a build less")
     return ArtifactError(message, fix)
@@ -160,7 +164,7 @@ def made(tensorrt: TensorRT, what: str, log: Log, make: Callable[[], T | None]) 
         reason = log.reason(since) if log.count > since or not said else said
         raise CapabilityError(
             f"{tensorrt} cannot make {what} here ({reason})",
-            "it needs an NVIDIA GPU and its driver; see edge-harmony doctor",
+            _NEEDS,
         )
     return thing
 

@@ -266,6 +266,27 @@ def test_the_command_line(capsys, exported):
     assert main(["check", str(exported["int8"]), "--target", "other"]) == 2
 
 
+@pytest.mark.parametrize("target", ["jetson-orin-nano-int8", "jetson-agx-orin-int8", "jetson-thor-int8"])
+def test_reformats_and_float_islands_are_counted_and_named(target, exported, capsys):
+    assert main(["check", str(exported["signed"]), "--target", target, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    graph = read_graph(exported["signed"])
+    assert report["reformats"] == broken_chains(graph)
+    rows = {layer["name"]: layer["reason"] for layer in report["layers"] if layer["name"].startswith("island")}
+    assert {name: int(reason.split()[0]) for name, reason in rows.items()} == {
+        name: len(operators) for name, operators in report["islands"].items()
+    }
+    named = [operator for operators in report["islands"].values() for operator in operators]
+    assert len(set(named)) == len(named) > 0
+    assert {node.name for node in graph.nodes} > set(named)
+    assert not {node.name for node in graph.nodes if node.op_type in ("Conv", "QuantizeLinear")} & set(named)
+    assert main(["check", str(exported["signed"]), "--target", target]) == 0
+    said = capsys.readouterr().out
+    assert f"{len(report['reformats'])} reformats, {len(rows)} float islands" in said
+    assert all(f"reformat expected {place}" in said for place in report["reformats"])
+    assert all(f"{name}: {operators[0]}" in said for name, operators in report["islands"].items())
+
+
 def test_the_opset_that_a_target_reads_reaches_check(exported, tmp_path, capsys):
     text = find_resource("targets", "cpu-openvino-int8").read_text()
     assert read_target("cpu-openvino-int8").runtime.opset == 20

@@ -10,17 +10,10 @@ import time
 import pytest
 
 from edge_harmony.machine.counters import Reading, cpu_megahertz, hottest, peak_memory, throttles
-from edge_harmony.machine.energy import (
-    Rapl,
-    Sampled,
-    TegrastatsPower,
-    find_energy,
-    find_rapl,
-    jetson_watts,
-    parse_tegrastats,
-)
+from edge_harmony.machine.energy import Rapl, Sampled, TegrastatsPower, find_energy, find_rapl
 from edge_harmony.machine.meter import Meter
 from edge_harmony.machine.nvml import Nvml, find_nvml
+from edge_harmony.machine.rails import jetson_watts, parse_tegrastats
 
 # as of an Orin Nano under JetPack 6.2; the page above gives the format
 ORIN_NANO = (
@@ -62,18 +55,70 @@ def test_rapl_that_is_not_there_or_not_ours(tmp_path):
     assert "cannot be read" in damaged.reason
 
 
-def test_a_jetsons_power_monitor(tmp_path):
-    base = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon1"
-    rails = {1: ("VDD_IN", 5056, 976), 2: ("VDD_CPU_GPU_CV", 5056, 104), 3: ("VDD_SOC", 5048, 280)}
-    for k, (name, volts, amperes) in rails.items():
-        parts = {"in{}_label": name, "in{}_input": volts, "curr{}_input": amperes}
-        tree(tmp_path, {f"{base}/{part.format(k)}": f"{value}\n" for part, value in parts.items()})
-    found = jetson_watts(tmp_path)
-    assert found.value == pytest.approx(4.934656)
-    assert found.source == "INA3221 VDD_IN"
-    (tmp_path / base / "curr1_input").unlink()
-    assert jetson_watts(tmp_path).value is None
-    assert "no INA3221" in jetson_watts(tmp_path / "elsewhere").reason
+def monitors(root, chips):
+    """Power monitors as the kernel shows them: a driver, an address, and its rails in mV and mA, or in microwatts."""
+    for driver, address, rails in chips:
+        base = f"sys/bus/i2c/drivers/{driver}/1-{address}/hwmon/hwmon{address}"
+        if driver == "ina238":
+            tree(root, {f"{base}/power1_input": f"{rails}\n", f"{base}/in1_input": "19000\n"})
+            continue
+        tree(root, {f"{base}/in7_label": "sum of shunt voltages\n"})
+        for k, (name, volts, amperes) in enumerate(rails, 1):
+            parts = {f"in{k}_label": name, f"in{k}_input": volts, f"curr{k}_input": amperes}
+            tree(root, {f"{base}/{part}": f"{value}\n" for part, value in parts.items()})
+    return root
+
+
+THOR = (("VDD_GPU", 19000, 100), ("VDD_CPU_SOC_MSS", 19000, 300), ("VIN_SYS_5V0", 5000, 1300))
+
+
+@pytest.mark.parametrize(
+    ("chips", "watts", "source"),
+    [
+        (
+            [("ina3221", "0040", (("VDD_IN", 5056, 976), ("VDD_CPU_GPU_CV", 5056, 104), ("VDD_SOC", 5048, 280)))],
+            4.934656,
+            "INA3221 VDD_IN",
+        ),
+        (
+            [
+                (
+                    "ina3221",
+                    "0040",
+                    (("VDD_GPU_SOC", 19000, 125), ("VDD_CPU_CV", 19000, 42), ("VIN_SYS_5V0", 5000, 540)),
+                ),
+                ("ina3221", "0041", (("NC", 0, 0), ("VDDQ_VDD2_1V8AO", 5000, 80), ("NC", 0, 0))),
+            ],
+            2.375 + 0.798 + 2.7,
+            "INA3221 VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0",
+        ),
+        ([("ina3221", "0040", THOR), ("ina238", "0044", 21500000)], 21.5, "INA3221 and INA238 VIN"),
+        ([("ina3221", "0040", THOR)], 1.9 + 5.7 + 6.5, "INA3221 VDD_GPU + VDD_CPU_SOC_MSS + VIN_SYS_5V0"),
+    ],
+)
+def test_the_power_of_every_board(chips, watts, source, tmp_path):
+    found = jetson_watts(monitors(tmp_path, chips))
+    assert found.value == pytest.approx(watts)
+    assert found.source == source
+
+
+def test_a_rail_that_cannot_be_read_or_is_not_known_gives_a_reason_and_no_value(tmp_path):
+    monitors(tmp_path / "new", [("ina3221", "0040", (("VDD_NEW", 5000, 100), ("NC", 0, 0)))])
+    found = jetson_watts(tmp_path / "new")
+    assert (found.value, found.reason) == (None, "no rail is known that carries the total (there are VDD_NEW)")
+    monitors(tmp_path / "thor", [("ina3221", "0040", THOR)])
+    next((tmp_path / "thor").rglob("curr2_input")).unlink()
+    found = jetson_watts(tmp_path / "thor")
+    assert found.value is None
+    assert "cannot be read" in found.reason
+    assert "no INA3221 or INA238" in jetson_watts(tmp_path / "elsewhere").reason
+
+
+AGX_ORIN = (
+    "GR3D_FREQ 0% gpu@41C VDD_GPU_SOC 2391mW/2391mW VDD_CPU_CV 797mW/797mW VIN_SYS_5V0 2729mW/2729mW NC 0mW/0mW "
+    "VDDQ_VDD2_1V8AO 403mW/403mW NC 0mW/0mW"
+)
+IDLE_THOR = "VDD_GPU -392mW/-392mW VDD_CPU_SOC_MSS 3924mW/3924mW VIN_SYS_5V0 6500mW/6500mW VIN 21500mW/21500mW"
 
 
 def test_a_line_of_tegrastats():
@@ -82,6 +127,7 @@ def test_a_line_of_tegrastats():
     assert found.celsius["tj"] == 47.9
     assert "cv0" not in found.celsius
     assert (found.used_bytes, found.gpu_share) == (2448 * 2**20, 0.37)
+    assert parse_tegrastats(IDLE_THOR).watts["VDD_GPU"] == -0.392
     empty = parse_tegrastats("")
     assert (empty.watts, empty.celsius, empty.used_bytes, empty.gpu_share) == ({}, {}, None, None)
 
@@ -202,20 +248,41 @@ def test_power_is_added_up_over_time():
     assert read_often(None)[0] == 0
 
 
-def test_tegrastats_as_a_program(tmp_path, monkeypatch):
-    program = tmp_path / "tegrastats"
-    program.write_text(f"#!/bin/sh\nwhile true; do echo '{ORIN_NANO}'; sleep 0.05; done\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    power = TegrastatsPower(str(program))
-    while power.watts() is None:
-        time.sleep(0.02)
-    assert power.watts() == 4.939
+@pytest.mark.parametrize(("line", "watts"), [(ORIN_NANO, 4.939), (AGX_ORIN, 5.917), (IDLE_THOR, 21.5)])
+def test_tegrastats_as_a_program(line, watts, tmp_path, monkeypatch):
+    write_tegrastats(tmp_path, f"while true; do echo '{line}'; sleep 0.05; done")
+    power = TegrastatsPower(str(tmp_path / "tegrastats"))
+    assert power.first().value == pytest.approx(watts)
+    assert power.watts() == pytest.approx(watts)
     power.close()
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     counter = find_energy("cpu", tmp_path)
     assert isinstance(counter, Sampled)
-    assert counter.source == "tegrastats"
+    assert counter.source.startswith("tegrastats V")
     counter.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("while true; do echo 'VDD_NEW 5mW/5mW'; sleep 0.05; done", "no rail is known"),
+        ("exit 1", "it wrote no line"),
+    ],
+)
+def test_tegrastats_without_a_known_rail_is_no_counter(script, reason, tmp_path, monkeypatch):
+    write_tegrastats(tmp_path, script)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    for device in ("cpu", "cuda:0"):
+        found = find_energy(device, tmp_path)
+        assert isinstance(found, Reading)
+        assert (found.value, found.unit) == (None, "J")
+        assert reason in found.reason
+
+
+def write_tegrastats(folder, script):
+    program = folder / "tegrastats"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
 
 def test_a_meter_of_a_cpu(tmp_path):
