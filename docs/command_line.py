@@ -32,6 +32,7 @@ Every verb takes `--json` (one JSON object on stdout), `--verbose` or `-v` and `
 | 5 | latency, memory or energy out of budget |
 | 6 | inconclusive: the measurements are too noisy |
 | 130 | stopped by Ctrl-C |
+| 143 | stopped by SIGTERM |
 
 """
 

@@ -6,8 +6,10 @@ Exit statuses are a contract of the command line: 0 ok, 1 failure, 2 usage, 3 ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
+from typing import TypeVar
 
 _NAMED_IN_ERROR = 5
 
@@ -99,6 +101,50 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or of_opencv
 
 
+Item = TypeVar("Item")
+
+_PANICS = "pyo3_runtime"
+"""Module of the exceptions that Rust's panics become; they do not derive from ``Exception``."""
+
+
+@contextmanager
+def parsing(message: str, hint: str, kind: type[EdgeHarmonyError] = InputError) -> Iterator[None]:
+    """The boundary around a parser of others: whatever it raises becomes one error that names the file.
+
+    Parsers of bytes from elsewhere raise more than their documentation says: errors of types, of recursion, of
+    decoding, of the libraries that they call. Only the call of the parser belongs inside, so that faults of our own
+    code stay visible. Errors of this package pass, and so does the lack of memory.
+
+    Args:
+        message: what was wrong, with the file's name; the parser's reason follows in brackets.
+        hint: what to do.
+        kind: of the error.
+
+    Raises:
+        EdgeHarmonyError: of ``kind``.
+    """
+    try:
+        yield
+    except EdgeHarmonyError:
+        raise
+    except BaseException as error:
+        if is_out_of_memory(error) or not (isinstance(error, Exception) or type(error).__module__ == _PANICS):
+            raise
+        raise kind(f"{message} ({first_line(error)})", hint) from None
+
+
+def parsed(items: Iterable[Item], message: str, hint: str, kind: type[EdgeHarmonyError] = InputError) -> Iterator[Item]:
+    """What a parser of others yields, each item within the boundary of :func:`parsing`."""
+    iterator = iter(items)
+    while True:
+        with parsing(message, hint, kind):
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        yield item
+
+
 def name_some(items: Sequence[str]) -> str:
     """The first few names and the number of further ones, so that an error stays one line."""
     rest = len(items) - _NAMED_IN_ERROR
@@ -106,5 +152,8 @@ def name_some(items: Sequence[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of another library's error; its type if the message is empty."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """The first line of another library's error, the system's reason alone if it is one of the system; its type if the
+    message is empty.
+    """
+    message = getattr(error, "strerror", None) or str(error)
+    return next(iter(str(message).strip().splitlines()), type(error).__name__)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, Runner
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.alpha import straight
 from edge_harmony.pictures.arrays import full_scale
@@ -166,7 +167,12 @@ class Harmonizer:
             strength: share of the change, as of :meth:`harmonize`.
             quality: of JPEG, WebP, HEIC and AVIF.
             preview: where to write composite, mask and result side by side, if wanted.
+
+        Raises:
+            UsageError: a file is missing or cannot be written, or ``output`` or ``preview`` is one of the inputs.
+            InputError: a file is damaged, or they do not fit together.
         """
+        refuse_overwriting([output, preview], [composite, mask, background])
         picture = read_picture(composite)
         check_holds(Path(output).suffix, (picture.pixels.shape[1], picture.pixels.shape[0]))
         reader = MaskReader(mask_value, invert=invert_mask)

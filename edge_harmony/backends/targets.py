@@ -24,7 +24,7 @@ from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import problems_of, read_toml
 from edge_harmony.models.registry import find_model
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Runtime(BaseModel):

@@ -16,7 +16,7 @@ from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
 from edge_harmony.machine.counters import Reading
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 _MEBIBYTE = 2**20
 _ORDER = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
 

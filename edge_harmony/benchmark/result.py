@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_harmony.benchmark.statistics import Interval, Verdict
-from edge_harmony.errors import InputError, UsageError
+from edge_harmony.errors import InputError, UsageError, parsing
 from edge_harmony.files.atomic import atomic_write
+from edge_harmony.files.regular import read_regular
 from edge_harmony.machine.counters import Reading
 
 Scenario = Literal["single-stream", "multi-stream", "offline", "sustained", "end-to-end"]
@@ -268,7 +269,7 @@ def read_result(path: Path) -> Result:
         InputError: the file is not a result, or has another version of the schema.
     """
     try:
-        return Result.model_validate_json(path.read_bytes())
+        return Result.model_validate_json(read_regular(path))
     except (FileNotFoundError, IsADirectoryError):
         raise UsageError(f"there is no result {path}", "edge-harmony benchmark SUITE -o FILE writes one") from None
     except OSError as error:
@@ -285,8 +286,9 @@ def read_result(path: Path) -> Result:
 def is_of_suite(path: Path) -> bool:
     """Whether a JSON file is a suite's result; results of scripts are in the same folders."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        with parsing(f"{path} is no JSON", ""):
+            content = json.loads(path.read_bytes())
+    except InputError:
         return False
     return isinstance(content, dict) and "suite" in content
 

@@ -11,11 +11,11 @@ from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION
 from edge_harmony.backends.discovery import get_backend
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import ContenderKind, Scenario
-from edge_harmony.files.manifest import Precision
+from edge_harmony.files.manifest import Precision, files_of
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Effort(BaseModel):
@@ -132,6 +132,11 @@ class Suite(BaseModel):
         if self.scenario == "end-to-end" and any(entry.what == "network" for entry in self.contenders):
             raise ValueError("end-to-end starts from files: kind network has none")
         return self
+
+    def files(self) -> list[Path]:
+        """The files that its contenders are read from."""
+        given = [path for entry in self.contenders for path in (entry.weights, entry.checkpoint) if path is not None]
+        return given + [path for entry in self.contenders for path in files_of(entry.artifact)]
 
 
 def read_suite(name: str) -> Suite:

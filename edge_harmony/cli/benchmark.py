@@ -20,6 +20,7 @@ from edge_harmony.benchmark.suite import Suite, read_suite, suite_of
 from edge_harmony.cli.console import JsonOption, notes, number, out, print_json
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.atomic import atomic_write, make_folder
+from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.pictures.images import check_writable
 
 _TOLERANCE = 0.05
@@ -67,6 +68,7 @@ def benchmark(
     limits = read_budget(budget) if budget else None
     if output is not None:
         check_writable(output, (".json",))
+        refuse_overwriting([output], suite.files())
     if report is not None:
         require_jinja()
     folder = make_folder(report) if report else None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
 import logging
 import math
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -30,7 +32,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from edge_harmony.errors import UsageError
+from edge_harmony.errors import EdgeHarmonyError, UsageError, first_line
 
 out = Console()
 err = Console(stderr=True)
@@ -56,6 +58,68 @@ LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Use only the f
 def print_json(value: Any) -> None:
     """Print one JSON object on stdout; values that JSON lacks (NaN, infinity) become null."""
     sys.stdout.write(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def one_line(message: str) -> str:
+    """A message as one line; what a terminal would obey, or cannot show, is written as an escape."""
+    line = " ".join(message.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
+
+
+def fill_streams() -> None:
+    """Open the standard streams that are closed, on nothing: a file would be opened in their place and printed into."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115  (to the end of the process)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+
+
+class StdoutError(EdgeHarmonyError):
+    """Nothing can be written to stdout: nobody reads it, or its disk is full."""
+
+
+class _Stdout:
+    """A stream whose failure is one error; what is written to it afterwards, at Python's end too, goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._checked():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._checked():
+            self._stream.flush()
+
+    @contextmanager
+    def _checked(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            with contextlib.suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+            raise StdoutError(f"stdout cannot be used ({first_line(error)})") from None
+
+
+@contextmanager
+def checked_stdout() -> Iterator[None]:
+    """Have failures of stdout raise :class:`StdoutError`, at the end too."""
+    before = sys.stdout
+    sys.stdout = cast(TextIO, _Stdout(before))
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        sys.stdout = before
 
 
 def _plain(value: Any) -> Any:
@@ -107,7 +171,10 @@ def with_verbosity(verb: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(verb)
     def wrapped(*, verbose: bool, quiet: bool, **options: Any) -> None:
         set_verbosity(verbose=verbose, quiet=quiet)
-        verb(**options)
+        try:
+            verb(**options)
+        except KeyboardInterrupt:  # which typer would answer itself, without a word
+            raise Interrupted from None
 
     own = inspect.signature(verb, eval_str=True)
     shared = inspect.signature(set_verbosity).parameters.values()
@@ -176,14 +243,50 @@ class _Rate(ProgressColumn):
         return Text("-" if task.speed is None else f"{task.speed:.1f} {self._unit}")
 
 
+class Interrupted(BaseException):
+    """Ctrl-C has ended a verb."""
+
+
+class Terminated(BaseException):
+    """SIGTERM has come: the process ends, and removes on its way what is half done."""
+
+
+class Stop(threading.Event):
+    """The wish that work ends.
+
+    Attributes:
+        exit_status: of a process that a signal ended: 128 and the signal's number.
+    """
+
+    exit_status = 128 + signal.SIGINT
+
+
 @contextmanager
-def stopping(says: str = "stopping; what is done is kept (again: at once)") -> Iterator[threading.Event]:
+def terminable() -> Iterator[None]:
+    """Have SIGTERM raise :class:`Terminated`, so that files and processes are tidied up; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def stopping(says: str = "stopping; what is done is kept (again: at once)") -> Iterator[Stop]:
     """An event that the first Ctrl-C or SIGTERM sets, so that work can end in order; the second ends the process."""
-    stop = threading.Event()
+    stop = Stop()
 
     def ask(number: int, frame: object) -> None:
         if stop.is_set():
-            raise KeyboardInterrupt
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        stop.exit_status = 128 + number
         stop.set()
         notes.print(says, highlight=False)
 

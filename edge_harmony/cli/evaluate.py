@@ -28,6 +28,8 @@ from edge_harmony.cli.console import (
 )
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.files.atomic import atomic_write
+from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.manifest import files_of
 from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import check_writable, write_picture
@@ -73,6 +75,8 @@ def evaluate(
     if worst is not None:
         check_writable(worst)
     samples = read_split(data, split)
+    of_samples = (path for sample in samples for path in (sample.composite, sample.mask, sample.real))
+    refuse_overwriting([csv, worst], [*of_samples, weights, *files_of(artifact)])
     samples = samples[:limit] if limit else samples
     named = LoadRequest(model, precision, artifact).resolved()
     choice: dict[str, Any] = {"artifact": artifact, "weights": weights, "threads": threads, "device": device}

@@ -14,7 +14,8 @@ from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.console import JsonOption, WeightsOption, notes, out, print_json
 from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import size_of
-from edge_harmony.files.manifest import manifest_path
+from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.manifest import files_of, manifest_path
 from edge_harmony.models.registry import find_model
 
 _ARTIFACT = "ARTIFACT"
@@ -68,7 +69,10 @@ def export(
     require_torch()
     from edge_harmony.models.weights_file import resolve_weights
 
-    path = backend.build(request, resolve_weights(entry.name, weights), output)
+    source = resolve_weights(entry.name, weights)
+    files = [output / step.makes for step in backend.steps(request)]
+    refuse_overwriting([file for path in files for file in files_of(path)], [source])
+    path = backend.build(request, source, output)
     left = backend.remaining(request, path)
     if json:
         made = {"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": size_of(path)}

@@ -20,15 +20,16 @@ from edge_harmony.cli.console import (
     WeightsOption,
     err,
     notes,
+    one_line,
     print_json,
     rate_bar,
     stopping,
 )
 from edge_harmony.errors import ExitCode, UsageError
+from edge_harmony.files.identity import is_address
 from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.folder.items import Outcome
 from edge_harmony.folder.run import ENGINES, harmonize_folder
-from edge_harmony.folder.storage import is_address
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import check_writable
@@ -38,7 +39,6 @@ from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video
 from edge_harmony.video.reader import is_video
 from edge_harmony.video.sources import is_moving
 
-_INTERRUPTED = 130
 _FOLDERS, _VIDEOS = "Folders", "Videos and cameras"
 
 
@@ -143,7 +143,7 @@ def harmonize(
             raise UsageError("--background is for one picture or a video", "give composites")
         if limit:
             raise UsageError("--limit is for one video", "leave it out for a folder")
-        found = _folder(
+        found, status = _folder(
             composite,
             mask,
             output,
@@ -171,7 +171,7 @@ def harmonize(
             limit=limit,
         )
         with load_runner(**network) as runner:
-            found = _video(runner, job)
+            found, status = _video(runner, job)
     else:
         for path in (Path(output), preview):
             if path is not None:
@@ -189,44 +189,39 @@ def harmonize(
                 quality=quality,
                 preview=preview,
             )
-        found = {}
+        found, status = {}, ExitCode.OK
     if json:
         print_json(made | found)
     if found.get("stopped"):
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(status)
     if found.get("failed"):
         raise typer.Exit(ExitCode.FAILURE)
 
 
-def _folder(composites: str, masks: str, output: str, **options: Any) -> dict[str, Any]:
+def _folder(composites: str, masks: str, output: str, **options: Any) -> tuple[dict[str, Any], int]:
     with stopping() as stop, rate_bar("harmonizing", "files") as (started, advance):
 
         def tell(outcome: Outcome) -> None:
             if outcome.error:
-                line = " ".join(outcome.error.split())
-                err.print(
-                    f"error: {Path(outcome.item.composite).name}: {line}", markup=False, highlight=False, soft_wrap=True
-                )
+                line = one_line(f"error: {Path(outcome.item.composite).name}: {outcome.error}")
+                err.print(line, markup=False, highlight=False, soft_wrap=True)
             advance()
 
         report = harmonize_folder(composites, masks, output, stop=stop, started=started, advance=tell, **options)
     if report.stopped:
         notes.print(f"stopped: {report.done + report.skipped} are done; --resume goes on", highlight=False)
     failed = [{"file": outcome.item.composite, "error": outcome.error} for outcome in report.failed]
-    return {"done": report.done, "skipped": report.skipped, "failed": failed, "stopped": report.stopped}
+    numbers = {"done": report.done, "skipped": report.skipped}
+    return numbers | {"failed": failed, "stopped": report.stopped}, stop.exit_status
 
 
-def _video(runner: Runner, job: VideoJob) -> dict[str, Any]:
+def _video(runner: Runner, job: VideoJob) -> tuple[dict[str, Any], int]:
     with stopping() as stop, rate_bar("harmonizing", "fps") as (started, advance):
         report = harmonize_video(runner, job, stop=stop, started=started, advance=advance)
     told = f"{report.frames} frames, {report.fps:.1f} fps" + (f", {report.dropped} dropped" if report.dropped else "")
     notes.print(f"{'stopped' if report.stopped else 'done'}: {told}", highlight=False)
-    return {
-        "frames": report.frames,
-        "fps": round(report.fps, 2),
-        "dropped": report.dropped,
-        "stopped": report.stopped,
-    }
+    numbers = {"frames": report.frames, "fps": round(report.fps, 2), "dropped": report.dropped}
+    return numbers | {"stopped": report.stopped}, stop.exit_status
 
 
 def _options(pairs: list[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +15,17 @@ from edge_harmony.cli.build import build
 from edge_harmony.cli.calibrate import calibrate
 from edge_harmony.cli.check import check
 from edge_harmony.cli.compare import compare
-from edge_harmony.cli.console import err, log_to_stderr, with_verbosity
+from edge_harmony.cli.console import (
+    Interrupted,
+    Terminated,
+    checked_stdout,
+    err,
+    fill_streams,
+    log_to_stderr,
+    one_line,
+    terminable,
+    with_verbosity,
+)
 from edge_harmony.cli.demo import demo
 from edge_harmony.cli.doctor import doctor
 from edge_harmony.cli.evaluate import evaluate
@@ -25,11 +36,15 @@ from edge_harmony.cli.models import models
 from edge_harmony.cli.selftest import selftest
 from edge_harmony.cli.sensitivity import sensitivity
 from edge_harmony.cli.train import train
-from edge_harmony.errors import EdgeHarmonyError, ExitCode, is_out_of_memory
+from edge_harmony.errors import EdgeHarmonyError, ExitCode, first_line, is_out_of_memory
 
 # From 0.20 on, typer has its own copy of click and exports only leaves of the exception tree, so the base class is
 # found from one of them.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+log = logging.getLogger("edge_harmony")
+
+_INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 app = typer.Typer(
     name="edge-harmony",
@@ -74,11 +89,13 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; errors are one line on stderr."""
+    fill_streams()
     log_to_stderr()
     try:
-        status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        with terminable(), checked_stdout():
+            status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except EdgeHarmonyError as error:
-        logging.getLogger("edge_harmony").debug("where the error was raised", exc_info=True)
+        log.debug("where the error was raised", exc_info=True)
         _complain(str(error))
         return int(error.exit_code)
     except _UsageError as error:
@@ -86,9 +103,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message:
             _complain(f"{message} Try edge-harmony --help.")
         return int(ExitCode.USAGE)
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, Interrupted, typer.Abort):
         _complain("interrupted")
-        return 130
+        return _INTERRUPTED
+    except Terminated:
+        _complain("terminated")
+        return _TERMINATED
+    except OSError as error:  # a name that no file can have, a disk that breaks
+        log.debug("where the error was raised", exc_info=True)
+        _complain(f"{error.filename or 'a file'} cannot be used ({first_line(error)})")
+        return int(ExitCode.FAILURE)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -98,8 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str) -> None:
-    line = " ".join(message.split())
-    err.print(f"error: {line}", markup=False, highlight=False, soft_wrap=True)
+    err.print(f"error: {one_line(message)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def run() -> None:

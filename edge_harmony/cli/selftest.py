@@ -12,6 +12,8 @@ from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.console import JsonOption, ModelOption, PrecisionOption, notes, out, print_json
 from edge_harmony.errors import UsageError
 from edge_harmony.files.atomic import write_json
+from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.manifest import files_of
 from edge_harmony.machine.selftest import run_selftest
 
 
@@ -33,6 +35,8 @@ def selftest(
         raise UsageError("name a --backend or a --target, and not both", "edge-harmony doctor lists the backends")
     spec = read_target(target) if target else None
     backend, precision = (spec.backend, spec.precision) if spec else (str(backend), precision)
+    path = output or Path(f"selftest-{backend}.json")
+    refuse_overwriting([path], files_of(onnx))
     with tempfile.TemporaryDirectory() as folder:
         report = run_selftest(
             backend,
@@ -43,7 +47,6 @@ def selftest(
             target=spec,
             tell=lambda line: notes.print(line, soft_wrap=True, markup=False, highlight=False),
         )
-    path = output or Path(f"selftest-{backend}.json")
     write_json(path, report)
     if json:
         print_json(report)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from edge_harmony.cli.console import JsonOption, notes, out, print_json, shows_progress
+from edge_harmony.cli.console import JsonOption, notes, out, print_json, shows_progress, stopping
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import atomic_write
@@ -34,6 +34,14 @@ def train(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; default: runs/<recipe>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the folder's checkpoint.")] = False,
     initial: Annotated[Path | None, typer.Option("--init", help="Weights or a checkpoint to start from.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="With --resume: change a setting, as stages.0.learning_rate=1e-3.",
+        ),
+    ] = None,
     until: Annotated[
         str | None,
         typer.Option("--until", help="Stop with a checkpoint at HH:MM, at a date with time, or after +90m, +8h, +2d."),
@@ -51,36 +59,56 @@ def train(
     require_torch()
     import torch
 
+    from edge_harmony.training.changes import change_recipe, parse_changes
+    from edge_harmony.training.checkpoint import checkpoint_path, read_changes
     from edge_harmony.training.distributed import join_world
     from edge_harmony.training.recipe import Recipe
     from edge_harmony.training.trainer import Trainer
 
     end = parse_until(until, datetime.now().astimezone()) if until else None
     path = find_resource("recipes", recipe)
-    parsed = read_toml(path, Recipe)
+    text, parsed = path.read_bytes(), read_toml(path, Recipe)
     rooted = parsed.data.with_roots(data or ())
     for source in parsed.data.sources:
         if source.name not in {kept.name for kept in rooted.sources}:
             notes.print(f"source {source.name} is left out: pass --data {source.name}=ROOT to use it", soft_wrap=True)
     parsed = parsed.model_copy(update={"data": rooted})
     folder = output or Path("runs") / path.stem
-    if not resume and (folder / "checkpoint.safetensors").exists():
-        raise UsageError(f"{folder} already holds a run", "pass --resume to continue it, or another --output")
+    named = parse_changes(changes or ())
     if resume and initial is not None:
         raise UsageError("--init starts a run, --resume continues one", "pass one of them")
+    if named and not resume:
+        raise UsageError("--set changes a run on its way", "pass --resume; for a new run change the recipe")
+    if resume:
+        before = read_changes(checkpoint_path(folder))
+        parsed = change_recipe(parsed, before | named)
+        for key in before.keys() - named.keys():
+            notes.print(f"changed before, and kept: {key} = {before[key]}", soft_wrap=True, markup=False)
     if compiled and not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++", "cl")))):
         raise CapabilityError("--compile needs a C++ compiler", "install g++ or clang++, or train without it")
     if threads:
         torch.set_num_threads(threads)
-    with join_world(device) as world, Bar(enabled=world.is_main) as bar:
-        stop = end.timestamp() if end else math.inf
+    with (
+        join_world(device) as world,
+        stopping("stopping after this step, with a checkpoint (again: at once)") as stop,
+        Bar(enabled=world.is_main) as bar,
+    ):
         trainer = Trainer(
-            parsed, folder, world, bar.show, int(memory * 2**30), compiled=compiled, until=stop, initial=initial
+            parsed,
+            folder,
+            world,
+            bar.show,
+            int(memory * 2**30),
+            compiled=compiled,
+            until=end.timestamp() if end else math.inf,
+            initial=initial,
+            changes=named,
+            stop=stop,
         )
         summary = trainer.run(resume=resume)
     if not world.is_main:
         return
-    atomic_write(folder / "recipe.toml", path.read_bytes())
+    atomic_write(folder / "recipe.toml", text)
     if summary is None:
         state = {"stage": parsed.stages[trainer.position.stage].name, "images": trainer.position.total}
         state["checkpoint"] = str(trainer.checkpoint)
@@ -91,6 +119,8 @@ def train(
                 f"stopped after {trainer.position.total:,} images, in stage {state['stage']}: go on with --resume",
                 soft_wrap=True,
             )
+        if stop.is_set():
+            raise typer.Exit(stop.exit_status)
         return
     if json:
         print_json(summary)

@@ -84,6 +84,10 @@ class CalibrationSet(BaseModel):
             raise UsageError(f"the data root {given} is not a folder", "check the path")
         return given
 
+    def paths(self, root: Path) -> list[Path]:
+        """Paths of all files."""
+        return [root / name for file in self.files for name in (file.composite, file.mask)]
+
     def verify(self, root: Path) -> None:
         """Check that every file exists and has its pinned hash.
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError, name_some
+from edge_harmony.files.regular import read_regular
 from edge_harmony.pictures.images import read_mask, read_picture
 
 SUBSETS = ("HCOCO", "HAdobe5k", "HFlickr", "Hday2night")
@@ -111,7 +112,7 @@ def _listed(root: Path, split: str) -> list[tuple[str, str]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
     except (OSError, UnicodeDecodeError):
         raise InputError(f"the list {path} cannot be read", "it must be a UTF-8 text file") from None
     return [line.strip() for line in text.splitlines() if line.strip()]

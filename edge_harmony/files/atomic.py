@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.errors import UsageError
+from edge_harmony.errors import UsageError, first_line
 from edge_harmony.files.names import LONGEST, shortened
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def new_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         log.info("wrote %s, %d bytes", path, path.stat().st_size)
     except OSError as error:
-        raise UsageError(f"cannot write {path} ({error.strerror})", "free space or choose another folder") from None
+        raise UsageError(f"cannot write {path} ({first_line(error)})", "free space or choose another folder") from None
     finally:
         os.close(handle)
         with suppress(OSError):  # gone; or a disk on which nothing can be removed any more
@@ -83,18 +83,25 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder under a temporary name; at the end it is renamed to ``path`` and replaces what was there.
 
     Raises:
-        UsageError: its parent folder is missing or cannot be written.
+        UsageError: its parent folder is missing or cannot be written, or the disk is full; what was there stays.
     """
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{_beginning(path)}.", suffix=".part", dir=path.parent))
     except OSError as error:
         raise UsageError(f"cannot write {path} ({error.strerror})", "choose a folder that can be written") from None
     try:
-        made = temporary / path.name
+        made, before = temporary / path.name, temporary / "before"
         yield made
         if path.exists():
-            path.rename(temporary / "before")
-        made.rename(path)
+            path.rename(before)
+        try:
+            made.rename(path)
+        except OSError:
+            if before.exists():
+                before.rename(path)
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot write {path} ({first_line(error)})", "free space or choose another folder") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -121,7 +128,7 @@ def make_folder(path: Path) -> Path:
 
 def _beginning(path: Path, suffix: str = "") -> str:
     """The start of a name, short enough for the name of a temporary file."""
-    return shortened(path.name, LONGEST - len("..12345678.part") - len(suffix.encode()))
+    return shortened(path.name, LONGEST - len("..12345678.part") - len(os.fsencode(suffix)))
 
 
 def _umask() -> int:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge_harmony.errors import ArtifactError, UsageError
+from edge_harmony.errors import ArtifactError, UsageError, name_some
 from edge_harmony.files.atomic import sha256_of, write_json
+from edge_harmony.files.onnx_parts import external_files
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,11 @@ def manifest_path(artifact: Path) -> Path:
     return artifact.with_name(artifact.name + ".json")
 
 
+def files_of(artifact: Path | None) -> list[Path]:
+    """The files that a call reads which is given an artifact: it and its manifest; none for None."""
+    return [] if artifact is None else [artifact, manifest_path(artifact)]
+
+
 def write_manifest(artifact: Path, manifest: Manifest) -> None:
     """Write the manifest beside its artifact."""
     write_json(manifest_path(artifact), manifest.model_dump(mode="json"))
@@ -90,7 +96,7 @@ def read_manifest(artifact: Path) -> Manifest:
 
     Raises:
         UsageError: the artifact does not exist.
-        ArtifactError: the manifest is missing or damaged, or describes another file.
+        ArtifactError: the manifest is missing or damaged, or describes another file; the artifact has parts elsewhere.
     """
     rebuild = "export it again with edge-harmony export"
     if not artifact.exists():
@@ -104,6 +110,12 @@ def read_manifest(artifact: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ArtifactError(f"the manifest {path} is damaged ({where}: {first['msg']})", rebuild) from None
+    others = external_files(artifact) if artifact.is_file() else _linked_folders(artifact)
+    if others:
+        raise ArtifactError(
+            f"{artifact} keeps tensors outside of it ({name_some(others)}), which its manifest does not cover",
+            "save it as one file: onnx.save(onnx.load(FILE), OTHER), and write its manifest again",
+        )
     found = sha256_of(artifact)
     if found != manifest.file_sha256:
         raise ArtifactError(
@@ -113,3 +125,8 @@ def read_manifest(artifact: Path) -> Manifest:
         )
     log.info("%s: %s in %s, sha256 %s", artifact, manifest.model, manifest.precision, found)
     return manifest
+
+
+def _linked_folders(package: Path) -> list[str]:
+    """Folders of a package that lie elsewhere."""
+    return sorted(str(part.relative_to(package)) for part in package.rglob("*") if part.is_symlink() and part.is_dir())

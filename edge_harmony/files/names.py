@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 
@@ -22,5 +23,8 @@ def folded(name: str) -> str:
 
 
 def shortened(name: str, room: int) -> str:
-    """The beginning of a name that takes up no more than ``room`` bytes."""
-    return name.encode()[:room].decode(errors="ignore")
+    """The beginning of a name that takes up no more than ``room`` bytes, whether it is UTF-8 or not."""
+    kept = os.fsencode(name)[:room]
+    while name and not name.startswith(os.fsdecode(kept)):
+        kept = kept[:-1]  # the beginning of a letter
+    return os.fsdecode(kept)

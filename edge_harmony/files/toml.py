@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from edge_harmony.errors import InputError, UsageError
+from edge_harmony.errors import InputError, UsageError, parsing
+from edge_harmony.files.regular import read_regular
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,7 +27,7 @@ def read_toml(path: Path, model: type[Model]) -> Model:
         InputError: the file is not TOML, or its keys and values do not fit ``model``.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
     except (FileNotFoundError, IsADirectoryError):
         raise UsageError(f"there is no file {path}", "check the path") from None
     except (OSError, UnicodeDecodeError):
@@ -36,12 +37,20 @@ def read_toml(path: Path, model: type[Model]) -> Model:
 
 def parse_toml(text: str, model: type[Model], source: str) -> Model:
     """Read TOML text as :func:`read_toml` reads a file; ``source`` is its name in error messages."""
+    with parsing(f"{source} is not valid TOML", "fix that line"):
+        content = tomllib.loads(text)
     try:
-        return model.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source} is not valid TOML ({error})", "fix that line") from None
+        return model.model_validate(content)
     except ValidationError as error:
         raise InputError(f"{source} does not fit: {problems_of(error)}", "see the docs for its keys") from None
+
+
+def parse_value(text: str) -> Any:
+    """A value of TOML, as people type it on a command line: what is none is taken as a text without quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError, KeyError):
+        return text
 
 
 def problems_of(error: ValidationError, whole: str = "file") -> str:

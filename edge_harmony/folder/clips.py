@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from edge_harmony.errors import InputError
+from edge_harmony.files.identity import is_address
 from edge_harmony.folder.items import FileKind, Item, Outcome
-from edge_harmony.folder.storage import is_address
 from edge_harmony.folder.work import FolderWorker, Work, outcome_of, with_mask
 from edge_harmony.pictures.images import SUFFIXES as PICTURE_SUFFIXES
 from edge_harmony.video import reader, writer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +13,15 @@ from pathlib import Path, PurePath
 
 import edge_harmony
 from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest
-from edge_harmony.errors import CapabilityError, UsageError
+from edge_harmony.errors import CapabilityError, UsageError, parsing
 from edge_harmony.extras import install_hint
+from edge_harmony.files.identity import local_path, refuse_overwriting
+from edge_harmony.files.lock import alone
 from edge_harmony.folder.clips import VideoWork
 from edge_harmony.folder.items import Item, Outcome, find_items
 from edge_harmony.folder.on_ray import run_on_ray
 from edge_harmony.folder.processes import run_in_processes
-from edge_harmony.folder.storage import is_address, join, list_files, make, read, suffix_of, write
+from edge_harmony.folder.storage import join, list_files, make, read, suffix_of, write
 from edge_harmony.folder.work import Work
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.heif import is_readable
@@ -158,7 +159,7 @@ def run_folder(
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine!r}", f"choose from {', '.join(ENGINES)}")
     stop = stop or threading.Event()
-    _refuse_same(composites, masks, output)
+    refuse_overwriting([output], [composites, masks])
     works = [works] if isinstance(works, Work) else works
     settings: dict[str, object] = {"version": edge_harmony.__version__}
     for work in works:
@@ -170,11 +171,13 @@ def run_folder(
     if not left + skipped:
         suffixes = [suffix for work in works for suffix in work.kind.suffixes]
         raise UsageError(f"{composites} holds nothing to harmonize", f"put files with {' '.join(suffixes)} there")
-    if not is_address(output) and not Path(output).is_dir() and suffix_of(output) in (*SUFFIXES, *VIDEO_SUFFIXES):
+    here = local_path(output)
+    if here is not None and not here.is_dir() and suffix_of(output) in (*SUFFIXES, *VIDEO_SUFFIXES):
         raise UsageError(f"{output} is the name of a file, not of a folder", "name a folder for the results")
     make(output)
-    with _alone(output):
-        _remove_left_overs(output)
+    with alone(here) if here is not None else contextlib.nullcontext():
+        if here is not None:
+            _remove_left_overs(here)
         if begun is None:
             _write_json(output, RECORD, settings)
         started(left)
@@ -209,26 +212,15 @@ def _readable(items: list[Item]) -> list[Item]:
     return left
 
 
-def _refuse_same(composites: str, masks: str, output: str) -> None:
-    for folder in (composites, masks):
-        same = folder == output or (
-            not is_address(folder) and not is_address(output) and Path(folder).resolve() == Path(output).resolve()
-        )
-        if same:
-            raise UsageError("the output folder is an input folder", "choose another with -o")
-
-
 def _begun(output: str, settings: dict[str, object]) -> float | None:
     """When the run to resume began, by the clock of the file system; None: there is no run."""
     begun = (list_files(output) or {}).get(RECORD)
     if begun is None:
         return None
-    try:
-        of_then = json.loads(read(join(output, RECORD)))
-    except ValueError:
-        raise UsageError(
-            f"{join(output, RECORD)} is damaged", "leave --resume out; then everything is done again"
-        ) from None
+    record = read(join(output, RECORD))
+    hint = "leave --resume out; then everything is done again"
+    with parsing(f"{join(output, RECORD)} is damaged", hint, UsageError):
+        of_then = json.loads(record)
     if of_then != settings:
         raise UsageError(f"{output} was begun with other settings", "choose another folder, or leave --resume out")
     return begun
@@ -238,34 +230,8 @@ def _write_json(output: str, name: str, value: object) -> None:
     write(join(output, name), (json.dumps(value, indent=2) + "\n").encode())
 
 
-def _remove_left_overs(output: str) -> None:
+def _remove_left_overs(output: Path) -> None:
     """Remove temporary files of runs that were killed."""
-    if not is_address(output):
-        for path in Path(output).iterdir():
-            if _LEFT_OVER.fullmatch(path.name):
-                path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _alone(output: str) -> Iterator[None]:
-    """Refuse a second run on this machine that writes to the folder, if the system has locks."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    if is_address(output):
-        yield
-        return
-    folder = os.open(output, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # file systems without locks on folders
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"another run is writing to {output}", "wait for it, or choose another folder"
-                ) from None
-        yield
-    finally:
-        os.close(folder)
+    for path in output.iterdir():
+        if _LEFT_OVER.fullmatch(path.name):
+            path.unlink(missing_ok=True)

@@ -8,12 +8,8 @@ from typing import Any
 from edge_harmony.errors import UsageError, first_line
 from edge_harmony.extras import require
 from edge_harmony.files.atomic import atomic_write, make_folder
+from edge_harmony.files.identity import is_address
 from edge_harmony.pictures.images import read_bytes
-
-
-def is_address(name: str) -> bool:
-    """Whether a name is an address, not a path on this machine."""
-    return "://" in name
 
 
 def join(folder: str, name: str) -> str:

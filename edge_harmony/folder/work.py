@@ -12,8 +12,9 @@ import cv2
 
 from edge_harmony.backends.base import LoadRequest, Runner
 from edge_harmony.backends.discovery import load_runner
-from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, is_out_of_memory
+from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, first_line, is_out_of_memory
 from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.files.manifest import read_manifest
 from edge_harmony.folder.items import PICTURES, FileKind, Item, Outcome
 from edge_harmony.folder.storage import read, suffix_of, write
@@ -118,6 +119,7 @@ class _PictureWorker:
 
     def _harmonize(self, item: Item) -> None:
         mask = with_mask(item)
+        refuse_overwriting([item.output], [item.composite, mask])
         made = self._harmonizer.harmonize_bytes(
             read(item.composite),
             read(mask),
@@ -142,6 +144,8 @@ def outcome_of(item: Item, harmonize: Callable[[Item], None]) -> Outcome:
         harmonize(item)
     except EdgeHarmonyError as error:
         return Outcome(item, str(error))
+    except OSError as error:  # a name too long for its folder, a disk that breaks
+        return Outcome(item, f"{error.filename or item.output} cannot be used ({first_line(error)})")
     except Exception as error:
         if is_out_of_memory(error):
             return Outcome(item, "there is not enough memory for it; use fewer --workers")

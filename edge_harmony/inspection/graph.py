@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from edge_harmony.errors import ArtifactError, UsageError, first_line
+from edge_harmony.errors import ArtifactError, UsageError, parsing
 
 CONVERTERS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
 """Operators that only change the type of a tensor."""
@@ -73,20 +73,35 @@ def read_graph(path: Path) -> Graph:
         raise UsageError(f"{path} is a folder, no ONNX file", "name a file that ends in .onnx")
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "check the path")
-    try:
+    with parsing(f"{path} is no usable ONNX file", "export it again", ArtifactError):
         model = onnx.load(path)
         onnx.checker.check_model(model)
         inferred = onnx.shape_inference.infer_shapes(model)
-    except Exception as error:  # protobuf, the checker and the inference raise exceptions of their own
-        raise ArtifactError(f"{path} is no usable ONNX file ({first_line(error)})", "export it again") from None
-    return index(model, inferred)
+        constants = read_constants(model)
+    return index(model, inferred, constants)
 
 
-def index(model: ModelProto, inferred: ModelProto | None = None) -> Graph:
-    """Index a model; ``inferred`` is the model after type inference, if that has been done."""
-    graph = Graph(model)
+def read_constants(model: ModelProto) -> dict[str, NDArray[np.generic]]:
+    """Initializers and constant nodes of a model by name."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].HasField("t"):
+            tensors[node.output[0]] = node.attribute[0].t
+    return {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
+
+
+def index(
+    model: ModelProto, inferred: ModelProto | None = None, constants: dict[str, NDArray[np.generic]] | None = None
+) -> Graph:
+    """Index a model.
+
+    Args:
+        model: the model.
+        inferred: this model with the types of its tensors; by default they are inferred now.
+        constants: its constants; by default they are read now.
+    """
+    graph = Graph(model, constants=read_constants(model) if constants is None else constants)
     for tensor in model.graph.initializer:
-        graph.constants[tensor.name] = numpy_helper.to_array(tensor)
         graph.types[tensor.name] = tensor.data_type
     typed = (inferred or onnx.shape_inference.infer_shapes(model)).graph
     for value in (*typed.input, *typed.value_info, *typed.output):
@@ -94,8 +109,6 @@ def index(model: ModelProto, inferred: ModelProto | None = None) -> Graph:
     for number, node in enumerate(model.graph.node):
         if not node.name:
             node.name = f"{node.op_type}_{number}"
-        if node.op_type == "Constant" and node.attribute[0].HasField("t"):
-            graph.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
         graph.nodes.append(node)
         for name in node.output:
             graph.producer[name] = node

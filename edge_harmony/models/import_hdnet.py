@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,12 +13,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from edge_harmony.errors import InputError, UsageError
+from edge_harmony.errors import InputError, UsageError, parsing
+from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import save_weights
 
 _ENCODER = ["model_layer0", *(f"model_layer{k}.1" for k in (1, 2, 3, 4, 5, 6)), "model_layer71.1"]
 _DECODER = ["72", "8", "9", "10", "11", "12", "13"]
+LARGEST = 512 << 20
+"""Bytes of a checkpoint in memory; HDNet's parameters take 42 MB, with an optimizer's moments three times as much."""
 _UNUSED = ("conv_guide.",)
 """Parameters that the public network has but never uses."""
 
@@ -87,23 +92,52 @@ def read_public_checkpoint(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UsageError(f"there is no checkpoint {path}", "check the path")
     hint = "save the generator's state_dict() alone, with torch.save or safetensors"
-    try:
+    with parsing(f"{path} is damaged or holds more than tensors", hint):
         if path.suffix == ".safetensors":
             return load_file(path)
+        refuse_unpacked(path, hint)
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name.removeprefix("weight/"): torch.from_numpy(arrays[name]) for name in arrays.files}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols; nothing but tensors is read anyway
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # a damaged or hostile file makes the readers raise anything
-        raise InputError(f"{path} is damaged or holds more than tensors", hint) from None
     for key in ("state_dict", "model", "netG", "generator"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
         raise InputError(f"{path} holds no state dict", hint)
     return dict(content)
+
+
+def refuse_unpacked(path: Path, hint: str) -> None:
+    """Refuse a zip file, as ``.npz`` and torch's are, that takes much more memory than the networks that are converted.
+
+    Only its list of files and the arrays' headers are read.
+
+    Raises:
+        InputError: it unpacks to more than :data:`LARGEST`.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    total = 0
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            said = 0
+            if path.suffix == ".npz":
+                with archive.open(entry) as file:
+                    version = np.lib.format.read_magic(file)
+                    first = version == (1, 0)
+                    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+                    shape, _, kind = read(file)
+                    said = math.prod(shape) * kind.itemsize
+            total += max(entry.file_size, said)
+    if total > LARGEST:
+        raise InputError(
+            f"{path} unpacks to {total >> 20:,} MiB, more than {LARGEST >> 20} MiB, the most that is read", hint
+        )
 
 
 def import_public_checkpoint(source: Path, output: Path, name: str, variant: str) -> int:
@@ -119,8 +153,10 @@ def import_public_checkpoint(source: Path, output: Path, name: str, variant: str
         The number of parameters.
 
     Raises:
+        UsageError: there is no such file, or ``output`` is ``source``.
         InputError: the file is not a checkpoint of the public code, or has another width.
     """
+    refuse_overwriting([output], [source])
     state = {key: value for key, value in read_public_checkpoint(source).items() if _is_parameter(key)}
     options = {"variant": variant}
     model = build_model(name, **options)

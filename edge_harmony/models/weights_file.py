@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from pydantic import BaseModel, FiniteFloat, Json, ValidationError
 from torch import Tensor, nn
 
-from edge_harmony.errors import ArtifactError, UsageError
-from edge_harmony.files.atomic import atomic_write
+from edge_harmony.errors import ArtifactError, UsageError, parsing
+from edge_harmony.files.toml import problems_of
 from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.registry import bundled_weights, find_model
+from edge_harmony.models.tensors_file import read_tensors, write_tensors
 
 FORMAT = "edge-harmony-weights-1"
 CHECKPOINT = "edge-harmony-checkpoint-1"
@@ -47,6 +47,19 @@ class Weights:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
+class _Header(BaseModel):
+    """What :func:`describe` writes, with its types."""
+
+    format: str
+    model: str
+    options: Json[dict[str, Any]]
+    folded: Json[bool]
+    ranges: Json[dict[str, FiniteFloat]] = {}
+    recipe_sha256: str
+    images: Json[int | None] = None
+    history: Json[list[dict[str, Any]]] = []
+
+
 def save_weights(
     path: Path,
     model: nn.Module,
@@ -61,8 +74,7 @@ def save_weights(
     ranges = activation_ranges(model)
     state = {k: v for k, v in model.state_dict().items() if k.rpartition(".")[0] not in ranges}
     metadata = {"format": FORMAT} | describe(model, name, options, recipe_sha256, images, history)
-    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-    atomic_write(path, save(tensors, metadata=metadata))
+    write_tensors(path, state, metadata)
 
 
 def describe(
@@ -104,29 +116,30 @@ def read_weights(path: Path) -> Weights:
     """
     if not path.is_file():
         raise UsageError(f"there are no weights {path}", "check the path")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
-        ranges = json.loads(metadata.get("ranges", "{}"))
-        if metadata.get("format") == CHECKPOINT:
-            tensors, ranges = _averaged(tensors, ranges)
-        elif metadata.get("format") != FORMAT:
-            raise ArtifactError(
-                f"{path} is a safetensors file but has no edge-harmony weights", "convert it with edge-harmony import"
-            )
-        return Weights(
-            name=metadata["model"],
-            options=json.loads(metadata["options"]) or dict(find_model(metadata["model"]).unnamed),
-            folded=json.loads(metadata["folded"]),
-            ranges=ranges,
-            tensors=tensors,
-            recipe_sha256=metadata["recipe_sha256"] or None,
-            images=json.loads(metadata.get("images", "null")),
-            history=json.loads(metadata.get("history", "[]")),
+    damaged = f"the weights {path} are damaged", "download or train them again"
+    tensors, metadata = read_tensors(path, *damaged, ArtifactError)
+    if metadata.get("format") not in (FORMAT, CHECKPOINT):
+        raise ArtifactError(
+            f"{path} is a safetensors file but has no edge-harmony weights", "convert it with edge-harmony import"
         )
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise ArtifactError(f"the weights {path} are damaged ({error})", "download or train them again") from None
+    try:
+        header = _Header.model_validate(metadata)
+    except ValidationError as error:
+        raise ArtifactError(f"{damaged[0]} ({problems_of(error, 'header')})", damaged[1]) from None
+    ranges = header.ranges
+    if header.format == CHECKPOINT:
+        with parsing(*damaged, ArtifactError):
+            tensors, ranges = _averaged(tensors, ranges)
+    return Weights(
+        name=header.model,
+        options=header.options or dict(find_model(header.model).unnamed),
+        folded=header.folded,
+        ranges=ranges,
+        tensors=tensors,
+        recipe_sha256=header.recipe_sha256 or None,
+        images=header.images,
+        history=header.history,
+    )
 
 
 def _averaged(tensors: dict[str, Tensor], points: Mapping[str, float]) -> tuple[dict[str, Tensor], dict[str, float]]:
@@ -149,14 +162,19 @@ def restore(name: str, weights: Weights) -> nn.Module:
     """
     if weights.name != name:
         raise ArtifactError(f"these are weights of {weights.name}, not of {name}", f"pass --model {weights.name}")
-    model = find_model(name).build(**weights.options)
+    again = "train or convert them again"
+    try:
+        with parsing(f"the weights do not fit {name}", again, ArtifactError):
+            model = find_model(name).build(**weights.options)
+    except UsageError as error:
+        raise ArtifactError(f"the weights do not fit {name} ({error.message})", again) from None
     if weights.folded:
         fold_norms(model)
     try:
         model.load_state_dict(weights.tensors)
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
-        raise ArtifactError(f"the weights do not fit {name} ({detail})", "train or convert them again") from None
+        raise ArtifactError(f"the weights do not fit {name} ({detail})", again) from None
     return model.eval()
 
 

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError, is_out_of_memory
 from edge_harmony.files.atomic import atomic_write
+from edge_harmony.files.names import LONGEST
+from edge_harmony.files.regular import read_regular
 from edge_harmony.pictures import heif
 from edge_harmony.pictures.arrays import fit_mask, refuse_coloured, to_eight_bits
 from edge_harmony.pictures.decode import decode_pixels
@@ -279,6 +281,8 @@ def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
     """Refuse an output path before any work is done on it."""
     if path.suffix.lower() not in suffixes:
         raise UsageError(f"cannot write {path.name}: unknown suffix", f"use one of {' '.join(suffixes)}")
+    if len(os.fsencode(path.name)) > LONGEST:
+        raise UsageError(f"the name {path.name} is too long", f"use at most {LONGEST} bytes")
     heif.check_encoder(path.suffix.lower())
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "name the output file")
@@ -294,10 +298,10 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         UsageError: the file does not exist, is a folder, or cannot be read.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder where a picture is expected", "name a file")
     try:
-        return path.read_bytes()
+        return read_regular(path)
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder where a picture is expected", "name a file") from None
     except FileNotFoundError:
         other = _same_name(path)
         if other is not None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edge_harmony.data.calibration_set import CalibrationSet
 from edge_harmony.errors import InputError, UsageError, name_some
 from edge_harmony.files.atomic import make_folder, sha256_of
+from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.files.resources import cache_folder
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import find_model
@@ -75,12 +76,13 @@ def calibrate_weights(
         advance: called for every picture, those that an earlier run has counted too.
 
     Raises:
-        UsageError: an unknown network, method or percentile, or there are no weights.
+        UsageError: an unknown network, method or percentile, there are no weights, or ``output`` is one of the inputs.
         ArtifactError: the weights are damaged or of another network.
         InputError: files of the set are missing or changed, or a point saw nothing but zeros.
     """
     entry = find_model(model)
     source = resolve_weights(entry.name, weights)
+    refuse_overwriting([output], [source, *pictures.paths(root)])
     stored = read_weights(source)
     network = prepare_qat(fold_norms(restore(entry.name, stored)))
     pictures.verify(root)
@@ -88,6 +90,9 @@ def calibrate_weights(
     kept = make_folder(cache or cache_folder() / "calibration") / f"{key[:16]}-{pictures.sha256[:16]}.npz"
     histograms, seen = load_histograms(kept, key)
     total = len(pictures.files)
+    points = {name for name, module in network.named_modules() if isinstance(module, ActivationQuantizer)}
+    if seen > total or histograms.keys() != points:
+        histograms, seen = {}, 0
     for _ in range(seen):
         advance()
     if seen < total:

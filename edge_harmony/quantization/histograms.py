@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, FiniteFloat, NonNegativeInt
 
-from edge_harmony.errors import InputError
+from edge_harmony.errors import InputError, parsing
 from edge_harmony.files.atomic import atomic_write
 from edge_harmony.quantization.fake_quant import ACTIVATION_RANGE
+
+log = logging.getLogger(__name__)
 
 Method = Literal["min-max", "percentile", "mse", "entropy"]
 
@@ -116,15 +119,32 @@ def save_histograms(path: Path, histograms: Histograms, key: str, pictures: int)
 
 def load_histograms(path: Path, key: str) -> tuple[Histograms, int]:
     """Histograms in a file and their number of pictures; none if the file is missing, damaged or has another key."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            facts = json.loads(file["facts"].tobytes())
-            if facts["key"] != key:
-                return {}, 0
-            histograms: Histograms = {}
-            for name, (limit, largest) in facts["of"].items():
-                histogram = histograms[name] = Histogram()
-                histogram.counts, histogram.limit, histogram.largest = file[f"counts/{name}"], limit, largest
-            return histograms, int(facts["pictures"])
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
+    if not path.is_file():
         return {}, 0
+    try:
+        with parsing(f"{path} is damaged", "it is counted again"), np.load(path, allow_pickle=False) as file:
+            facts = _Facts.model_validate_json(file["facts"].tobytes())
+            counts = {name: file[f"counts/{name}"] for name in facts.of}
+    except InputError as error:
+        log.warning("%s", error)
+        return {}, 0
+    if facts.key != key or not all(_are_counts(array) for array in counts.values()):
+        return {}, 0
+    histograms: Histograms = {}
+    for name, (limit, largest) in facts.of.items():
+        histogram = histograms[name] = Histogram()
+        histogram.counts, histogram.limit, histogram.largest = counts[name], limit, largest
+    return histograms, facts.pictures
+
+
+class _Facts(BaseModel):
+    """What a file of histograms says of them: the limit and the largest magnitude of each."""
+
+    key: str
+    pictures: NonNegativeInt
+    of: dict[str, tuple[FiniteFloat, FiniteFloat]]
+
+
+def _are_counts(array: NDArray[Any]) -> bool:
+    fit = array.shape == (BINS,) and array.dtype == np.float64
+    return bool(fit and np.isfinite(array).all() and (array >= 0).all())

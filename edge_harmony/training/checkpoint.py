@@ -9,17 +9,21 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from pydantic import BaseModel, ConfigDict, Json, NonNegativeInt, ValidationError
 from torch import Tensor, nn
 
-from edge_harmony.errors import TrainingError, UsageError
-from edge_harmony.files.atomic import atomic_write
+from edge_harmony.errors import TrainingError, UsageError, parsing
+from edge_harmony.files.toml import problems_of
+from edge_harmony.models.tensors_file import read_tensors, read_texts, write_tensors
 from edge_harmony.models.weights_file import CHECKPOINT, describe
+from edge_harmony.training.changes import Changes, change_recipe, refuse_changes
 from edge_harmony.training.recipe import Recipe
+
+_AGAIN = "start again without --resume"
 
 
 @dataclass
@@ -33,14 +37,23 @@ class Position:
         loss: smoothed training loss, relative to the composite's loss; None before the first step.
         history: one row per validation.
         past: training of the weights before this recipe, see :class:`~edge_harmony.models.weights_file.Weights`.
+        changes: settings of the recipe that were changed on the way, by their keys.
     """
 
-    stage: int = 0
-    images: int = 0
-    total: int = 0
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    stage: NonNegativeInt = 0
+    images: NonNegativeInt = 0
+    total: NonNegativeInt = 0
     loss: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     past: list[dict[str, Any]] = field(default_factory=list)
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """Path of the checkpoint of the run in a folder."""
+    return folder / "checkpoint.safetensors"
 
 
 def save_checkpoint(
@@ -66,65 +79,140 @@ def save_checkpoint(
         "recipe": json.dumps(recipe.content()),
         **describe(model, recipe.model.name, recipe.model.options, recipe.sha256(), position.total, position.past),
     }
-    contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    atomic_write(path, save(contiguous, metadata=metadata))
+    write_tensors(path, tensors, metadata)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """The contents of a checkpoint; a ``folded`` network has no separate norms."""
 
+    path: Path
     position: Position
     folded: bool
     model: dict[str, Tensor]
     average: dict[str, Tensor]
     moments: dict[int, dict[str, Tensor]]
 
-    def restore_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Restore the moments; learning rates come from the schedule, not from the file."""
+    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """Restore weights and moments; learning rates come from the schedule, not from the file.
+
+        Args:
+            model: the recipe's network, in the state that its stage prepares it in.
+            optimizer: of its parameters.
+
+        Returns:
+            The averaged weights, on the devices of the network's.
+
+        Raises:
+            TrainingError: tensors are missing, left over or of other shapes.
+        """
+        own = model.state_dict()
+        wrong = _unlike(own, self.model) or _unlike(own, self.average)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for number, moments in self.moments.items():
+            shapes = {parameters[number].shape, torch.Size()} if number < len(parameters) else set()
+            wrong = wrong or next((name for name, value in moments.items() if value.shape not in shapes), "")
+        if wrong:
+            raise TrainingError(f"the checkpoint {self.path} does not fit the recipe's network ({wrong})", _AGAIN)
+        model.load_state_dict(self.model)
         state = optimizer.state_dict()
         state["state"] = self.moments
         optimizer.load_state_dict(state)
+        return {name: value.to(own[name].device) for name, value in self.average.items()}
 
 
-def read_checkpoint(path: Path, recipe: Recipe) -> Checkpoint:
-    """Read a checkpoint of this recipe, or of a recipe that it prolongs.
+def _unlike(own: dict[str, Tensor], given: dict[str, Tensor]) -> str:
+    """The first name that only one of them has, or whose shapes differ."""
+    alike = {name for name, value in given.items() if name in own and own[name].shape == value.shape}
+    return next(iter(sorted((own.keys() | given.keys()) - alike)), "")
+
+
+class _Header(BaseModel):
+    """What :func:`save_checkpoint` writes besides the description of the network, with its types."""
+
+    position: Json[Position]
+    recipe: Json[dict[str, Any]] | None = None
+    recipe_sha256: str | None = None
+    folded: Json[bool] = False
+
+
+def read_checkpoint(path: Path, recipe: Recipe, changes: Changes = MappingProxyType({})) -> Checkpoint:
+    """Read a checkpoint of this recipe, or of a recipe that it prolongs or changes by name.
 
     A recipe prolongs another one if they differ only in the part that is still to be run (:func:`difference`). The
-    position's ``past`` then records the progress under the other recipe.
+    position's ``past`` then records the progress under the other recipe, and what was changed.
+
+    Args:
+        path: of the checkpoint.
+        recipe: of the run from now on, with the changes.
+        changes: what ``recipe`` changes by name, see :func:`~edge_harmony.training.changes.refuse_changes`.
 
     Raises:
-        UsageError: there is no checkpoint.
+        UsageError: there is no checkpoint, or a change is refused.
         TrainingError: the file is damaged, or belongs to another recipe.
     """
-    if not path.is_file():
-        raise UsageError(f"there is no checkpoint {path}", "start without --resume")
-    groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            for key in file.keys():  # noqa: SIM118  (not a mapping)
-                group, name = key.split("/", 1)
-                groups[group][name] = file.get_tensor(key)
-        position = Position(**json.loads(metadata["position"]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise TrainingError(f"the checkpoint {path} is damaged ({error})", "start again without --resume") from None
-    before = metadata.get("recipe_sha256")
+    header = _read_header(path)
+    tensors, _ = read_tensors(path, *_damaged(path), TrainingError)
+    position, groups = header.position, _grouped(tensors)
+    if position.stage >= len(recipe.stages):
+        raise TrainingError(f"the checkpoint {path} is in stage {position.stage}, which the recipe has not", _AGAIN)
+    refuse_changes(changes, position.stage)
+    least = recipe.stages[position.stage].images
+    if f"stages.{position.stage}.images" in changes and least < position.images:
+        raise UsageError(f"the stage has seen {position.images:,} images already, more than {least:,}", "give more")
+    before = header.recipe_sha256
     if before != recipe.sha256():
-        content = json.loads(metadata["recipe"]) if "recipe" in metadata else None
-        differs = "the file does not contain its recipe" if content is None else difference(content, recipe, position)
+        differs = "the file does not contain its recipe"
+        if header.recipe is not None:
+            with parsing(f"the recipe in the checkpoint {path} is damaged", _AGAIN, TrainingError):
+                old = Recipe.model_validate(header.recipe)
+            differs = difference(change_recipe(old, changes).content(), recipe, position)
         if differs:
             raise TrainingError(
                 f"the checkpoint {path} belongs to another recipe: {differs}",
                 "resume with its own recipe or use another --output",
             )
-        position.past.append({"recipe_sha256": before, "images": position.total, "sha256": None})
+        past: dict[str, Any] = {"recipe_sha256": before, "images": position.total, "sha256": None}
+        position.past.append(past | ({"changes": dict(changes)} if changes else {}))
+        position.changes |= changes
     moments: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in groups["optimizer"].items():
-        number, name = key.split("/")
-        moments.setdefault(int(number), {})[name] = tensor
-    folded = bool(json.loads(metadata.get("folded", "false")))
-    return Checkpoint(position, folded, groups["model"], groups["average"], moments)
+    with parsing(*_damaged(path), TrainingError):
+        for key, tensor in groups["optimizer"].items():
+            number, name = key.split("/")
+            moments.setdefault(int(number), {})[name] = tensor
+    return Checkpoint(path, position, header.folded, groups["model"], groups["average"], moments)
+
+
+def read_changes(path: Path) -> dict[str, Any]:
+    """What was changed by name in the run of a checkpoint, by its keys.
+
+    Raises:
+        UsageError: there is no checkpoint.
+        TrainingError: the file is damaged.
+    """
+    return _read_header(path).position.changes
+
+
+def _read_header(path: Path) -> _Header:
+    if not path.is_file():
+        raise UsageError(f"there is no checkpoint {path}", "start without --resume")
+    message, hint = _damaged(path)
+    try:
+        return _Header.model_validate(read_texts(path, message, hint, TrainingError))
+    except ValidationError as error:
+        raise TrainingError(f"{message} ({problems_of(error)})", hint) from None
+
+
+def _damaged(path: Path) -> tuple[str, str]:
+    return f"the checkpoint {path} is damaged", _AGAIN
+
+
+def _grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+    for key, tensor in tensors.items():
+        group, _, name = key.partition("/")
+        groups.setdefault(group, {})[name] = tensor
+    return groups
 
 
 def difference(before: dict[str, Any], recipe: Recipe, position: Position) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -18,10 +19,13 @@ from edge_harmony.data.photos import MaskedPhoto, read_photos
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, name_some
 from edge_harmony.training.recipe import DataConfig
 
+log = logging.getLogger(__name__)
+
 TrainingSample = Triplet | MaskedPhoto
 SamplePlanes = tuple[Tensor, Tensor, Tensor | None]
 
 _READ_AT_ONCE = 256
+_LOOKED_AT = 64
 _COLOUR_SIDE = 64
 _SAME_COLOUR = 5e-3
 _ANY = 1e-12  # an object without a similar one gets any other
@@ -48,11 +52,13 @@ class MemoryStore:
     """Samples decoded once and kept as 8-bit tensors.
 
     Raises:
-        InputError: files are missing or damaged, or sizes differ; one error names all of them.
+        InputError: files are missing or damaged, sizes differ, or no mask has both foreground and background; one error
+            names all of them.
     """
 
     def __init__(self, samples: Sequence[TrainingSample], side: int) -> None:
         self._real, self._mask, self._given = _decode_all(samples, side)
+        _judge_masks(samples, self._mask)
         self._colours: Tensor | None = None
 
     def __len__(self) -> int:
@@ -71,9 +77,16 @@ class MemoryStore:
 
 
 class FileStore:
-    """Samples decoded when a batch needs them, in parallel: for sets that do not fit into memory."""
+    """Samples decoded when a batch needs them, in parallel: for sets that do not fit into memory.
+
+    Raises:
+        InputError: of the samples that are looked at before, one is missing or damaged, or no mask has both foreground
+            and background.
+    """
 
     def __init__(self, samples: Sequence[TrainingSample], side: int) -> None:
+        looked_at = samples[:: -(-len(samples) // _LOOKED_AT)]
+        _judge_masks(looked_at, _decode_all(looked_at, _COLOUR_SIDE)[1])
         self._samples = samples
         self._side = side
         self._colours: Tensor | None = None
@@ -210,6 +223,22 @@ def _square(picture: NDArray[Any], side: int) -> NDArray[Any]:
 def _square_mask(mask: NDArray[np.float32], side: int) -> NDArray[Any]:
     resized = cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)
     return np.rint(resized * 255).astype(np.uint8)[None]
+
+
+def _judge_masks(samples: Sequence[TrainingSample], masks: Tensor) -> None:
+    """Tell masks ``(N, 1, S, S)`` from which nothing is learned: those without foreground, or without background."""
+    flat = (masks.amax((1, 2, 3)) == masks.amin((1, 2, 3))).tolist()
+    names = [sample.mask.name for sample, is_flat in zip(samples, flat, strict=True) if is_flat]
+    if len(names) == len(samples):
+        raise InputError(
+            f"no mask of the training samples has both foreground and background: {name_some(names)}",
+            "white is the foreground; check how the masks were written",
+        )
+    if names:
+        log.warning(
+            "%d of %d masks have no foreground or no background, and teach nothing: %s",
+            *(len(names), len(samples), name_some(names)),
+        )
 
 
 def _stack(arrays: Sequence[NDArray[Any] | None]) -> Tensor:

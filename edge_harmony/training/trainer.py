@@ -6,28 +6,35 @@ images seen. So a run that was killed and resumed gives the result of an uninter
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import csv
 import hashlib
 import io
 import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from edge_harmony.errors import TrainingError
+from edge_harmony.errors import TrainingError, UsageError, first_line
 from edge_harmony.files.atomic import atomic_write, make_folder, write_json
+from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.lock import alone
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import save_weights
 from edge_harmony.quantization.fake_quant import ActivationQuantizer
 from edge_harmony.quantization.prepare import learn_scales, observe_with, prepare_qat
-from edge_harmony.training.checkpoint import Position, read_checkpoint, save_checkpoint
+from edge_harmony.training.changes import Changes
+from edge_harmony.training.checkpoint import Position, checkpoint_path, read_checkpoint, save_checkpoint
 from edge_harmony.training.composites.synthesis import Batch, join, synthesize
 from edge_harmony.training.dataset import PictureStore, TrainingSample, draw_alike, open_store, split_samples
 from edge_harmony.training.distributed import World
@@ -77,6 +84,8 @@ class Trainer:
             (HDNet's RAIN), not for the edge family; results differ in rounding.
         until: the run stops, with a checkpoint, after the first step that ends after this time (of ``time.time()``).
         initial: weights or a checkpoint to start from, see :func:`edge_harmony.training.start.start_from`.
+        changes: what ``recipe`` changes of the run to resume, by name; see :mod:`edge_harmony.training.changes`.
+        stop: set it to stop after the step that is being done, with a checkpoint.
         report: called about once a second in the main process with a :class:`Progress`.
     """
 
@@ -91,6 +100,8 @@ class Trainer:
         compiled: bool = False,
         until: float = math.inf,
         initial: Path | None = None,
+        changes: Changes = MappingProxyType({}),
+        stop: threading.Event | None = None,
     ) -> None:
         self.recipe = recipe
         self.output = make_folder(output)
@@ -99,7 +110,11 @@ class Trainer:
         self.memory = memory
         self.compiled = compiled
         self.until = until
+        self.changes = changes
+        self.stop = stop or threading.Event()
         self.recipe_sha256 = recipe.sha256()
+        teacher = recipe.distillation.weights if recipe.distillation else None
+        refuse_overwriting([self.checkpoint, self.weights, self.float_weights], [initial, teacher])
         for stage in recipe.stages:
             if stage.batch % world.size:
                 raise TrainingError(
@@ -111,17 +126,34 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.model = build_model(recipe.model.name, **recipe.model.options)
         self.position = Position()
+        self._saved = 0
         self._stores: dict[int, list[PictureStore]] = {}
         self.model.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for stage in recipe.stages:
+            if stage.batch == world.size and not stage.quantize:
+                self._refuse_single(stage)
         if initial is not None:
             self.position.past = start_from(initial, self.model, lambda: self._calibration(recipe.stages[0]))
         self.objective = Objective(recipe, self.model, world.device)
         self.average: dict[str, Tensor] = {}
 
+    def _refuse_single(self, stage: StageConfig) -> None:
+        """Refuse a stage of single pictures so small that a norm would see one value of each channel."""
+        shape = (1, 3, stage.size, stage.size)
+        picture = torch.zeros(shape, device=self.world.device)
+        try:
+            with torch.no_grad():
+                copy.deepcopy(self.model).train()(picture, picture[:, :1])
+        except ValueError as error:
+            raise TrainingError(
+                f"stage {stage.name}: a batch of 1 at {stage.size} pixels cannot be normalized ({first_line(error)})",
+                "use a larger batch or a larger size",
+            ) from None
+
     @property
     def checkpoint(self) -> Path:
         """Path of the run's checkpoint."""
-        return self.output / "checkpoint.safetensors"
+        return checkpoint_path(self.output)
 
     @property
     def weights(self) -> Path:
@@ -134,12 +166,25 @@ class Trainer:
         return self.output / f"{self.recipe.model.name}-float.safetensors"
 
     def run(self, *, resume: bool = False) -> dict[str, Any] | None:
-        """Train to the end and return the contents of ``summary.json``, or stop at ``until`` and return None.
+        """Train to the end and return the contents of ``summary.json``, or stop before and return None.
+
+        A checkpoint is written before the first step and then again and again, only of finite numbers: the last one can
+        always be resumed from.
 
         Raises:
+            UsageError: another run is writing to the folder, or the folder holds a run already and ``resume`` is not
+                set.
             TrainingError: the loss is not finite, or the checkpoint belongs to another recipe.
         """
-        restored = read_checkpoint(self.checkpoint, self.recipe) if resume else None
+        with alone(self.output) if self.world.is_main else contextlib.nullcontext():
+            if not resume and self.checkpoint.exists():
+                raise UsageError(
+                    f"{self.output} already holds a run", "pass --resume to continue it, or another --output"
+                )
+            return self._run(resume=resume)
+
+    def _run(self, *, resume: bool) -> dict[str, Any] | None:
+        restored = read_checkpoint(self.checkpoint, self.recipe, self.changes) if resume else None
         if restored is not None:
             self.position = restored.position
             if restored.folded:
@@ -152,12 +197,13 @@ class Trainer:
                 self._prepare_quantization(stage, calibrate=restored is None)
             optimizer = self._optimizer()
             if restored is not None:
-                self.model.load_state_dict(restored.model)
-                self.average = {k: v.to(self.world.device) for k, v in restored.average.items()}
-                restored.restore_optimizer(optimizer)
+                self.average = restored.restore(self.model, optimizer)
                 restored = None
             else:
                 self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
+            if self.position.total == 0:
+                self._save(optimizer)
+            self._saved = self.position.total
             if self._run_stage(stage, optimizer):
                 return None
             self.model.load_state_dict(self.average)
@@ -259,9 +305,7 @@ class Trainer:
             torch.autograd.backward(loss + contrast)
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
             if not bool(torch.isfinite(norm)):
-                raise TrainingError(
-                    f"the loss is not finite after {position.total} images", "lower the learning rate and resume"
-                )
+                raise self._diverged()
             optimizer.step()
             previous, position.images = position.images, position.images + stage.batch
             position.total += stage.batch
@@ -285,7 +329,15 @@ class Trainer:
         return False
 
     def _time_is_up(self) -> bool:
-        return self.until < math.inf and self.world.agree(time.time() >= self.until)
+        return self.world.agree(self.stop.is_set() or time.time() >= self.until)
+
+    def _diverged(self) -> TrainingError:
+        stage, number = self.recipe.stages[self.position.stage], self.position.stage
+        return TrainingError(
+            f"training diverged after {self.position.total:,} images: its numbers are not finite",
+            f"go on from the checkpoint at {self._saved:,} images with a lower learning rate: "
+            f"--resume --set stages.{number}.learning_rate={stage.learning_rate / 10:g}",
+        )
 
     def _autocasts(self, stage: StageConfig) -> bool:
         amp = self.recipe.amp
@@ -340,6 +392,9 @@ class Trainer:
 
     def _save(self, optimizer: torch.optim.Optimizer) -> None:
         if self.world.is_main:
+            if not all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values()):
+                raise self._diverged()
+            self._saved = self.position.total
             save_checkpoint(self.checkpoint, self.recipe, self.position, self.model, self.average, optimizer)
         self.world.barrier()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edge_harmony.errors import first_line
-from edge_harmony.video.ffmpeg import address, require_av
+from edge_harmony.video.ffmpeg import open_video, require_av
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Companions:
 
     def __init__(self, path: Path, target: Any, *, sound: bool) -> None:
         self._path = path
-        self._source = require_av().open(address(path))
+        self._source = open_video(path)
         self._tracks: dict[int, _Track] = {}
         for stream in self._source.streams:
             if stream.type == "subtitle" or (stream.type == "audio" and sound):
@@ -215,7 +215,7 @@ def _works(kind: type[_Copied] | type[_Encoded] | type[_Worded], path: Path, ind
     """Whether a stream can go into a container that way: tried on its first packets, in memory."""
     av = require_av()
     try:
-        with av.open(address(path)) as source, av.open(io.BytesIO(), "w", format=container) as target:
+        with open_video(path) as source, av.open(io.BytesIO(), "w", format=container) as target:
             track = kind(source.streams[index], target)
             target.start_encoding()
             looked = itertools.islice(source.demux(), _LOOKED_AT)

@@ -28,6 +28,11 @@ def address(path: Path) -> str:
     return f"file:{path}"
 
 
+def open_video(path: Path) -> Any:
+    """A container of PyAV to read from; in tags, what is no UTF-8 is replaced by U+FFFD."""
+    return require_av().open(address(path), metadata_errors="replace")
+
+
 def set_decoder_threads(stream: Any) -> None:
     """Let a stream be decoded on all cores; on one where PyAV's logging is on.
 

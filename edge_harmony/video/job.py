@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.files.atomic import new_file
+from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.pictures.arrays import check_aspect, to_eight_bits
 from edge_harmony.pictures.images import check_writable
 from edge_harmony.pictures.masks import MaskReader
@@ -124,11 +125,12 @@ def harmonize_video(
         advance: called after every frame.
 
     Raises:
-        UsageError: an input does not exist, or the output cannot be written.
+        UsageError: an input does not exist, or the output cannot be written or is an input.
         InputError: frames, masks and background do not fit, or a file is damaged.
         CapabilityError: PyAV is not installed.
     """
     check_writable(job.output, SUFFIXES)
+    refuse_overwriting([job.output], [job.composite, job.masks, job.background])
     stop = stop or threading.Event()
     inputs = _Inputs(job)
     started(inputs.count)

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.errors import InputError, UsageError
+from edge_harmony.errors import InputError, UsageError, parsed, parsing
 from edge_harmony.pictures.arrays import refuse_coloured
 from edge_harmony.video.companions import titles
 from edge_harmony.video.decode import decoded, has_alpha, is_on_its_side, pictures_of, progressive, upright
-from edge_harmony.video.ffmpeg import Colour, address, require_av, set_decoder_threads
+from edge_harmony.video.ffmpeg import Colour, open_video, require_av, set_decoder_threads
 from edge_harmony.video.hdr import HdrLight, dynamic_metadata
 from edge_harmony.video.whole import refuse_cut_off
 
@@ -128,14 +128,12 @@ class VideoReader:
             container.close()
 
     def _open(self) -> Any:
-        av = require_av()
+        require_av()
         if not self.path.is_file():
             raise UsageError(f"{self.path} does not exist or is not a file", "check the path")
         refuse_cut_off(self.path)
-        try:
-            container = av.open(address(self.path))
-        except av.FFmpegError as error:
-            raise InputError(f"{self.path} is not a readable video ({error.strerror})", "check the file") from None
+        with parsing(f"{self.path} is not a readable video", "check the file"):
+            container = open_video(self.path)
         stream = pictures_of(container)
         if stream is None:
             container.close()
@@ -156,10 +154,8 @@ class VideoReader:
             container.close()
 
     def _decoded(self, container: Any) -> Iterator[Any]:
-        try:
-            yield from progressive(decoded(container, pictures_of(container)), self._found_interlaced)
-        except require_av().FFmpegError as error:
-            raise InputError(f"{self.path} is damaged ({error.strerror})", "export or download it again") from None
+        frames = progressive(decoded(container, pictures_of(container)), self._found_interlaced)
+        yield from parsed(frames, f"{self.path} is damaged", "export or download it again")
 
     def _found_interlaced(self) -> None:
         if not self._interlaced:

@@ -22,6 +22,7 @@ from edge_harmony.backends.tensorrt.request import BuildRequest, TimingRequest
 from edge_harmony.backends.tensorrt.timing import TimingOptions, export_times, summarize, time_engine, warnings_of
 from edge_harmony.errors import ArtifactError, CapabilityError, name_some
 from edge_harmony.extras import require_onnx
+from edge_harmony.files.identity import refuse_overwriting
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
@@ -100,12 +101,13 @@ def build_engine(request: BuildRequest, *, report: Callable[[float, str], None] 
         The engine's file, and its times if they were asked for.
 
     Raises:
-        UsageError: a file is not there, or shapes do not fit the inputs.
+        UsageError: a file is not there or would be overwritten, or shapes do not fit the inputs.
         InputError: a shape to be timed is outside the engine's profile, or a calibration picture is damaged.
         ArtifactError: the file is damaged, TensorRT does not take it, or would compute it wrongly; a finished engine
             is of another TensorRT or GPU.
         CapabilityError: TensorRT, a GPU or what the options ask for is missing here.
     """
+    refuse_overwriting(request.outputs(), request.inputs())
     tensorrt = find_tensorrt(request.distribution)
     cuda = None if request.options.architectures else _gpu(tensorrt, request)
     device = cuda.device() if cuda else None

@@ -15,6 +15,7 @@ from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.errors import ArtifactError, EdgeHarmonyError, UsageError
 from edge_harmony.files.atomic import atomic_write, make_folder, sha256_of, write_json
 from edge_harmony.files.manifest import manifest_path, read_manifest
+from edge_harmony.files.onnx_parts import sha256_of_onnx
 from edge_harmony.files.resources import cache_folder
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class EngineFacts(BaseModel):
         version: its version.
         gpu: name of the GPU it was built on; empty if it was built without one.
         sm: compute capabilities that it runs on, such as ``sm87``.
-        onnx_sha256: the file it was built from.
+        onnx_sha256: the file it was built from, with the files of its tensors.
         options: how.
         calibration: what implicit INT8 was calibrated on; empty where the file's own ranges rule.
     """
@@ -71,7 +72,7 @@ def facts_of(
         version=".".join(map(str, tensorrt.version)),
         gpu=device.name if device else "",
         sm=sm,
-        onnx_sha256=sha256_of(onnx),
+        onnx_sha256=sha256_of_onnx(onnx),
         options=options,
         calibration=calibration,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_harmony.errors import InputError, UsageError
+from edge_harmony.errors import InputError, UsageError, parsing
 from edge_harmony.files.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -139,10 +139,8 @@ def read_profile(path: Path, information: Path | None = None) -> list[Layer]:
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "check the path")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise InputError(f"{path} is not JSON", "write it with edge-harmony build ... --exportProfile FILE") from None
+    with parsing(f"{path} is not JSON", "write it with edge-harmony build ... --exportProfile FILE"):
+        return json.loads(path.read_bytes())
 
 
 def _precisions(content: Any) -> dict[str, str]:

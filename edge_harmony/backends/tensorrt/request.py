@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from edge_harmony.backends.tensorrt.options import BuildOptions, Shape
 from edge_harmony.backends.tensorrt.timing import PERCENTILES, TimingOptions
 from edge_harmony.errors import UsageError
+from edge_harmony.files.manifest import files_of
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT
@@ -150,6 +151,19 @@ class BuildRequest:
             raise UsageError("a finished engine is not built for other GPUs", "leave --computeCapabilities out")
         if self.timing is not None and self.options.architectures:
             self.timing.refuse_files(self.untimed)
+
+    def inputs(self) -> list[Path]:
+        """The files that are read."""
+        named = [self.onnx, self.load, self.weights]
+        return [file for name in named if name is not None for file in files_of(Path(name))]
+
+    def outputs(self) -> list[Path]:
+        """The files that are written, the caches that are continued among them."""
+        timing = self.timing
+        reports = [timing.times_to, timing.profile_to, timing.layers_to] if timing is not None else []
+        named = [*reports, self.log_file, self.timing_cache, self.calibration.cache]
+        engine = files_of(Path(self.save)) if self.save is not None else []
+        return [*engine, *(path for path in named if path is not None)]
 
     @property
     def untimed(self) -> str:

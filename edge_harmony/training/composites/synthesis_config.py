@@ -13,7 +13,7 @@ KINDS = (
 class SynthesisConfig(BaseModel):
     """How training composites are synthesized; weights are relative, probabilities are per sample."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     given: float = Field(0.35, ge=0, description="weight of the data set's own composite")
     reinhard: float = Field(0.15, ge=0, description="weight of mean/deviation transfer from another sample")

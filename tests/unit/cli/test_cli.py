@@ -202,7 +202,7 @@ def test_a_folder_goes_on_after_a_bad_file(capsys, folder, tmp_path):
     assert "error: d.jpg: there is no mask for" in err
     status, _, err = run(capsys, "harmonize", pictures, masks, "-o", pictures)
     assert status == 2
-    assert "input folder" in err
+    assert "is an input, which would be overwritten" in err
     (tmp_path / "none").mkdir()
     assert run(capsys, "harmonize", tmp_path / "none", masks, "-o", out)[0] == 2
     assert run(capsys, "harmonize", pictures, tmp_path / "absent", "-o", out)[0] == 2

@@ -117,7 +117,7 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no engine 'magic'"):
         run_folder(REAL, composites, masks, output, engine="magic")
     for same in (composites, masks):
-        with pytest.raises(UsageError, match="input folder"):
+        with pytest.raises(UsageError, match="would be overwritten"):
             run_folder(REAL, composites, masks, same + "/../" + Path(same).name)
     with pytest.raises(UsageError, match="is no folder"):
         run_folder(REAL, composites + "x", masks, output)

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from edge_harmony.errors import CapabilityError, UsageError
-from edge_harmony.folder.storage import is_address, join, list_files, make, read, suffix_of, write
+from edge_harmony.files.identity import is_address
+from edge_harmony.folder.storage import join, list_files, make, read, suffix_of, write
 
 
 @pytest.fixture(params=["path", "address"])

@@ -1,0 +1,38 @@
+"""A folder that one run at a time writes to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_harmony.errors import UsageError
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Refuse a second run on this machine that writes to a folder, where the system has locks (``flock``).
+
+    The system frees the lock of a process that ends, however it ends: a dead run never keeps others out.
+
+    Raises:
+        UsageError: another run is writing to it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # file systems without locks on folders
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"another run is writing to {folder}", "wait for it, or choose another folder"
+                ) from None
+        yield
+    finally:
+        os.close(held)

@@ -1,0 +1,131 @@
+"""No verb writes over what it reads; every option that names a file is in one of the two lists."""
+
+import inspect
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_harmony.cli.main import app, main
+from edge_harmony.files.atomic import sha256_of
+from edge_harmony.models.registry import bundled_weights, weights_folder
+from edge_harmony.samples import sample_files
+from tests.unit.training.test_trainer import RECIPE
+
+WRITTEN = {
+    "harmonize": {"output", "preview"},
+    "evaluate": {"csv", "worst"},
+    "train": {"output"},
+    "calibrate": {"output", "cache"},
+    "sensitivity": {"output"},
+    "export": {"output"},
+    "build": {"save_engine", "calib", "timing_cache", "times_to", "profile_to", "layers_to", "log_file"},
+    "benchmark": {"report", "output"},
+    "selftest": {"output"},
+    "import_checkpoint": {"output"},
+}
+READ = {
+    "harmonize": {"composite", "mask", "background", "artifact", "weights"},
+    "evaluate": {"data", "artifact", "weights"},
+    "train": {"recipe", "data", "initial"},
+    "calibrate": {"weights", "data", "name"},
+    "sensitivity": {"weights", "data", "name"},
+    "export": {"weights", "target"},
+    "build": {"model", "onnx", "load_engine", "refit_from", "compared", "layer_info", "calibration_data"},
+    "benchmark": {"what", "data", "budget", "site"},
+    "selftest": {"onnx", "target"},
+    "import_checkpoint": {"checkpoint"},
+    "check": {"model", "target"},
+    "compare": {"artifact", "data", "weights"},
+}
+
+
+def test_every_option_that_is_a_path_is_one_that_is_read_or_written():
+    for command in app.registered_commands:
+        verb = command.callback.__wrapped__
+        known = WRITTEN.get(verb.__name__, set()) | READ.get(verb.__name__, set())
+        for name, parameter in inspect.signature(verb, eval_str=True).parameters.items():
+            if "Path" in str(parameter.annotation):
+                assert name in known, f"{verb.__name__} --{name}: add it to one of the lists, and to the calls below"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, mini_root):
+    """Everything that verbs read."""
+    composite, mask = next(iter(sample_files()))
+    shutil.copy(composite, tmp_path / "c.jpg")
+    shutil.copy(mask, tmp_path / "m.png")
+    for folder in ("composites", "masks"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(composite, tmp_path / "composites")
+    shutil.copy(mask, tmp_path / "masks")
+    shutil.copytree(mini_root, tmp_path / "data")
+    weights = bundled_weights("edge-n")
+    shutil.copy(weights, tmp_path / "edge-n.safetensors")
+    shutil.copy(weights, tmp_path / "w.json")
+    onnx = weights_folder() / "edge-n-256x256-int8.onnx"
+    for name in (onnx.name, f"{onnx.name}.json"):
+        shutil.copy(onnx.with_name(name), tmp_path / name.replace(onnx.name, "n.onnx"))
+    np.savez(tmp_path / "public.npz", weight=np.zeros(1, np.float32))
+    (tmp_path / "recipe.toml").write_text(RECIPE.format(root=str(tmp_path / "data"), layout="iharmony4"))
+    (tmp_path / "run").mkdir()
+    shutil.copy(weights, tmp_path / "run" / "edge-n.safetensors")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+_OF_DATA = "data/Hday2night/masks/d003_1.png"
+CALLS = {
+    "a picture": "harmonize c.jpg m.png -o c.jpg",
+    "its mask": "harmonize c.jpg m.png -o ./m.png",
+    "its background": "harmonize c.jpg m.png --background b.png -o b.png",
+    "before and after": "harmonize c.jpg m.png -o o.png --before-after c.jpg",
+    "two results": "harmonize c.jpg m.png -o o.png --before-after o.png",
+    "a folder": "harmonize composites masks -o composites",
+    "a folder of masks": "harmonize composites masks -o file://{root}/masks",
+    "a folder by its address": "harmonize file://{root}/composites masks -o composites",
+    "scores": f"evaluate --data data --worst {_OF_DATA}",
+    "a run": "train recipe.toml --init run/edge-n.safetensors -o run --device cpu",
+    "ranges": "calibrate edge-n --set samples-24 --weights edge-n.safetensors -o edge-n.safetensors",
+    "a report": "sensitivity edge-n --set samples-24 --weights w.json -o w.json",
+    "a manifest": "benchmark n.onnx -o n.onnx.json",
+    "the manifest of a test": "selftest --backend onnxruntime --onnx n.onnx -o n.onnx.json",
+    "a checkpoint": "import public.npz --as hdnet-lite -o public.npz",
+    "an encoder": "import public.npz --as edge-l -o public.npz",
+    "an engine": "build n.onnx --saveEngine=n.onnx",
+    "a log": "build n.onnx --logFile=n.onnx",
+    "timings": "build n.onnx --timingCacheFile=n.onnx",
+    "ranges of a build": "build n.onnx --int8 --calib=n.onnx.json",
+    "times": "build n.onnx --exportTimes=n.onnx.json",
+    "layers in one file": "build n.onnx --exportProfile=l.json --exportLayerInfo=l.json",
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_read_is_not_written(place, name, capsys):
+    if "b.png" in CALLS[name]:
+        shutil.copy("c.jpg", "b.png")
+    before = {path: sha256_of(path) for path in sorted(place.rglob("*")) if path.is_file()}
+    status = main(CALLS[name].format(root=place).split())
+    said = capsys.readouterr().err.strip().splitlines()
+    assert (status, len(said)) == (2, 1), said
+    assert "would be overwritten" in said[0] or "written twice" in said[0]
+    assert {path: sha256_of(path) for path in sorted(place.rglob("*")) if path.is_file()} == before
+
+
+def test_every_verb_that_writes_is_called():
+    names = {
+        command.callback.__name__: command.name or command.callback.__name__ for command in app.registered_commands
+    }
+    called = {call.split()[0] for call in CALLS.values()}
+    missing = {names[verb] for verb in WRITTEN} - called
+    assert missing == {"export"}, "export writes names of its own, see the test below"
+
+
+def test_an_export_into_the_folder_of_its_weights(place, capsys):
+    shutil.copy("edge-n.safetensors", "edge-n-256x256-fp32.onnx")
+    call = "export edge-n --target cpu-onnxruntime-fp32 --weights edge-n-256x256-fp32.onnx -o ."
+    assert main(call.split()) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert Path("edge-n-256x256-fp32.onnx").read_bytes() == Path("edge-n.safetensors").read_bytes()
