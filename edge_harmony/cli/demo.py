@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_harmony.cli.console import JsonOption, notes, print_json, stopping
-from edge_harmony.demo.page import serve
+from edge_harmony.demo.page import MOST_PIXELS, serve
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _LOOK_SECONDS = 0.2
@@ -19,10 +19,13 @@ def demo(
         0
     ],
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 7860,
+    megapixels: Annotated[
+        float, typer.Option("--megapixels", min=0.1, help="The most that a picture on the page may have.")
+    ] = MOST_PIXELS / 1e6,
     json: JsonOption = False,
 ) -> None:
     """Serve a page: drop a composite, paint or upload its mask, choose a network, compare before and after."""
-    page = serve(host, port)
+    page = serve(host, port, pixels=round(megapixels * 1e6))
     try:
         with stopping("closing") as stop:
             notes.print(f"{page.local_url} until Ctrl-C", highlight=False)
@@ -37,3 +40,5 @@ def demo(
                 pass
     finally:
         page.close(verbose=False)
+    if stop.is_set():
+        raise typer.Exit(stop.exit_status)

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
+import shutil
 import socket
+import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.demo.guard import Guard
+from edge_harmony.demo.limits import answering, limited_editor, limited_image
 from edge_harmony.demo.offers import Loaded, Offer, find_offers
-from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, first_line
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, first_line, is_out_of_memory
 from edge_harmony.extras import require
 from edge_harmony.pictures.arrays import checked_pair, fit_mask
 from edge_harmony.pictures.images import read_mask
 from edge_harmony.pipeline.apply import STRONGEST, apply_grid
 from edge_harmony.pipeline.harmonize import predict
-from edge_harmony.samples import sample_files, sample_folder
+from edge_harmony.samples import sample_files
+
+log = logging.getLogger(__name__)
 
 TITLE = "edge-harmony"
 _INTRODUCTION = """# edge-harmony
 Drop a composite, paint over what was pasted or give its mask, and the colours of the foreground are made to fit."""
 _BRUSH = "rgba(255, 59, 48, 0.6)"
-_MAX_UPLOAD = "100mb"
+_MAX_UPLOAD = 100 << 20
+MOST_PIXELS = 16_000_000
+"""Pixels of a picture on the page; each takes some 40 bytes of the server's memory while it is worked on."""
+_KEPT_SECONDS, _SESSIONS, _WAITING = 900, 16, 64
+_HEAVY = "heavy"
+"""Name of the queue of what takes a core: as many of these jobs run at a time as there are cores."""
 
 
-def make_page() -> Any:
+def make_page(pixels: int = MOST_PIXELS) -> Any:
     """The page, a ``gradio.Blocks``.
+
+    Args:
+        pixels: the most that a picture may have.
 
     Raises:
         CapabilityError: Gradio is not installed, or no network can be loaded.
@@ -40,38 +59,43 @@ def make_page() -> Any:
     def run(
         edited: dict[str, Any] | None, mask: str | None, model: str, backend: str, precision: str, strength: float
     ) -> tuple[Any, str, Prediction]:
-        try:
-            return harmonize(loaded, edited, mask, (model, backend, precision), strength)
-        except EdgeHarmonyError as error:
-            raise gradio.Error(str(error), print_exception=False) from None
+        with answered(gradio):
+            offer = (model, backend, precision)
+            if offer not in offers:
+                raise UsageError("this network does not run here in this way", "choose a network, then the rest")
+            return harmonize(loaded, edited, mask, offer, checked_strength(strength))
 
     def run_again(prediction: Prediction | None, strength: float) -> tuple[Any, Any]:
         if prediction is None:  # nothing to change yet; the button will use this strength
             return gradio.skip(), gradio.skip()
-        try:
-            return apply_again(prediction, strength)
-        except EdgeHarmonyError as error:
-            raise gradio.Error(str(error), print_exception=False) from None
+        with answered(gradio):
+            return apply_again(prediction, checked_strength(strength))
 
     def choose_backend(model: str) -> Any:
-        backends = _distinct(offer[1] for offer in offers if offer[0] == model)
-        return gradio.Dropdown(backends, value=backends[0])
+        with answered(gradio):
+            backends = chosen(offer[1] for offer in offers if offer[0] == model)
+            return gradio.Dropdown(backends, value=backends[0])
 
     def choose_precision(model: str, backend: str) -> Any:
-        precisions = _distinct(offer[2] for offer in offers if offer[:2] == (model, backend))
-        return gradio.Dropdown(precisions, value=precisions[0])
+        with answered(gradio):
+            precisions = chosen(offer[2] for offer in offers if offer[:2] == (model, backend))
+            return gradio.Dropdown(precisions, value=precisions[0])
 
-    samples = list(sample_files())
+    copies, samples = _copied_samples()
 
     def take_sample(event: Any) -> tuple[Any, str]:
-        composite, mask = samples[int(event.index)]
+        with answered(gradio):
+            if event.index not in range(len(samples)):
+                raise UsageError("there is no such sample", "take one from the page")
+            composite, mask = samples[event.index]
         return {"background": str(composite), "layers": [], "composite": str(composite)}, str(mask)
 
     take_sample.__annotations__["event"] = gradio.SelectData  # Gradio passes what the annotation names
 
     first = offers[0]
-    with gradio.Blocks(title=TITLE, analytics_enabled=False) as page:
-        gradio.Markdown(_INTRODUCTION)
+    with gradio.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(_KEPT_SECONDS, _KEPT_SECONDS)) as page:
+        page.copies = copies  # as long as there is the page
+        gradio.Markdown(f"{_INTRODUCTION} A picture has up to {pixels / 1e6:g} megapixels.")
         with gradio.Row():
             with gradio.Column():
                 editor = gradio.ImageEditor(
@@ -84,6 +108,7 @@ def make_page() -> Any:
                     brush=gradio.Brush(colors=[_BRUSH], default_color=_BRUSH, color_mode="fixed"),
                     height=480,
                 )
+                limited_editor(gradio, editor, pixels)
                 mask = gradio.Image(
                     label="or its mask: white in the foreground",
                     elem_id="mask",
@@ -91,6 +116,7 @@ def make_page() -> Any:
                     sources=["upload", "clipboard"],
                     height=160,
                 )
+                limited_image(gradio, mask, pixels)
             with gradio.Column():
                 slider = gradio.ImageSlider(label="Before | after", elem_id="result", format="png", max_height=480)
                 told = gradio.Markdown(elem_id="told")
@@ -117,9 +143,12 @@ def make_page() -> Any:
             allow_preview=False,
             interactive=False,
         )
-        kept = gradio.State()
+        for choice in (model, backend, precision, strength):
+            answering(gradio, choice)
+        kept = gradio.State(time_to_live=_KEPT_SECONDS)
         inputs, outputs = [editor, mask, model, backend, precision, strength], [slider, told, kept]
-        button.click(run, inputs, outputs, api_name="harmonize")
+        heavy = {"concurrency_id": _HEAVY, "concurrency_limit": os.cpu_count() or 1}
+        button.click(run, inputs, outputs, api_name="harmonize", **heavy)
         strength.input(
             run_again,
             [kept, strength],
@@ -127,15 +156,69 @@ def make_page() -> Any:
             trigger_mode="always_last",
             show_progress="hidden",
             api_visibility="private",
+            **heavy,
         )
         model.input(choose_backend, model, backend, api_visibility="private").then(
             choose_precision, [model, backend], precision, api_visibility="private"
         )
         backend.input(choose_precision, [model, backend], precision, api_visibility="private")
         gallery.select(take_sample, None, [editor, mask], api_visibility="private").then(
-            run, inputs, outputs, api_visibility="private"
+            run, inputs, outputs, api_visibility="private", **heavy
         )
+    page.queue(api_open=False, max_size=_WAITING)
     return page
+
+
+@contextlib.contextmanager
+def answered(gradio: Any) -> Iterator[None]:
+    """The boundary between a call from the page, or from elsewhere, and our code: any error is answered in a sentence.
+
+    Raises:
+        gradio.Error: in place of every exception.
+    """
+    try:
+        yield
+    except EdgeHarmonyError as error:
+        raise gradio.Error(str(error), print_exception=False) from None
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise gradio.Error("the server has too little memory for it now", print_exception=False) from None
+        log.exception("a call failed")
+        raise gradio.Error("this failed, and the log of the server says why", print_exception=False) from None
+
+
+def checked_strength(strength: Any) -> float:
+    """The strength of a call.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    if isinstance(strength, bool) or not isinstance(strength, int | float):
+        raise UsageError("the strength is no number", f"give one from 0 to {STRONGEST}")
+    return float(strength)
+
+
+def chosen(names: Iterable[str]) -> list[str]:
+    """What there is to choose from.
+
+    Raises:
+        UsageError: nothing.
+    """
+    found = _distinct(names)
+    if not found:
+        raise UsageError("there is nothing to choose from", "choose a network first")
+    return found
+
+
+def _copied_samples() -> tuple[Any, list[tuple[Path, Path]]]:
+    """The samples in a folder of their own, so that the page does not tell where the package is installed."""
+    folder = tempfile.TemporaryDirectory(prefix=f"{TITLE}-")
+    copied = [(_copy(composite, folder.name), _copy(mask, folder.name)) for composite, mask in sample_files()]
+    return folder, copied
+
+
+def _copy(file: Path, folder: str) -> Path:
+    return Path(shutil.copy(file, folder))
 
 
 Slides = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -226,12 +309,13 @@ def painted(layers: list[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[n
     return np.minimum(alpha / np.float32(255 * float(_BRUSH.rstrip(")").rsplit(",", 1)[1])), np.float32(1))
 
 
-def serve(host: str, port: int) -> Any:
+def serve(host: str, port: int, *, pixels: int = MOST_PIXELS) -> Any:
     """Serve the page from threads of this process.
 
     Args:
         host: address to listen on; ``127.0.0.1`` can be reached from this machine only.
         port: port to listen on.
+        pixels: the most that a picture may have.
 
     Returns:
         The page: ``local_url`` is its address, ``close`` stops it.
@@ -246,7 +330,7 @@ def serve(host: str, port: int) -> Any:
     except OSError as error:
         reason = error.strerror or first_line(error)
         raise UsageError(f"cannot listen on {host}:{port} ({reason})", "choose another --port or --host") from None
-    page = make_page()
+    page = make_page(pixels)
     own = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]  # no fonts from other servers
     page.launch(
         server_name=host,
@@ -255,12 +339,20 @@ def serve(host: str, port: int) -> Any:
         quiet=True,
         share=False,
         show_error=True,
-        footer_links=["api"],
+        footer_links=[],
         max_file_size=_MAX_UPLOAD,
-        allowed_paths=[str(sample_folder())],
+        state_session_capacity=_SESSIONS,
+        enable_monitoring=False,
+        app_kwargs={"middleware": [_middleware()]},
         theme=gradio.themes.Default(font=own[0], font_mono=own[1]),
     )
     return page
+
+
+def _middleware() -> Any:
+    from starlette.middleware import Middleware
+
+    return Middleware(Guard, largest=_MAX_UPLOAD)
 
 
 def require_gradio() -> Any:

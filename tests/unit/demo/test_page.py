@@ -138,7 +138,7 @@ def test_the_command_says_where_and_ends_with_ctrl_c():
         _, err = process.communicate(timeout=600)
     finally:
         process.kill()
-    assert process.returncode == 0
+    assert process.returncode == 130
     assert "Traceback" not in err
     assert "until Ctrl-C" in err
 

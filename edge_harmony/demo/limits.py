@@ -1,0 +1,104 @@
+"""Components of Gradio with limits of their own: on pixels before they are decoded, and on what waits in memory."""
+
+from __future__ import annotations
+
+import functools
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.errors import InputError, parsing
+
+_WAITING = 16
+"""Pictures of editors that are kept for calls to come; each belongs to one press of the button."""
+_LAYERS = 4
+
+
+def refuse_large(source: Path | bytes, pixels: int) -> None:
+    """Refuse a picture by its header.
+
+    Args:
+        source: a file, or its bytes.
+        pixels: the most that it may have.
+
+    Raises:
+        InputError: it has more, or is no picture.
+    """
+    from PIL import Image
+
+    hint = "use JPEG, PNG or WebP"
+    with parsing("the file is not a picture that can be read", hint), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as header:
+            width, height = header.size
+    if width * height > pixels:
+        raise InputError(
+            f"the picture has {width} x {height} pixels, and the page takes {pixels / 1e6:g} megapixels",
+            "make it smaller, or use the command line",
+        )
+
+
+def answering(gradio: Any, component: Any) -> Any:
+    """A component that answers a value it cannot use in a sentence, where Gradio tells of its insides.
+
+    Methods of this one are replaced: a class of its own would have Gradio write a file beside this one.
+    """
+    read = component.preprocess
+
+    def preprocess(payload: Any) -> Any:
+        try:
+            return read(payload)
+        except gradio.Error as error:
+            raise gradio.Error(error.message, print_exception=False) from None
+        except InputError as error:
+            raise gradio.Error(str(error), print_exception=False) from None
+        except Exception:
+            told = f"the value of {component.label!r} cannot be used"
+            raise gradio.Error(told, print_exception=False) from None
+
+    component.preprocess = preprocess
+    return component
+
+
+def limited_editor(gradio: Any, editor: Any, pixels: int) -> Any:
+    """An ``ImageEditor`` whose pictures have at most so many pixels, and that keeps few of them."""
+    convert, read, accept = editor.convert_and_format_image, editor.preprocess, editor.accept_blobs
+
+    def convert_and_format_image(file: Any, *arguments: Any, **named: Any) -> Any:
+        if file is not None:
+            refuse_large(file if isinstance(file, bytes) else Path(file.path), pixels)
+        return convert(file, *arguments, **named)
+
+    def preprocess(payload: Any) -> Any:
+        try:
+            return read(payload)
+        finally:  # Gradio keeps it where the picture cannot be read
+            if payload is not None:
+                editor.blob_storage.pop(payload.id, None)
+
+    @functools.wraps(accept)
+    def accept_blobs(data: Any) -> None:
+        index = str(data.data.get("index") or "null")
+        if index != "null" and index not in map(str, range(_LAYERS)):
+            raise gradio.Error(f"a picture has at most {_LAYERS} layers", print_exception=False)
+        accept(data)
+        while len(editor.blob_storage) > _WAITING:
+            editor.blob_storage.pop(next(iter(editor.blob_storage)))
+
+    editor.convert_and_format_image, editor.preprocess = convert_and_format_image, preprocess
+    editor.accept_blobs = accept_blobs
+    return answering(gradio, editor)
+
+
+def limited_image(gradio: Any, image: Any, pixels: int) -> Any:
+    """An ``Image`` of at most so many pixels."""
+    read = image.preprocess
+
+    def preprocess(payload: Any) -> Any:
+        if payload is not None and payload.path:
+            refuse_large(Path(payload.path), pixels)
+        return read(payload)
+
+    image.preprocess = preprocess
+    return answering(gradio, image)

@@ -1,0 +1,142 @@
+"""The demo page before strangers: large pictures, large requests, empty calls, and what it tells of its server."""
+
+import http.client
+import json
+import os
+import tempfile
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import cv2
+import numpy as np
+import pytest
+
+import edge_harmony
+from edge_harmony.demo import page as module
+from edge_harmony.demo.limits import refuse_large
+from edge_harmony.demo.offers import DEFAULT
+from edge_harmony.demo.page import checked_strength, chosen, serve
+from edge_harmony.errors import InputError, UsageError
+from edge_harmony.samples import sample_files
+
+gradio = pytest.importorskip("gradio")
+client = pytest.importorskip("gradio_client")
+
+PORT = 7898 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+@pytest.fixture(scope="module")
+def address():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "find_offers", lambda: [DEFAULT])
+        page = serve("127.0.0.1", PORT, pixels=1_000_000)
+    yield page.local_url
+    page.close()
+
+
+def status(address, path, data=None):
+    try:
+        with urlopen(Request(address + path, data, {"content-type": "application/json"})) as answer:
+            return answer.status
+    except HTTPError as error:
+        return error.code
+
+
+CLOSED = (
+    *("docs", "redoc", "openapi.json", "gradio_api/openapi.json", "monitoring", "monitoring/summary", "monitoring/x"),
+    *("gradio_api/proxy=http://127.0.0.1:1/", "gradio_api/dev/reload", "gradio_api/stream/a/b/1/playlist.m3u8"),
+)
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_what_describes_or_watches_the_server_is_closed(address, path):
+    assert status(address, path) == 404
+    assert status(address, "") == 200
+
+
+def test_the_page_does_not_tell_where_it_is_installed(address):
+    with urlopen(f"{address}config") as answer:
+        config = answer.read().decode()
+    for folder in (Path(edge_harmony.__file__).parent, Path.home(), Path.cwd(), Path(gradio.__file__).parent):
+        assert f"{folder}/" not in config or str(folder) == "/", folder
+    assert "up to 1 megapixels" in config
+
+
+def test_requests_have_a_size(address):
+    assert status(address, "gradio_api/queue/join", b" " * (2 << 20)) == 413
+    assert status(address, "gradio_api/queue/join", b"{}") == 422
+    connection = http.client.HTTPConnection("127.0.0.1", PORT)
+    headers = {"content-type": "application/json", "transfer-encoding": "chunked"}
+    parts = (b" " * (1 << 18) for _ in range(9))
+    connection.request("POST", "/gradio_api/queue/join", parts, headers, encode_chunked=True)
+    answer = connection.getresponse()
+    assert answer.status == 413
+    assert json.loads(answer.read()) == {"error": "a request has at most 1 MiB"}
+    connection.close()
+
+
+def editor(path):
+    return {"background": client.handle_file(str(path)), "layers": [], "composite": client.handle_file(str(path))}
+
+
+def test_calls_are_answered_in_a_sentence(address, tmp_path):
+    composite, mask = next(iter(sample_files()))
+    big = tmp_path / "big.png"
+    cv2.imwrite(str(big), np.zeros((1001, 1000, 3), np.uint8))
+    (tmp_path / "no.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture")
+    page = client.Client(address, verbose=False, download_files=str(tmp_path))
+    files = editor(composite), client.handle_file(str(mask))
+    with_offer = (*DEFAULT, 1.0)
+    calls = (
+        ((None, None, *with_offer), "there is no composite yet"),
+        ((None, None, None, None, None, 1), "choose a network"),
+        ((None, None, *DEFAULT, None), "the value of 'Strength' cannot be used"),
+        ((None, None, *DEFAULT, 7), "Value 7 is greater than maximum value"),
+        ((None, None, "magic", *DEFAULT[1:], 1), "not in the list of choices"),
+    )
+    for call, said in calls:
+        with pytest.raises(Exception, match=said) as caught:
+            page.predict(*call, api_name="/harmonize")
+        assert "None" not in str(caught.value)
+    too_large = "1000 x 1001 pixels, and the page takes 1 megapixels"
+    for wrong, said in ((big, too_large), (tmp_path / "no.png", "not a picture")):
+        with pytest.raises(Exception, match=said):
+            page.predict(editor(wrong), None, *with_offer, api_name="/harmonize")
+        with pytest.raises(Exception, match=said):
+            page.predict(files[0], client.handle_file(str(wrong)), *with_offer, api_name="/harmonize")
+    slides, told = page.predict(*files, *with_offer, api_name="/harmonize")
+    assert len(slides) == 2
+    assert "edge-s onnxruntime int8" in told
+
+
+def test_pictures_are_judged_by_their_headers(tmp_path):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.zeros((10, 20), np.uint8))
+    refuse_large(path, 200)
+    for source in (path, path.read_bytes()):
+        with pytest.raises(InputError, match=r"20 x 10 pixels, and the page takes 0\.000199 megapixels"):
+            refuse_large(source, 199)
+    for data in (b"", b"text", path.read_bytes()[:20]):
+        with pytest.raises(InputError, match="not a picture"):
+            refuse_large(data, 199)
+
+
+def test_values_of_calls():
+    assert checked_strength(1) == 1.0
+    for wrong in (None, "1", True, [1.0]):
+        with pytest.raises(UsageError, match="no number"):
+            checked_strength(wrong)
+    assert chosen(["b", "a", "b"]) == ["b", "a"]
+    with pytest.raises(UsageError, match="choose a network first"):
+        chosen([])
+
+
+def test_nothing_is_written_into_the_package(address):
+    assert not list(Path(module.__file__).parent.glob("*.pyi"))
+
+
+def test_samples_are_copies(address):
+    copies = [folder for folder in Path(tempfile.gettempdir()).glob("edge-harmony-*") if folder.is_dir()]
+    names = {path.name for composite, mask in sample_files() for path in (composite, mask)}
+    assert any({path.name for path in folder.iterdir()} == names for folder in copies)
