@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import EdgeHarmonyError, InputError, name_some
+from edge_harmony.files.cells import csv_cell
 from edge_harmony.pictures.arrays import to_eight_bits
 from edge_harmony.pictures.images import Picture
 from edge_harmony.pictures.metrics import FOREGROUND_BINS, Scores
@@ -151,7 +152,7 @@ def as_csv(rows: Sequence[Row]) -> bytes:
     writer.writerow(["name", "foreground_ratio", *_KEYS, *(f"composite_{key}" for key in _KEYS), *_HARM_KEYS])
     for row in rows:
         values = [value for part in (row.ours, row.composite, row.harm) for value in asdict(part).values()]
-        writer.writerow([row.sample.name, f"{row.share:.5f}", *(f"{value:.4f}" for value in values)])
+        writer.writerow([csv_cell(row.sample.name), f"{row.share:.5f}", *(f"{value:.4f}" for value in values)])
     return text.getvalue().encode()
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from edge_harmony.benchmark.report.columns import COLUMNS, Column, fastest_first, heading, shown
 from edge_harmony.benchmark.result import Check, Result
 from edge_harmony.benchmark.statistics import Interval, Verdict
+from edge_harmony.files.cells import csv_cell, markdown_text
 
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 _FIRST = (
@@ -88,7 +89,7 @@ def markdown_table(result: Result) -> str:
     rows = ["| " + " | ".join(column.title for column in columns) + " |"]
     rows.append("|" + "|".join("---" if column.of_text else "---:" for column in columns) + "|")
     for measurement in fastest_first(result):
-        rows.append("| " + " | ".join(_escaped(column.cell(measurement)) for column in columns) + " |")
+        rows.append("| " + " | ".join(markdown_text(column.cell(measurement)) for column in columns) + " |")
     return "\n".join(rows) + "\n"
 
 
@@ -96,16 +97,18 @@ def markdown(result: Result) -> str:
     """The whole report as Markdown."""
     where = result.environment
     facts = [
-        f"- system: {where.system}, {where.cpus} CPUs, load {'unknown' if where.load is None else f'{where.load:.2f}'}",
-        f"- container: {where.container or 'none'}; governor: {where.governor or 'unknown'}; "
+        f"system: {where.system}, {where.cpus} CPUs, load {'unknown' if where.load is None else f'{where.load:.2f}'}",
+        f"container: {where.container or 'none'}; governor: {where.governor or 'unknown'}; "
         f"clock: {'unknown' if where.clock.value is None else f'{where.clock.value:.0f} MHz'}",
-        f"- versions: {', '.join(f'{name} {version}' for name, version in where.versions.items())}",
-        f"- baseline: {result.baseline}; ratios are medians over rounds, with {_level(result)} intervals",
+        f"versions: {', '.join(f'{name} {version}' for name, version in where.versions.items())}",
+        f"baseline: {result.baseline}; ratios are medians over rounds, with {_level(result)} intervals",
     ]
-    parts = [f"# {result.suite}", heading(result), markdown_table(result), "\n".join(facts)]
+    facts = [f"- {markdown_text(fact)}" for fact in facts]
+    named = [f"# {markdown_text(result.suite)}", markdown_text(heading(result))]
+    parts = [*named, markdown_table(result), "\n".join(facts)]
     lines = complaints(result)
     if lines:
-        parts.append("\n".join(f"- {_escaped(line)}" for line in lines))
+        parts.append("\n".join(f"- {markdown_text(line)}" for line in lines))
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
@@ -116,13 +119,10 @@ def as_csv(result: Result) -> str:
     writer.writerow([column.key for column in COLUMNS])
     for measurement in fastest_first(result):
         values = [column.value(measurement) for column in COLUMNS]
-        writer.writerow(["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in values])
+        cells = ["" if v is None else f"{v:.6g}" if isinstance(v, float) else csv_cell(v) for v in values]
+        writer.writerow(cells)
     return text.getvalue()
 
 
 def _level(result: Result) -> str:
     return f"{100 * result.measurements[0].summary.p50.level:.0f} %"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")

@@ -94,6 +94,19 @@ def test_markdown_cells_do_not_break_their_table():
     assert "a\\|b" in text
 
 
+def test_names_are_no_formulas_and_no_markdown():
+    made = result(measurement("=1+1", 10.0), measurement("[a](http://b) <b>", 12.0))
+    made = made.model_copy(
+        update={"environment": made.environment.model_copy(update={"cpu": "a\n# b", "system": "*c*"})}
+    )
+    rows = list(csv.DictReader(io.StringIO(as_csv(made))))
+    assert [row["contender"] for row in rows] == ["'=1+1", "[a](http://b) <b>"]
+    text = markdown(made)
+    assert "| \\[a\\](http://b) &lt;b> |" in text
+    assert "- system: \\*c\\*" in text
+    assert [line for line in text.splitlines() if line.startswith("#")] == [f"# {made.suite}"]
+
+
 def marks(drawing, kind):
     return [e for e in ET.fromstring(drawing).iter() if kind in (e.get("class") or "").split()]
 
