@@ -1,6 +1,22 @@
-"""``python -m edge_harmony`` and ``torchrun -m edge_harmony``."""
+"""``edge-harmony``, ``python -m edge_harmony`` and ``torchrun -m edge_harmony``."""
 
-from edge_harmony.cli.main import run
+from __future__ import annotations
+
+import sys
+
+_INTERRUPTED = 130
+
+
+def run() -> None:
+    """Run the command line; Ctrl-C is answered in a line while it is still being loaded, too."""
+    try:
+        from edge_harmony.cli.main import run as run_command
+
+        run_command()
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n")
+        sys.exit(_INTERRUPTED)
+
 
 if __name__ == "__main__":
     run()

@@ -82,10 +82,11 @@ class StdoutError(EdgeHarmonyError):
 
 
 class _Stdout:
-    """A stream whose failure is one error; what is written to it afterwards, at Python's end too, goes nowhere."""
+    """A stream whose failure is an error, then and at every later use; what Python still holds for it goes nowhere."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._failure = ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -100,6 +101,8 @@ class _Stdout:
 
     @contextmanager
     def _checked(self) -> Iterator[None]:
+        if self._failure:
+            raise StdoutError(self._failure)
         try:
             yield
         except OSError as error:
@@ -107,7 +110,8 @@ class _Stdout:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())
                 os.close(nowhere)
-            raise StdoutError(f"stdout cannot be used ({first_line(error)})") from None
+            self._failure = f"stdout cannot be used ({first_line(error)})"
+            raise StdoutError(self._failure) from None
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from edge_harmony.errors import InputError, UsageError, is_out_of_memory
+from edge_harmony.errors import InputError, UsageError, is_out_of_memory, parsing
 from edge_harmony.pictures.alpha import unmultiplied
 from edge_harmony.pictures.arrays import check_float_range
 from edge_harmony.pictures.exif import ORIENTATION
@@ -121,6 +121,8 @@ def _inspect(name: str, data: bytes) -> tuple[str | None, str, bool]:
             size, kind, mode = header.size, header.format, header.mode
             bits = header.tag_v2.get(258, (8,)) if isinstance(header, TiffImagePlugin.TiffImageFile) else ()
             is_transparent_gray = mode in ("1", "L") and "transparency" in header.info
+    except MemoryError:
+        raise
     except PILLOW_ERRORS:
         found = tiff_size(data)
         if found is None:
@@ -174,14 +176,12 @@ class _Unknown(InputError):
 
 
 def _decode_by_pillow(name: str, data: bytes, turned: int, icc: bytes | None = None) -> NDArray[np.uint8]:
-    try:
-        with open_header(data) as picture:
-            picture.load()
-            pixels = to_srgb(picture, icc) if picture.mode in ("CMYK", "LAB") else np.array(_coloured(picture))
-            left = turned if picture.getexif().get(ORIENTATION, 1) == turned else 1  # newer versions turn TIFF
-            return upright(pixels, left)
-    except PILLOW_ERRORS:
-        raise InputError(f"{name} is damaged and cannot be decoded", "export or download it again") from None
+    damaged = f"{name} is damaged and cannot be decoded", "export or download it again"
+    with parsing(*damaged), open_header(data) as picture:
+        picture.load()
+        pixels = to_srgb(picture, icc) if picture.mode in ("CMYK", "LAB") else np.array(_coloured(picture))
+        left = turned if picture.getexif().get(ORIENTATION, 1) == turned else 1  # newer versions turn TIFF
+        return upright(pixels, left)
 
 
 def _coloured(picture: Image.Image) -> Image.Image:

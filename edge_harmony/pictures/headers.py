@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
-    Image,
     ImageFile,
     Jpeg2KImagePlugin,
     JpegImagePlugin,
@@ -24,24 +23,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-PILLOW_ERRORS = (
-    UnidentifiedImageError,
-    OSError,
-    ValueError,
-    SyntaxError,
-    struct.error,
-    TypeError,
-    EOFError,
-    KeyError,
-    IndexError,
-    OverflowError,
-    AttributeError,
-    RuntimeError,
-    zlib.error,
-    Image.DecompressionBombError,
-    Warning,
-)
-"""Exceptions that Pillow's parsers raise on damaged files."""
+PILLOW_ERRORS: tuple[type[Exception], ...] = (Exception,)
+"""What Pillow's parsers raise on damaged files: anything. Catch ``MemoryError`` before, where a picture is decoded."""
 
 _PLUGINS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),

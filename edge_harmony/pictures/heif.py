@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from edge_harmony.errors import CapabilityError, InputError
+from edge_harmony.errors import CapabilityError, InputError, parsing
 from edge_harmony.extras import install_hint, is_installed, require
 from edge_harmony.pictures.alpha import unmultiplied
 from edge_harmony.pictures.exif import PREFIX
@@ -77,10 +77,8 @@ class HeifFile:
         Raises:
             InputError: it is damaged.
         """
-        try:
+        with parsing(f"{self._name} is damaged and cannot be decoded", _DAMAGED):
             found = self._of_hevc() if self._kind == "HEIC" else self._of_av1()
-        except PILLOW_ERRORS:
-            raise InputError(f"{self._name} is damaged and cannot be decoded", _DAMAGED) from None
         return cv2.cvtColor(found, cv2.COLOR_GRAY2RGB) if found.ndim == 2 else found
 
     def _of_hevc(self) -> NDArray[Any]:
@@ -129,10 +127,8 @@ def open_heif(data: bytes, name: str) -> HeifFile:
         raise InputError(f"{name} is truncated or damaged", _DAMAGED)
     if kind == "HEIC" and is_sequence(data):
         raise InputError(f"{name} is a sequence without a still picture", "export one of its frames")
-    try:
+    with parsing(f"{name} is damaged and cannot be decoded", _DAMAGED):
         opened = _opened_hevc(data, name) if kind == "HEIC" else _opened_av1(data)
-    except PILLOW_ERRORS:
-        raise InputError(f"{name} is damaged and cannot be decoded", _DAMAGED) from None
     size = (opened.size[1], opened.size[0]) if kind == "AVIF" and main.turned > 4 else opened.size
     fields = {
         "icc": checked_profile(opened.info.get("icc_profile")),
@@ -163,14 +159,14 @@ def encode_heif(pixels: NDArray[Any], suffix: str, metadata: Metadata, quality: 
     left_out = [name for name, there in (("IPTC", metadata.iptc), ("text", metadata.text)) if there]
     exif = PREFIX + metadata.exif if metadata.exif else b""
     out = io.BytesIO()
-    try:
+    height, width, channels = pixels.shape
+    with parsing(f"cannot encode {width}x{height} as {suffix}", "write .png or .tif"):
         if suffix == ".avif":
             if colour != _SRGB and not metadata.icc:
                 left_out.insert(0, "colour space (cICP), so that colours look wrong,")
             told = {"icc_profile": metadata.icc or b"", "exif": exif, "xmp": metadata.xmp or b""}
             Image.fromarray(pixels).save(out, "AVIF", quality=quality, subsampling="4:4:4", **told)
         else:
-            height, width, channels = pixels.shape
             if pixels.dtype == np.uint16:
                 pixels = _of_ten_bits(pixels, suffix)
             mode = {3: "RGB", 4: "RGBA"}[channels] + (";16" if pixels.dtype == np.uint16 else "")
@@ -179,9 +175,6 @@ def encode_heif(pixels: NDArray[Any], suffix: str, metadata: Metadata, quality: 
                 file.info["icc_profile"], file.info["icc_profile_type"] = metadata.icc, "prof"
             colours = {"color_primaries": colour[0], "transfer_characteristics": colour[1]}
             file.save(out, quality=quality, chroma="444", exif=exif or None, xmp=metadata.xmp, **colours)
-    except PILLOW_ERRORS as error:
-        height, width = pixels.shape[:2]
-        raise InputError(f"cannot encode {width}x{height} as {suffix} ({error})", "write .png or .tif") from None
     if left_out:
         log.warning("%s cannot hold the picture's %s: left out", suffix, ", ".join(left_out))
     return out.getvalue()

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from edge_harmony.pictures.headers import PILLOW_ERRORS
+
 _JPEG_NAME = b"ICC_PROFILE\0"
 _HEADER = 128
 
@@ -71,7 +73,7 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> NDArray[np.uint8]:
         else:
             return np.array(picture.convert("RGB"))
         return np.array(_converted(picture, source))
-    except (ImageCms.PyCMSError, OSError):
+    except PILLOW_ERRORS:
         return np.array(picture.convert("RGB"))
 
 
@@ -80,7 +82,7 @@ def gray_curve(profile: bytes) -> NDArray[np.float32] | None:
     ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     try:
         made = _converted(ramp, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-    except (ImageCms.PyCMSError, OSError):
+    except PILLOW_ERRORS:
         return None
     return np.asarray(made)[0, :, 1].astype(np.float32) / np.float32(255)
 
@@ -94,7 +96,7 @@ def between_profiles(pixels: NDArray[np.uint8], source: bytes | None, target: by
         made = ImageCms.profileToProfile(
             Image.fromarray(pixels), _opened(source), _opened(target), ImageCms.Intent.RELATIVE_COLORIMETRIC
         )
-    except (ImageCms.PyCMSError, OSError):
+    except PILLOW_ERRORS:
         return pixels
     return pixels if made is None else np.array(made)
 

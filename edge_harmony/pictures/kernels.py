@@ -7,24 +7,50 @@ Each call works on its own rows, uses no Python objects and releases Python's lo
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.core.caching import FunctionCache
 from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 _FAST = {"contract", "nsz", "arcp", "reassoc"}
 """Optimizations of sums and products that the compiler may use; infinities and NaN keep their meaning."""
 
 
+_CodeCache: Any = FunctionCache
+
+
+class _ForgivingCache(_CodeCache):  # type: ignore[misc]
+    """Numba's cache of compiled code, which is only a cache: damaged files are compiled again, unwritable ones left."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What was compiled before; None if there is nothing that can be used."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a file that is cut off makes pickle raise anything
+            log.debug("compiled code in %s is damaged, and compiled again", self.cache_path, exc_info=True)
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled, if that can be written."""
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
+
+
 def _compile(function: Callable[..., None]) -> Callable[..., None]:
-    options: dict[str, Any] = {"nogil": True, "fastmath": _FAST, "error_model": "numpy"}
-    try:
-        compiled: Callable[..., None] = njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder can be written: every process compiles for itself
-        compiled = njit(**options)(function)
-    return compiled
+    compiled: Any = njit(nogil=True, fastmath=_FAST, error_model="numpy")(function)
+    with contextlib.suppress(RuntimeError):  # no folder can be written: every process compiles for itself
+        compiled._cache = _ForgivingCache(function)
+    kept: Callable[..., None] = compiled
+    return kept
 
 
 @_compile

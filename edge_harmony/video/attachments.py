@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.errors import name_some
-from edge_harmony.video.ffmpeg import address, require_av
+from edge_harmony.video.ffmpeg import open_video, require_av
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Attachments:
         av = require_av()
         self._target, self._packets, self._opened = target, [], None
         container, lost = target.format.name, []
-        source = av.open(address(path))
+        source = open_video(path)
         try:
             cover = av.stream.Disposition.attached_pic
             for stream in [stream for stream in source.streams.video if stream.disposition & cover]:

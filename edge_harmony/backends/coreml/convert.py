@@ -16,7 +16,7 @@ import coremltools as ct
 import edge_harmony
 from edge_harmony.backends.coreml.options import Minimum, PackageInputs, Size
 from edge_harmony.backends.coreml.program import LOGGERS, network_program, palettized, pipeline_program
-from edge_harmony.errors import UsageError
+from edge_harmony.errors import UsageError, parsing
 from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, describe, exportable
 from edge_harmony.export.quiet import quiet
 from edge_harmony.files.atomic import make_folder, new_folder, sha256_of
@@ -162,5 +162,5 @@ def _described(converted: Any, name: str, description: dict[str, Any]) -> Any:
 
 
 def _save(program: Any, path: Path) -> None:
-    with quiet(*LOGGERS):
+    with quiet(*LOGGERS), parsing(f"cannot write {path}", "free space or choose another folder", UsageError):
         program.save(str(path))

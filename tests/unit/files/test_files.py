@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +82,40 @@ def test_a_disk_that_turns_read_only_in_the_middle_is_one_line(tmp_path, monkeyp
     with pytest.raises(UsageError, match=r"cannot write .*a\.txt \(Read-only file system\)"):
         atomic_write(tmp_path / "a.txt", b"new")
     assert not (tmp_path / "a.txt").exists()
+
+
+def fill(folder, text):
+    folder.mkdir()
+    (folder / "a").write_text(text)
+
+
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "net"
+    with new_folder(path) as folder:
+        fill(folder, "old")
+
+    def full(folder):
+        fill(folder, "new")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UsageError, match=r"cannot write .*net .No space left"), new_folder(path) as folder:
+        full(folder)
+    real = Path.rename
+
+    def fail(source, target):
+        if source.name == "net" and Path(target) == path:  # the new one, to its place
+            raise OSError(5, "Input/output error")
+        return real(source, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(UsageError, match="Input/output error"), new_folder(path) as folder:
+        fill(folder, "new")
+    assert (path / "a").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["net"]
+    monkeypatch.undo()
+    with new_folder(path) as folder:
+        fill(folder, "new")
+    assert (path / "a").read_text() == "new"
 
 
 def test_folders_that_cannot_be(tmp_path):

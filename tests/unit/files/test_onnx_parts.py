@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_harmony.backends.base import load_runner
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import ArtifactError
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import Manifest, manifest_path, read_manifest, write_manifest

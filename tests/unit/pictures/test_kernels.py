@@ -1,4 +1,4 @@
-"""Compiled loops on systems without a writable folder."""
+"""Compiled loops on systems without a writable folder, and with a cache that is damaged."""
 
 import os
 import shutil
@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 
 import edge_harmony
+from edge_harmony.pictures import kernels
 
 pytestmark = pytest.mark.lengthy
 
@@ -32,3 +35,29 @@ def test_they_run_where_nothing_can_be_kept(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not list(package.rglob("__pycache__/kernels.shrink_rows*.nb*"))
+
+
+def _doubled(values):
+    for k in range(len(values)):
+        values[k] *= 2
+
+
+@pytest.mark.parametrize("kind", ["cut off", "empty", "no pickle", "nothing"])
+@pytest.mark.parametrize("which", [".nbi", ".nbc"])
+def test_a_damaged_cache_is_compiled_again(tmp_path, monkeypatch, kind, which):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def run():
+        values = np.arange(4.0)
+        compiled = kernels._compile(_doubled)
+        compiled(values)
+        np.testing.assert_array_equal(values, [0, 2, 4, 6])
+        return sum(compiled.stats.cache_hits.values())
+
+    assert run() == 0
+    (path,) = tmp_path.rglob(f"*{which}")
+    data = path.read_bytes()
+    damaged = {"cut off": data[: len(data) // 2], "empty": b"", "no pickle": b"text" * 20, "nothing": data}[kind]
+    path.write_bytes(damaged)
+    assert run() == (1 if kind == "nothing" else 0)
+    assert run() == 1  # it was written anew

@@ -3,10 +3,13 @@
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 
+from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import CapabilityError, InputError, UsageError
+from edge_harmony.video.job import VideoJob, harmonize_video
 from edge_harmony.video.reader import VideoReader, is_video
 from tests.unit.video.making import BT601, BT709, make_video, rgb, tone
 
@@ -134,3 +137,19 @@ def test_names():
     assert is_video("b.webm")
     assert not is_video("b.png")
     assert not is_video("folder")
+
+
+def test_tags_that_are_no_utf8(tmp_path):
+    path = make_video(tmp_path / "v.mkv", [LEVELS] * 3, title="ABCDEFGH", sound=True, sound_codec="libopus")
+    data = path.read_bytes()
+    assert data.count(b"ABCDEFGH") == 1
+    path.write_bytes(data.replace(b"ABCDEFGH", b"ABC\xff\xfe\xe9GH"))
+    reader = VideoReader(path)
+    assert reader.metadata["title"] == "ABC\ufffd\ufffd\ufffdGH"
+    assert len(list(reader)) == 3
+    mask = tmp_path / "m.png"
+    cv2.imwrite(str(mask), np.full((48, 64), 255, np.uint8))
+    with load_runner("edge-n") as runner:
+        report = harmonize_video(runner, VideoJob(str(path), str(mask), tmp_path / "o.mkv"))
+    assert report.frames == 3
+    assert VideoReader(tmp_path / "o.mkv").metadata["title"] == reader.metadata["title"]

@@ -366,3 +366,18 @@ def test_folders_appear_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     with pytest.raises(UsageError, match="cannot write"), new_folder(tmp_path / "none" / "b"):
         pass
+
+
+def test_a_disk_that_is_full(edge_weights, packages, tmp_path, monkeypatch):
+    import coremltools as ct
+
+    def fail(*_, **__):
+        raise RuntimeError("Unable to write to file")
+
+    shutil.copytree(packages["fp16"], tmp_path / packages["fp16"].name)
+    before = sha256_of(packages["fp16"])
+    monkeypatch.setattr(ct.models.MLModel, "save", fail)
+    with pytest.raises(UsageError, match=r"cannot write .*mlpackage .Unable to write to file.; free space"):
+        convert("edge-n", edge_weights, tmp_path, precision="fp16")
+    assert [path.name for path in tmp_path.iterdir()] == [packages["fp16"].name]
+    assert sha256_of(tmp_path / packages["fp16"].name) == before
