@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, FiniteFloat, NonNegativeInt
 
-from edge_harmony.errors import InputError, parsing
+from edge_harmony.errors import InputError, first_line, parsing
 from edge_harmony.files.atomic import atomic_write
 from edge_harmony.quantization.fake_quant import ACTIVATION_RANGE
 
@@ -122,11 +122,11 @@ def load_histograms(path: Path, key: str) -> tuple[Histograms, int]:
     if not path.is_file():
         return {}, 0
     try:
-        with parsing(f"{path} is damaged", "it is counted again"), np.load(path, allow_pickle=False) as file:
+        with parsing("damaged", ""), np.load(path, allow_pickle=False) as file:
             facts = _Facts.model_validate_json(file["facts"].tobytes())
             counts = {name: file[f"counts/{name}"] for name in facts.of}
-    except InputError as error:
-        log.warning("%s", error)
+    except (InputError, MemoryError) as error:  # the latter: an array that claims to be huge
+        log.warning("the counts in %s cannot be used, and pictures are counted again (%s)", path, first_line(error))
         return {}, 0
     if facts.key != key or not all(_are_counts(array) for array in counts.values()):
         return {}, 0
