@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -28,7 +28,7 @@ from edge_harmony.pipeline.stream import FramePair, StreamOptions, stream
 from edge_harmony.video.camera import Camera
 from edge_harmony.video.hdr import HLG, PQ, from_sdr, to_sdr
 from edge_harmony.video.read_ahead import ahead
-from edge_harmony.video.reader import VideoReader
+from edge_harmony.video.reader import Frame, VideoReader
 from edge_harmony.video.sources import Frames, Still, open_frames
 from edge_harmony.video.writer import SUFFIXES, VideoWriter
 
@@ -228,10 +228,25 @@ class _Inputs:
         return from_sdr(frame, self._originals.popleft(), self._hdr) if self._hdr else frame
 
     def pairs(self, stop: threading.Event, times: deque[Fraction]) -> Iterator[FramePair]:
-        """See :func:`pairs_of`."""
-        job, size = self._job, self._source.size
-        masks, behind, done = iter(self._masks), iter(self._background or ()), 0
-        for pixels, shown in self._source:
+        """See :func:`pairs_of`; however they end, no file stays open."""
+        with contextlib.ExitStack() as held:
+            sources: list[Frames | tuple[()]] = [self._source, self._masks, self._background or ()]
+            iterators = [iter(source) for source in sources]
+            for iterator in iterators:
+                if isinstance(iterator, Generator):
+                    held.callback(iterator.close)
+            yield from self._joined(*iterators, stop, times)
+
+    def _joined(
+        self,
+        frames: Iterator[Frame],
+        masks: Iterator[Frame],
+        behind: Iterator[Frame],
+        stop: threading.Event,
+        times: deque[Fraction],
+    ) -> Iterator[FramePair]:
+        job, size, done = self._job, self._source.size, 0
+        for pixels, shown in frames:
             if stop.is_set() or (job.limit and done == job.limit):
                 return
             mask, _ = next(masks, (None, None))
