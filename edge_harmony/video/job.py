@@ -231,11 +231,11 @@ class _Inputs:
         """See :func:`pairs_of`; however they end, no file stays open."""
         with contextlib.ExitStack() as held:
             sources: list[Frames | tuple[()]] = [self._source, self._masks, self._background or ()]
-            iterators = [iter(source) for source in sources]
-            for iterator in iterators:
+            frames, masks, behind = (iter(source) for source in sources)
+            for iterator in (frames, masks, behind):
                 if isinstance(iterator, Generator):
                     held.callback(iterator.close)
-            yield from self._joined(*iterators, stop, times)
+            yield from self._joined(frames, masks, behind, stop, times)
 
     def _joined(
         self,
