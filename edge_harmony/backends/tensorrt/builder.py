@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Built:
-    """A serialized engine, and how it came about.
+    """A serialized engine, and how it was built.
 
     Attributes:
         plan: its bytes.
-        seconds: what the build took.
-        strong: whether the file's types ruled.
-        warnings: what TensorRT warned about.
+        seconds: duration of the build.
+        strong: whether the types in the file set the precision.
+        warnings: the first of TensorRT's warnings.
         monitored: whether this version reports progress.
     """
 
@@ -54,13 +54,13 @@ def build_plan(
     """Build the bytes of an engine.
 
     Args:
-        tensorrt: which.
+        tensorrt: the TensorRT that builds.
         onnx: the file.
-        options: how.
+        options: how to build.
         timing_cache: file of kernel timings from earlier builds; read if it is there, written afterwards.
         calibrator: of weak mode's implicit INT8, see :mod:`~edge_harmony.backends.tensorrt.calibrator`.
         log: collects TensorRT's messages and what its callbacks raise.
-        report: called with the share done and the phase, where this version tells.
+        report: called with the share that is done and the phase, if this version reports progress.
 
     Raises:
         UsageError: the file is not there, or shapes do not fit its inputs.

@@ -1,4 +1,4 @@
-"""Build options to a builder's configuration; what this TensorRT or this machine cannot do is refused by its name."""
+"""Build options to TensorRT's builder configuration. What this version or machine lacks is refused by name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def configure(
     config: trt.IBuilderConfig,
     options: BuildOptions,
 ) -> None:
-    """Apply everything but the calibrator, the timing cache and the progress monitor.
+    """Apply all options; the builder adds the calibrator, the timing cache and the progress monitor.
 
     Raises:
         CapabilityError: this version lacks an option, or there is no such DLA core.

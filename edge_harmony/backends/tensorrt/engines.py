@@ -39,7 +39,7 @@ class EngineFile:
         path: where it lies.
         facts: what it was built from and for.
         built: how; None if it came from the cache, or was finished before.
-        notes: what our own check says about the ONNX file, short of refusing it.
+        notes: what :func:`check_file` notes about the ONNX file.
     """
 
     path: Path
@@ -70,10 +70,10 @@ class EngineTiming:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What became of a :class:`BuildRequest`.
+    """The result of a :class:`BuildRequest`.
 
     Attributes:
-        engine: the file, and how it came about.
+        engine: its file, and how it was built.
         tensorrt: name and version of TensorRT.
         device: the GPU; None where it was built for others.
         timing: how fast it is; None if it was not timed.
@@ -94,8 +94,8 @@ def build_engine(request: BuildRequest, *, report: Callable[[float, str], None] 
 
     Args:
         request: what is built, and how.
-        report: called with the share of the build that is done and its phase, where this version of TensorRT tells,
-            and with 1.0 at its end.
+        report: called with the share of the build that is done and its phase, if this version of TensorRT reports
+            progress, and with 1.0 at its end. What it raises stops the build.
 
     Returns:
         The engine's file, and its times if they were asked for.
@@ -188,7 +188,7 @@ def make_engine(
     log: Log | None = None,
     report: Callable[[float, str], None] | None = None,
 ) -> EngineFile:
-    """The one way from an ONNX file to an engine: check it, then build it or take the engine from the cache.
+    """Check an ONNX file, then build its engine or take it from the cache. Every build goes through here.
 
     Args:
         tensorrt: which TensorRT.
@@ -198,8 +198,8 @@ def make_engine(
         save: where to write the engine; without it the engine comes from the cache, or goes there.
         timing_cache: file of kernel timings from earlier builds; read if it is there, written afterwards.
         calibration: pictures for implicit INT8.
-        log: where TensorRT's messages go.
-        report: called with the share done and the phase, where this version tells.
+        log: collects TensorRT's messages.
+        report: see :func:`build_engine`.
 
     Raises:
         EdgeHarmonyError: as :func:`build_engine`.

@@ -1,4 +1,4 @@
-"""ONNX files to TensorRT networks, with every parser error and where it is."""
+"""ONNX files to TensorRT networks; errors of the parser name the node and its operator."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def creation_flags(tensorrt: TensorRT, options: BuildOptions) -> int:
-    """Flags of ``create_network``: explicit batch where it still is a choice, strong types where they are wanted.
+    """Flags of ``create_network``: explicit batch up to TensorRT 10, where it is an option, and strong typing.
 
     Raises:
-        CapabilityError: strong types are asked for and this version has none, or precision flags and it has none.
+        CapabilityError: strong typing is asked for, or precision flags, and this version does not have it.
     """
     flags = 0
     if tensorrt.has("NetworkDefinitionCreationFlag.EXPLICIT_BATCH"):
@@ -93,7 +93,7 @@ def _in_opset_17(path: Path) -> bytes:
 
 
 def describe(tensorrt: TensorRT, error: trt.ParserError) -> str:
-    """One parser error: the node, its operator and what is wrong with it."""
+    """One parser error: the node, its operator and the parser's description."""
     description = " ".join(str(error.desc()).split())
     if tensorrt.has("ParserError.node_name"):
         name = tensorrt.member(error, "ParserError.node_name")()
@@ -102,7 +102,7 @@ def describe(tensorrt: TensorRT, error: trt.ParserError) -> str:
 
 
 def kinds_of(tensorrt: TensorRT, network: trt.INetworkDefinition) -> set[str]:
-    """Which precisions the file itself is written in, besides FP32: ``int8`` for Q/DQ pairs, ``fp16`` for halves."""
+    """The precisions in the file besides FP32: ``int8`` if it has Q/DQ pairs, ``fp16`` if it has FP16 tensors."""
     quantize, half = tensorrt.get("LayerType.QUANTIZE"), tensorrt.get("DataType.HALF")
     kinds = set()
     for k in range(network.num_layers):
@@ -117,10 +117,10 @@ def kinds_of(tensorrt: TensorRT, network: trt.INetworkDefinition) -> set[str]:
 
 
 def check_inputs(network: trt.INetworkDefinition, options: BuildOptions) -> None:
-    """Whether the optimization profile fits the network's inputs.
+    """Check that the optimization profile fits the network's inputs.
 
     Raises:
-        UsageError: an input with open sizes has no profile, or a profile names what is not there or does not fit.
+        UsageError: an input with open sizes has no shapes, or shapes are given for no input or do not fit theirs.
         CapabilityError: a DLA core was asked for and sizes are open: DLA takes fixed ones.
     """
     inputs = {}

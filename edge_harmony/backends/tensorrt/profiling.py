@@ -72,9 +72,10 @@ def profile(engine: Engine, inputs: dict[str, tuple[int, ...]], runs: int) -> La
             base.__init__(self)
 
         def report_layer_time(self, layer_name: str, ms: float) -> None:
-            times.take(layer_name, ms)
+            with engine.log.guard():
+                times.take(layer_name, ms)
 
-    with contextlib.closing(engine.context(Profiler())) as context:
+    with contextlib.closing(engine.context(Profiler())) as context, engine.log.operation():
         context.resize(inputs)
         for _ in range(runs):
             context.enqueue()

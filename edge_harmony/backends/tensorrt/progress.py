@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class Phases:
-    """Nested phases with a known number of steps each, to one share of the whole.
+    """The share of a build that is done, from nested phases with a known number of steps each.
 
-    A phase that starts within another takes the place of the step that the other is at.
+    A phase that starts within another one fills the current step of that one.
 
     Args:
         report: called with the share done and the name of the innermost phase.

@@ -1,4 +1,4 @@
-"""What TensorRT computes in integers, and what it refuses or takes silently and gets wrong.
+"""Which operators TensorRT computes in integers, which graphs it refuses, and which it computes wrongly in silence.
 
 The rules were tried with the parser and builder of TensorRT for RTX 1.7; versions come from NVIDIA's release notes
 ("Working with Quantized Types", "ONNX operator support").

@@ -1,1 +1,1 @@
-"""CUDA's runtime for the TensorRT backends, on either of two packages."""
+"""CUDA for the TensorRT backends, through cuda-bindings or PyCUDA."""

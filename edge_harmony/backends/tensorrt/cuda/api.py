@@ -1,4 +1,4 @@
-"""What a runner needs of CUDA: device and pinned memory, streams, events, graphs; implemented on two packages.
+"""The CUDA calls of a runner: device and pinned memory, streams, events, graphs; implemented on two packages.
 
 Addresses and handles are plain integers, as TensorRT takes them. All calls act on the device that :meth:`Cuda.activate`
 made current in the calling thread.
@@ -99,12 +99,12 @@ class Device:
 
 @dataclass(frozen=True)
 class Pinned:
-    """Page-locked host memory, which copies run from without waiting.
+    """Page-locked host memory: copies between it and the device run while the host does something else.
 
     Attributes:
-        array: bytes, as NumPy sees them.
-        address: of the first one.
-        owner: what keeps the memory; an implementation's own.
+        array: its bytes.
+        address: of the first byte.
+        owner: the package's object that keeps the memory alive, if there is one.
     """
 
     array: NDArray[np.uint8]
@@ -113,7 +113,7 @@ class Pinned:
 
 
 class Cuda(Protocol):
-    """CUDA by one of the packages.
+    """CUDA on one device, through one of the packages.
 
     All methods raise :class:`CudaError` where CUDA does. Those that give something back do nothing once an error has
     ended the context.
@@ -130,40 +130,40 @@ class Cuda(Protocol):
         """The device; makes it current."""
 
     def allocate(self, size: int) -> int:
-        """Device memory of ``size`` bytes."""
+        """Allocate ``size`` bytes on the device; returns their address."""
 
     def free(self, address: int) -> None:
         """Give device memory back."""
 
     def pin(self, size: int) -> Pinned:
-        """Page-locked host memory of ``size`` bytes."""
+        """Allocate ``size`` bytes of page-locked host memory."""
 
     def unpin(self, memory: Pinned) -> None:
         """Give page-locked memory back; its array must not be used afterwards."""
 
     def copy_to_device(self, address: int, memory: Pinned, size: int, stream: int) -> None:
-        """Queue a copy of the first ``size`` bytes."""
+        """Queue a copy of the first ``size`` bytes on a stream."""
 
     def copy_to_host(self, memory: Pinned, address: int, size: int, stream: int) -> None:
-        """Queue a copy of the first ``size`` bytes."""
+        """Queue a copy of the first ``size`` bytes on a stream."""
 
     def create_stream(self) -> int:
-        """A stream that does not wait for the default one."""
+        """Create a stream that does not synchronize with the default stream."""
 
     def destroy_stream(self, stream: int) -> None:
         """Give a stream back."""
 
     def synchronize(self, stream: int) -> None:
-        """Wait until all that is queued is done."""
+        """Wait until all work on the stream is done."""
 
     def create_event(self, *, blocking: bool = False) -> int:
-        """An event that takes the time; who waits for a blocking one sleeps, otherwise the thread spins."""
+        """Create an event that records the time. A thread that waits for a blocking event sleeps, else it spins."""
 
     def destroy_event(self, event: int) -> None:
         """Give an event back."""
 
     def record(self, event: int, stream: int) -> None:
-        """Queue an event."""
+        """Queue an event on a stream."""
 
     def wait(self, event: int) -> None:
         """Wait until an event has happened."""
@@ -178,10 +178,10 @@ class Cuda(Protocol):
         """
 
     def end_capture(self, stream: int) -> int:
-        """The graph, ready to be launched."""
+        """End the capture; returns the graph, ready to be launched."""
 
     def launch(self, graph: int, stream: int) -> None:
-        """Queue a graph."""
+        """Queue a graph on a stream."""
 
     def destroy_graph(self, graph: int) -> None:
         """Give a graph back."""

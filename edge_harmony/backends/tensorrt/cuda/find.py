@@ -1,4 +1,4 @@
-"""The choice between the two packages that call CUDA from Python."""
+"""Find a package through which CUDA reaches the GPU."""
 
 from __future__ import annotations
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import gc
 from contextlib import closing
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from edge_harmony.backends.tensorrt import bridge
 from edge_harmony.backends.tensorrt.builder import build_plan
 from edge_harmony.backends.tensorrt.calibration import CalibrationRequest
 from edge_harmony.backends.tensorrt.engine import Engine
 from edge_harmony.backends.tensorrt.engines import make_engine
 from edge_harmony.backends.tensorrt.logger import Log
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
+from edge_harmony.backends.tensorrt.plan import facts_of
+from edge_harmony.backends.tensorrt.profiling import LayerTimes, profile
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError
 from tests.fakes.tensorrt import VERSIONS, World, fake_tensorrt
@@ -119,6 +124,15 @@ def test_an_open_batch_is_calibrated_by_single_pictures(version, world, small_ne
     assert world.batches == 24
 
 
+def test_ctrl_c_in_the_profiler_is_raised(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(LayerTimes, "take", lambda self, name, milliseconds: (_ for _ in ()).throw(KeyboardInterrupt))
+    (tmp_path / "x.plan").write_text('{"stripped": false}')
+    engine = Engine(fake_tensorrt("10.3", world), world.cuda, tmp_path / "x.plan", BuildOptions())
+    with closing(engine), pytest.raises(KeyboardInterrupt):
+        profile(engine, {}, 2)
+    assert world.cuda.held == {}
+
+
 # --- one logger
 
 
@@ -133,7 +147,7 @@ def test_lines_go_to_the_log_that_is_open_though_tensorrt_keeps_the_first_logger
 
 
 def test_the_reason_is_of_this_build_and_not_of_kernels_that_were_left_out(world, onnx_file):
-    tensorrt, log = fake_tensorrt("10.3", world), Log(fake_tensorrt("10.3", world))
+    tensorrt = fake_tensorrt("10.3", world)
     log = Log(tensorrt)
     world.fails = {"build": "Cuda Runtime (out of memory)"}
     with pytest.raises(CapabilityError, match="out of memory"):
@@ -183,3 +197,22 @@ def test_a_plan_of_another_version_or_gpu_is_refused_with_the_cause(world, onnx_
     Engine(fake_tensorrt("10.3", world), world.cuda, tmp_path / "x.plan", BuildOptions()).close()
     with pytest.raises(ArtifactError, match="SERIALIZATION_VERSION"):
         Engine(fake_tensorrt("10.13", world), world.cuda, tmp_path / "x.plan", BuildOptions())
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("8.6.1.6", (8, 6, 1, 6)),
+        ("8.6.1.post12.dev1", (8, 6, 1)),
+        ("10.3.0", (10, 3, 0)),
+        ("10.16.1.11", (10, 16, 1, 11)),
+    ],
+)
+def test_the_build_number_is_part_of_the_version_and_of_an_engines_key(text, version, world, onnx_file, monkeypatch):
+    module = SimpleNamespace(**vars(fake_tensorrt("10.3", world).module) | {"__version__": text})
+    monkeypatch.setattr(bridge, "is_installed", lambda name: name == "tensorrt")
+    monkeypatch.setattr(bridge.importlib, "import_module", lambda name: module)
+    tensorrt = bridge.find_tensorrt()
+    assert tensorrt.version == version
+    others = facts_of(replace(tensorrt, version=(*version[:3], 99)), onnx_file, BuildOptions(), world.cuda.model)
+    assert facts_of(tensorrt, onnx_file, BuildOptions(), world.cuda.model).key() != others.key()
