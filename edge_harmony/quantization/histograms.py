@@ -145,6 +145,7 @@ class _Facts(BaseModel):
     of: dict[str, tuple[FiniteFloat, FiniteFloat]]
 
 
-def _are_counts(array: NDArray[Any]) -> bool:
-    fit = array.shape == (BINS,) and array.dtype == np.float64
-    return bool(fit and np.isfinite(array).all() and (array >= 0).all())
+def _are_counts(found: Any) -> bool:
+    """Whether an entry of the file is an array of counts; what has no header of an array comes as bytes."""
+    fit = isinstance(found, np.ndarray) and found.shape == (BINS,) and found.dtype == np.float64
+    return bool(fit and np.isfinite(found).all() and (found >= 0).all())

@@ -39,6 +39,7 @@ from edge_harmony.training.composites.synthesis import Batch, join, synthesize
 from edge_harmony.training.dataset import PictureStore, TrainingSample, draw_alike, open_store, split_samples
 from edge_harmony.training.distributed import World
 from edge_harmony.training.objective import Objective
+from edge_harmony.training.optimizer import make_optimizer
 from edge_harmony.training.recipe import Recipe, StageConfig
 from edge_harmony.training.start import start_from
 from edge_harmony.training.validation import validate
@@ -195,7 +196,7 @@ class Trainer:
                 self.position.stage, self.position.images = number, 0
             if stage.quantize:
                 self._prepare_quantization(stage, calibrate=restored is None)
-            optimizer = self._optimizer()
+            optimizer = make_optimizer(self.model, self.recipe.optimizer)
             if restored is not None:
                 self.average = restored.restore(self.model, optimizer)
                 restored = None
@@ -208,24 +209,6 @@ class Trainer:
                 return None
             self.model.load_state_dict(self.average)
         return self._finish()
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        settings = self.recipe.optimizer
-        groups: list[dict[str, Any]] = []
-        for share in dict.fromkeys((1.0, settings.encoder_rate)):
-            chosen = [
-                p
-                for name, p in self.model.named_parameters()
-                if (settings.encoder_rate if name.startswith("encoder.") else 1.0) == share
-            ]
-            decayed = [p for p in chosen if p.ndim > 1]
-            plain = [p for p in chosen if p.ndim <= 1]
-            groups += [
-                {"params": decayed, "weight_decay": settings.weight_decay, "share": share},
-                {"params": plain, "weight_decay": 0.0, "share": share},
-            ]
-        kind = torch.optim.AdamW if settings.kind == "adamw" else torch.optim.Adam
-        return kind(groups, lr=1e-3, betas=settings.betas)
 
     def _prepare_quantization(self, stage: StageConfig, *, calibrate: bool) -> None:
         """Save the float weights, fold norms and insert fake quantization, with ranges from calibration batches."""

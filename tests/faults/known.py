@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.faults.inputs import Verdict
 
-KNOWN: tuple[tuple[str, str], ...] = (
-    ("calibration-cache", r"in quantization/histograms.py|^AttributeError$"),
-    ("checkpoint", r"^JSONDecodeError in training/checkpoint.py"),
-    ("onnx", r"^KeyError in inspection/graph.py"),
-    ("recipe", r"in files/toml.py, parse_toml$"),
-    ("target", r"in files/toml.py, parse_toml$"),
-    ("video", r"^UnicodeDecodeError in video/reader.py"),
-    ("weights", r"^TypeError in quantization/prepare.py"),
-)
+KNOWN: tuple[tuple[str, str], ...] = ()
 """Kind of file or accident, and a pattern of the fault's line."""
 
 

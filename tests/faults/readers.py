@@ -93,12 +93,13 @@ def weights(folder: Path, file: Path) -> int:
 
 def checkpoint(folder: Path, file: Path) -> None:
     """As a run to resume, and as weights to score."""
-    import torch
-
     from edge_harmony.files.toml import read_toml
+    from edge_harmony.models.layers.conv_unit import fold_norms
     from edge_harmony.models.registry import build_model
     from edge_harmony.models.weights_file import read_weights
+    from edge_harmony.quantization.prepare import prepare_qat
     from edge_harmony.training.checkpoint import read_checkpoint
+    from edge_harmony.training.optimizer import make_optimizer
     from edge_harmony.training.recipe import Recipe
 
     with contextlib.suppress(EdgeHarmonyError):
@@ -106,7 +107,9 @@ def checkpoint(folder: Path, file: Path) -> None:
     recipe = read_toml(folder / "recipe.toml", Recipe)
     found = read_checkpoint(file, recipe)
     model = build_model(recipe.model.name, **recipe.model.options)
-    found.restore_optimizer(torch.optim.AdamW(model.parameters()))
+    if found.folded:
+        model = prepare_qat(fold_norms(model))
+    found.restore(model, make_optimizer(model, recipe.optimizer))
 
 
 def public_checkpoint(folder: Path, file: Path) -> int:

@@ -1,7 +1,9 @@
 """Files from elsewhere that make parsers raise more than their documentation says: one error, with the file's name."""
 
+import io
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import onnx
@@ -250,3 +252,25 @@ def test_a_manifest_of_another_kind(tmp_path):
             read_manifest(path)
         check(caught.value)
     assert onnx.load(path).graph.node
+
+
+def test_a_cache_of_ranges_with_an_entry_that_is_no_array(histograms):
+    with zipfile.ZipFile(histograms) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    for data in (b"text", b"", entries["counts/first.npy"][:40]):
+        with zipfile.ZipFile(histograms, "w") as archive:
+            for name, content in entries.items():
+                archive.writestr(name, data if name == "counts/first.npy" else content)
+        assert load_histograms(histograms, "key") == ({}, 0)
+
+
+def test_a_cache_of_ranges_that_claims_to_be_huge(histograms, caplog):
+    with zipfile.ZipFile(histograms) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    claim = io.BytesIO()
+    np.lib.format.write_array_header_1_0(claim, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)})
+    with zipfile.ZipFile(histograms, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, claim.getvalue() if name == "counts/first.npy" else content)
+    assert load_histograms(histograms, "key") == ({}, 0)
+    assert "counted again" in caplog.text

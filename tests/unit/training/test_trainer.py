@@ -24,6 +24,7 @@ from edge_harmony.training.checkpoint import read_checkpoint
 from edge_harmony.training.composites.synthesis import synthesize
 from edge_harmony.training.distributed import World, join_world
 from edge_harmony.training.losses import foreground_mse
+from edge_harmony.training.optimizer import make_optimizer
 from edge_harmony.training.recipe import DistillationConfig, Recipe
 from edge_harmony.training.trainer import Trainer, learning_rate
 
@@ -280,7 +281,11 @@ def test_near_changes_draw_partners_and_encoders_may_learn_more_slowly(mini_root
     optimizer = parsed.optimizer.model_copy(update={"encoder_rate": 0.25})
     parsed = parsed.model_copy(update={"synthesis": synthesis, "optimizer": optimizer})
     trainer = Trainer(parsed, tmp_path / "out", WORLD)
-    rates = {id(p): group["share"] for group in trainer._optimizer().param_groups for p in group["params"]}
+    rates = {
+        id(p): group["share"]
+        for group in make_optimizer(trainer.model, trainer.recipe.optimizer).param_groups
+        for p in group["params"]
+    }
     named = dict(trainer.model.named_parameters())
     assert len(rates) == len(named)
     assert {rates[id(p)] for name, p in named.items() if name.startswith("encoder.")} == {0.25}
