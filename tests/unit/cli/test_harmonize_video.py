@@ -151,7 +151,7 @@ def test_an_interrupted_video_can_be_played(folder, long_video, tmp_path, number
         time.sleep(0.01)
     process.send_signal(number)
     out, err = process.communicate(timeout=600)
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + number, err
     report = json.loads(out)
     assert report["stopped"]
     assert 0 < report["frames"] < 200 * COUNT
