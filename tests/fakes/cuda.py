@@ -66,7 +66,8 @@ class FakeCuda:
 
     def activate(self) -> None:
         CURRENT.cuda = self
-        self._call("activate")
+        if not self.lost:
+            self._call("activate")
 
     def device(self) -> Device:
         self.activate()

@@ -48,7 +48,7 @@ class FakePycuda:
                 return (8, 7)
 
             def retain_primary_context(self) -> Any:
-                return SimpleNamespace(push=lambda: outer._push(self.index), handle=100 + self.index)
+                return SimpleNamespace(push=lambda: outer._push(self.index))
 
         class Owned:
             """What holds something of a context, as PyCUDA's objects."""
@@ -155,6 +155,9 @@ class FakeLibrary:
 
     def __init__(self, pycuda: FakePycuda) -> None:
         self.pycuda = pycuda
+
+    def primary_context(self, index: int) -> int:
+        return 100 + index
 
     def make_current(self, context: int) -> None:
         self.pycuda.local.current = context

@@ -50,7 +50,8 @@ class RuntimeCache:
 
     def save(self) -> None:
         """Write the kernels if there are new ones; a folder that cannot be written costs the next run its time only."""
-        kernels = bytes(self._tensorrt.member(self._cache, "IRuntimeCache.serialize")())
+        content = self._tensorrt.member(self._cache, "IRuntimeCache.serialize")()
+        kernels = bytes(content) if content is not None else b""
         if kernels and kernels != self._known:
             with contextlib.suppress(EdgeHarmonyError):
                 make_folder(self.path.parent)

@@ -63,7 +63,7 @@ def cuda_error(call: str, name: str, message: str) -> CudaError:
 
 @contextmanager
 def unless_lost() -> Iterator[None]:
-    """For calls that give something back: after the context is lost there is nothing to give back, and no error."""
+    """For calls that give something back: once the context is lost there is nothing to give back, and no error."""
     try:
         yield
     except CudaError as error:
@@ -115,8 +115,8 @@ class Pinned:
 class Cuda(Protocol):
     """CUDA on one device, through one of the packages.
 
-    All methods raise :class:`CudaError` where CUDA does. Those that give something back do nothing once an error has
-    ended the context.
+    All methods raise :class:`CudaError` where CUDA does. Once an error has ended the context, :meth:`activate` and
+    those that give something back do nothing, so that cleaning up does not hide the first error.
     """
 
     name: Package

@@ -71,7 +71,8 @@ class CudaPython:
 
     def activate(self) -> None:
         """See :class:`~edge_harmony.backends.tensorrt.cuda.api.Cuda`; as all methods."""
-        self._call(driver.cuCtxSetCurrent, self._context)
+        with unless_lost():
+            self._call(driver.cuCtxSetCurrent, self._context)
 
     def device(self) -> Device:
         self.activate()

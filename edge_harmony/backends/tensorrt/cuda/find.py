@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_harmony.backends.tensorrt.cuda.api import Cuda, Package
 from edge_harmony.errors import CapabilityError, first_line
-from edge_harmony.extras import is_installed
+from edge_harmony.extras import install_hint, is_installed
 
 MODULES: dict[Package, str] = {"cuda-python": "cuda.bindings.driver", "pycuda": "pycuda.driver"}
 
@@ -31,7 +31,8 @@ def find_cuda(package: Package | None = None, device: int = 0) -> Cuda:
     if failures:
         raise failures[0]
     raise CapabilityError(
-        f"{' and '.join(wanted)} {'is' if package else 'are'} not installed", "pip install cuda-python, or pycuda"
+        f"{' and '.join(wanted)} {'is' if package else 'are'} not installed",
+        f"pip install cuda-bindings, or {install_hint('pycuda')}",
     )
 
 

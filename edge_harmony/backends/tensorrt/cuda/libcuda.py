@@ -42,6 +42,13 @@ class DriverLibrary:
         getattr(self._library, function)(status, ctypes.byref(found))
         return found.value.decode() if found.value else f"status {status}"
 
+    def primary_context(self, index: int) -> int:
+        """The primary context of a device, kept for as long as the process lives; PyCUDA 2022 does not show its own."""
+        device, context = ctypes.c_int(), ctypes.c_void_p()
+        self._call("cuDeviceGet", ctypes.byref(device), index)
+        self._call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+        return int(context.value or 0)
+
     def make_current(self, context: int) -> None:
         """Make a context the calling thread's current one, in place of the one that was."""
         self._call("cuCtxSetCurrent", ctypes.c_void_p(context))

@@ -50,6 +50,7 @@ class PyCuda:
         self._device: Any = driver.Device(device)
         self._context: Any = self._device.retain_primary_context()
         self._library = DriverLibrary()
+        self._handle = self._library.primary_context(device)
         self._kept: dict[int, Any] = {}
         weakref.finalize(self, _release, self._context, self._kept)
         self.activate()
@@ -68,7 +69,8 @@ class PyCuda:
 
     def activate(self) -> None:
         """See :class:`~edge_harmony.backends.tensorrt.cuda.api.Cuda`; as all methods."""
-        self._library.make_current(self._context.handle)
+        with unless_lost():
+            self._library.make_current(self._handle)
 
     def device(self) -> Device:
         free, total = self._call("cuMemGetInfo", driver.mem_get_info)

@@ -21,6 +21,7 @@ from edge_harmony.backends.tensorrt.plan import facts_of
 from edge_harmony.backends.tensorrt.profiling import LayerTimes, profile
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError
+from edge_harmony.files.resources import cache_folder
 from tests.fakes.tensorrt import VERSIONS, World, fake_tensorrt
 
 WEAK = ("8.6", "10.3", "10.13", "10.16")
@@ -49,6 +50,19 @@ def test_ctrl_c_in_a_callback_stops_the_build_and_is_raised(version, error, worl
         build_plan(fake_tensorrt(version, world), onnx_file, BuildOptions(), report=report)
     assert world.cancelled == 1
     assert world.swallowed == []
+
+
+def test_a_build_that_was_stopped_leaves_no_file(world, onnx_file, tmp_path):
+    def report(share, phase):
+        raise KeyboardInterrupt
+
+    tensorrt, device = fake_tensorrt("10.3", world), world.cuda.model
+    for save in (tmp_path / "a.plan", None):
+        with pytest.raises(KeyboardInterrupt):
+            make_engine(tensorrt, onnx_file, BuildOptions(), device, save=save, report=report)
+    assert list(tmp_path.iterdir()) == []
+    assert list((cache_folder() / "engines").glob("*.plan")) == []
+    assert make_engine(tensorrt, onnx_file, BuildOptions(), device).built is not None
 
 
 def test_a_log_that_cannot_be_written_ends_the_build(world, onnx_file, tmp_path, monkeypatch):

@@ -221,6 +221,27 @@ def test_every_name_of_cuda_bindings_is_there():
     assert [name for name in sorted(names) if not hasattr(real_driver, name)] == []
 
 
+def test_the_drivers_library_gives_the_context_that_cuda_bindings_use(on_driver):
+    found, _ = on_driver(
+        """
+        from edge_harmony.backends.tensorrt.cuda.libcuda import DriverLibrary
+        first, second = find_cuda("cuda-python"), find_cuda("cuda-python", 1)
+        library = DriverLibrary()
+        found = []
+        for index, cuda in enumerate((first, second)):
+            cuda.activate()
+            stream = cuda.create_stream()
+            library.make_current(library.primary_context(1 - index))
+            found.append(said(cuda.synchronize, stream))
+            library.make_current(library.primary_context(index))
+            cuda.synchronize(stream)
+            cuda.destroy_stream(stream)
+        """,
+        devices=2,
+    )
+    assert all("invalid resource handle" in line for line in found)
+
+
 # --- PyCUDA
 
 
