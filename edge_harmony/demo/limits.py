@@ -8,11 +8,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.errors import InputError, parsing
+from edge_harmony.errors import EdgeHarmonyError, InputError, parsing
 
 _WAITING = 16
 """Pictures of editors that are kept for calls to come; each belongs to one press of the button."""
 _LAYERS = 4
+_UNUSABLE = "a value of this call cannot be used: give a picture, its mask, and choices of the page"
 
 
 def refuse_large(source: Path | bytes, pixels: int) -> None:
@@ -39,30 +40,28 @@ def refuse_large(source: Path | bytes, pixels: int) -> None:
         )
 
 
-def answering(gradio: Any, component: Any) -> Any:
-    """A component that answers a value it cannot use in a sentence, where Gradio tells of its insides.
+def answer_values(gradio: Any, page: Any) -> None:
+    """Have a page answer values of a call that it cannot use in a sentence, where Gradio tells of its insides.
 
-    Methods of this one are replaced: a class of its own would have Gradio write a file beside this one.
+    Methods of ``page`` and of components are replaced, because Gradio writes a file beside the code of a class that
+    derives from one of its components.
     """
-    read = component.preprocess
+    read = page.preprocess_data
 
-    def preprocess(payload: Any) -> Any:
+    async def preprocess_data(*arguments: Any, **named: Any) -> Any:
         try:
-            return read(payload)
-        except gradio.Error as error:
-            raise gradio.Error(error.message, print_exception=False) from None
-        except InputError as error:
-            raise gradio.Error(str(error), print_exception=False) from None
-        except Exception:
-            told = f"the value of {component.label!r} cannot be used"
-            raise gradio.Error(told, print_exception=False) from None
+            return await read(*arguments, **named)
+        except Exception as error:  # of Gradio, of a model of its data, of a decoder
+            reasons = (error, error.__cause__)
+            told = [str(reason) for reason in reasons if isinstance(reason, EdgeHarmonyError)]
+            told += [str(reason.message) for reason in reasons if isinstance(reason, gradio.Error)]
+            raise gradio.Error(next(iter(told), _UNUSABLE), print_exception=False) from None
 
-    component.preprocess = preprocess
-    return component
+    page.preprocess_data = preprocess_data
 
 
-def limited_editor(gradio: Any, editor: Any, pixels: int) -> Any:
-    """An ``ImageEditor`` whose pictures have at most so many pixels, and that keeps few of them."""
+def limit_editor(gradio: Any, editor: Any, pixels: int) -> None:
+    """Have an ``ImageEditor`` take pictures of at most so many pixels, and keep few of them."""
     convert, read, accept = editor.convert_and_format_image, editor.preprocess, editor.accept_blobs
 
     def convert_and_format_image(file: Any, *arguments: Any, **named: Any) -> Any:
@@ -88,11 +87,10 @@ def limited_editor(gradio: Any, editor: Any, pixels: int) -> Any:
 
     editor.convert_and_format_image, editor.preprocess = convert_and_format_image, preprocess
     editor.accept_blobs = accept_blobs
-    return answering(gradio, editor)
 
 
-def limited_image(gradio: Any, image: Any, pixels: int) -> Any:
-    """An ``Image`` of at most so many pixels."""
+def limit_image(image: Any, pixels: int) -> None:
+    """Have an ``Image`` take pictures of at most so many pixels."""
     read = image.preprocess
 
     def preprocess(payload: Any) -> Any:
@@ -101,4 +99,3 @@ def limited_image(gradio: Any, image: Any, pixels: int) -> Any:
         return read(payload)
 
     image.preprocess = preprocess
-    return answering(gradio, image)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.demo.guard import Guard
-from edge_harmony.demo.limits import answering, limited_editor, limited_image
+from edge_harmony.demo.limits import answer_values, limit_editor, limit_image
 from edge_harmony.demo.offers import Loaded, Offer, find_offers
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, first_line, is_out_of_memory
 from edge_harmony.extras import require
@@ -108,7 +108,7 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
                     brush=gradio.Brush(colors=[_BRUSH], default_color=_BRUSH, color_mode="fixed"),
                     height=480,
                 )
-                limited_editor(gradio, editor, pixels)
+                limit_editor(gradio, editor, pixels)
                 mask = gradio.Image(
                     label="or its mask: white in the foreground",
                     elem_id="mask",
@@ -116,7 +116,7 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
                     sources=["upload", "clipboard"],
                     height=160,
                 )
-                limited_image(gradio, mask, pixels)
+                limit_image(mask, pixels)
             with gradio.Column():
                 slider = gradio.ImageSlider(label="Before | after", elem_id="result", format="png", max_height=480)
                 told = gradio.Markdown(elem_id="told")
@@ -143,8 +143,6 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
             allow_preview=False,
             interactive=False,
         )
-        for choice in (model, backend, precision, strength):
-            answering(gradio, choice)
         kept = gradio.State(time_to_live=_KEPT_SECONDS)
         inputs, outputs = [editor, mask, model, backend, precision, strength], [slider, told, kept]
         heavy = {"concurrency_id": _HEAVY, "concurrency_limit": os.cpu_count() or 1}
@@ -165,6 +163,7 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
         gallery.select(take_sample, None, [editor, mask], api_visibility="private").then(
             run, inputs, outputs, api_visibility="private", **heavy
         )
+    answer_values(gradio, page)
     page.queue(api_open=False, max_size=_WAITING)
     return page
 

@@ -91,7 +91,10 @@ def test_calls_are_answered_in_a_sentence(address, tmp_path):
     calls = (
         ((None, None, *with_offer), "there is no composite yet"),
         ((None, None, None, None, None, 1), "choose a network"),
-        ((None, None, *DEFAULT, None), "the value of 'Strength' cannot be used"),
+        ((None, None, *DEFAULT, None), "a value of this call cannot be used"),
+        ((7, None, *DEFAULT, 1), "a value of this call cannot be used"),
+        ((None, {"a": 1}, *DEFAULT, 1), "a value of this call cannot be used"),
+        ((None, None, [], *DEFAULT[1:], 1), "a value of this call cannot be used|does not run here"),
         ((None, None, *DEFAULT, 7), "Value 7 is greater than maximum value"),
         ((None, None, "magic", *DEFAULT[1:], 1), "not in the list of choices"),
     )
