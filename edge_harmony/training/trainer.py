@@ -377,8 +377,8 @@ class Trainer:
         if self.world.is_main:
             if not all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values()):
                 raise self._diverged()
-            self._saved = self.position.total
             save_checkpoint(self.checkpoint, self.recipe, self.position, self.model, self.average, optimizer)
+        self._saved = self.position.total
         self.world.barrier()
 
     def _finish(self) -> dict[str, Any]:

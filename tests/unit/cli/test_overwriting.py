@@ -67,6 +67,9 @@ def place(tmp_path, monkeypatch, mini_root):
     onnx = weights_folder() / "edge-n-256x256-int8.onnx"
     for name in (onnx.name, f"{onnx.name}.json"):
         shutil.copy(onnx.with_name(name), tmp_path / name.replace(onnx.name, "n.onnx"))
+    for name in ("v.mp4", "b.mp4", "masks.mkv"):
+        (tmp_path / name).write_bytes(b"a video")
+    (tmp_path / "B").mkdir()
     np.savez(tmp_path / "public.npz", weight=np.zeros(1, np.float32))
     (tmp_path / "recipe.toml").write_text(RECIPE.format(root=str(tmp_path / "data"), layout="iharmony4"))
     (tmp_path / "run").mkdir()
@@ -82,6 +85,9 @@ CALLS = {
     "its background": "harmonize c.jpg m.png --background b.png -o b.png",
     "before and after": "harmonize c.jpg m.png -o o.png --before-after c.jpg",
     "two results": "harmonize c.jpg m.png -o o.png --before-after o.png",
+    "a video": "harmonize v.mp4 m.png -o ./v.mp4",
+    "a video of masks": "harmonize v.mp4 masks.mkv -o masks.mkv",
+    "a video as background": "harmonize v.mp4 m.png --background b.mp4 -o B/../b.mp4",
     "a folder": "harmonize composites masks -o composites",
     "a folder of masks": "harmonize composites masks -o file://{root}/masks",
     "a folder by its address": "harmonize file://{root}/composites masks -o composites",
