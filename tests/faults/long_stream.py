@@ -51,6 +51,13 @@ def frames(count: int, broken_at: int | None) -> Iterator[np.ndarray[Any, Any]]:
         yield shown if (k // SCENE) % 2 else 255 - shown
 
 
+def masks(count: int) -> Iterator[np.ndarray[Any, Any]]:
+    """As many masks."""
+    mask = foreground()
+    for _ in range(count):
+        yield mask
+
+
 def run_stream(network: Path, count: int, *, every: int = 1, broken: bool = False) -> Growth:
     """Harmonize a stream of small frames and measure what grows.
 
@@ -61,13 +68,12 @@ def run_stream(network: Path, count: int, *, every: int = 1, broken: bool = Fals
         broken: the source fails in the middle, and another stream takes the rest.
     """
     with Harmonizer.from_pretrained(artifact=network, threads=1) as harmonizer:
-        masks = iter(lambda: foreground(), None)
         done, before = 0, (0, 0, 0)
         left = [(count // 2 + 1, count // 2), (count - count // 2, None)] if broken else [(count, None)]
         for part, broken_at in left:
             given = frames(part, broken_at)
             try:
-                for frame in harmonizer.stream(given, _as_many(masks, part), every=every):
+                for frame in harmonizer.stream(given, masks(part), every=every):
                     assert frame.shape == pixels().shape
                     done += 1
                     if done == count // 10:
@@ -78,11 +84,6 @@ def run_stream(network: Path, count: int, *, every: int = 1, broken: bool = Fals
         after = _held()
     growth = [late - early for late, early in zip(after, before, strict=True)]
     return Growth(done, *growth)
-
-
-def _as_many(masks: Iterator[np.ndarray[Any, Any]], count: int) -> Iterator[np.ndarray[Any, Any]]:
-    for _ in range(count):
-        yield next(masks)
 
 
 def _held() -> tuple[int, int, int]:
