@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 
 from edge_harmony.backends.targets import read_target
 from edge_harmony.benchmark.report.columns import fastest_first, heading
 from edge_harmony.benchmark.report.text import markdown_table
 from edge_harmony.benchmark.result import Result, is_of_suite, read_result
+from edge_harmony.cli.main import app
+from edge_harmony.cli.trtexec import REFUSED, WITHOUT_EFFECT
 from edge_harmony.models.registry import MODELS, weights_folder
 
 ROOT = Path(__file__).parents[1]
@@ -436,11 +439,30 @@ def faults_tables() -> str:
     return "\n".join(lines) + "\n"
 
 
+def trtexec_table() -> str:
+    """Every flag of trtexec 10, and what ``edge-harmony build`` does with it."""
+    command = typer.main.get_command(app).commands["build"]  # type: ignore[attr-defined]
+    helps = {name: p.help for p in command.params for name in (*p.opts, *p.secondary_opts)}
+    helps["--help"] = "Print all options."
+    flags = (ROOT / "tests" / "golden" / "trtexec_flags.txt").read_text().splitlines()
+    lines = ["| flag of trtexec | here | |", "|---|---|---|"]
+    for flag in sorted((line for line in flags if not line.startswith("#")), key=str.lower):
+        if f"--{flag}" in helps:
+            answer, text = "taken", helps[f"--{flag}"]
+        elif flag in REFUSED:
+            answer, text = "refused", REFUSED[flag]
+        else:
+            answer, text = "without effect", WITHOUT_EFFECT[flag]
+        lines.append(f"| `--{flag}` | {answer} | {str(text).replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "networks"): networks_table,
     ("README.md", "speed"): speed_table,
     ("export/README.md", "targets"): targets_table,
     ("docs/tensorrt.md", "engines"): engines_table,
+    ("docs/trtexec.md", "flags"): trtexec_table,
     ("docs/decisions/0010-what-rtx-does-with-pairs.md", "integers"): integers_table,
     ("docs/benchmarking.md", "suite"): suite_tables,
     ("docs/benchmarking.md", "planted"): planted_table,

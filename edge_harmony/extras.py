@@ -18,6 +18,7 @@ EXTRAS = {
     "sklearn": "coreml",
     "tensorrt": "tensorrt",
     "tensorrt_rtx": "tensorrt-rtx",
+    "tensorrt_lean": "tensorrt-lean",
     "cuda": "tensorrt",
     "pycuda": "pycuda",
     "pynvml": "nvml",

@@ -9,13 +9,22 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from edge_harmony.backends.tensorrt.bridge import Distribution
 from edge_harmony.backends.tensorrt.engines import BuildReport, build_engine
-from edge_harmony.backends.tensorrt.options import BuildOptions, Profile, Shape, parse_pools, parse_shapes
+from edge_harmony.backends.tensorrt.notation import (
+    parse_inputs,
+    parse_pairs,
+    parse_pools,
+    parse_shapes,
+    parse_tactics,
+)
+from edge_harmony.backends.tensorrt.options import BuildOptions, Profile, Shape
+from edge_harmony.backends.tensorrt.plan import plan_version
 from edge_harmony.backends.tensorrt.profiling import diff, read_profile
 from edge_harmony.backends.tensorrt.request import BuildRequest, CalibrationChoice, TimingRequest
 from edge_harmony.cli import build_flags as flags
 from edge_harmony.cli.build_tables import show_difference, show_report
-from edge_harmony.cli.console import JsonOption, notes, print_json, share_bar
+from edge_harmony.cli.console import JsonOption, notes, out, print_json, share_bar
 from edge_harmony.errors import UsageError
 from edge_harmony.files.manifest import manifest_path
 
@@ -28,7 +37,15 @@ def build(  # one parameter per flag of trtexec
     fp16: flags.Fp16Option = False,
     int8: flags.Int8Option = False,
     best: flags.BestOption = False,
+    bf16: flags.Bf16Option = False,
+    fp8: flags.Fp8Option = False,
     strongly_typed: flags.StronglyTypedOption = False,
+    precision_constraints: flags.PrecisionConstraintsOption = "none",
+    layer_precisions: flags.LayerPrecisionsOption = None,
+    layer_output_types: flags.LayerOutputTypesOption = None,
+    input_formats: flags.InputFormatsOption = None,
+    output_formats: flags.OutputFormatsOption = None,
+    direct_io: flags.DirectIOOption = False,
     tf32: flags.Tf32Option = None,
     calib: flags.CalibOption = None,
     calibration_set: flags.CalibrationSetOption = "samples-24",
@@ -38,12 +55,16 @@ def build(  # one parameter per flag of trtexec
     timing_cache: flags.TimingCacheOption = None,
     level: flags.LevelOption = None,
     avg_timing: flags.AvgTimingOption = None,
+    max_aux_streams: flags.MaxAuxStreamsOption = None,
+    tactic_sources: flags.TacticSourcesOption = None,
+    no_builder_cache: flags.NoBuilderCacheOption = False,
     use_dla_core: flags.UseDlaCoreOption = None,
     allow_gpu_fallback: flags.AllowGpuFallbackOption = False,
     version_compatible: flags.VersionCompatibleOption = False,
     exclude_lean_runtime: flags.ExcludeLeanRuntimeOption = False,
     hardware: flags.HardwareOption = "none",
     strip_weights: flags.StripWeightsOption = False,
+    strip_all_weights: flags.StripAllWeightsOption = False,
     refit: flags.RefitOption = False,
     sparsity: flags.SparsityOption = "disable",
     verbosity: flags.VerbosityOption = "layer_names_only",
@@ -61,10 +82,22 @@ def build(  # one parameter per flag of trtexec
     duration: flags.DurationOption = 3,
     iterations: flags.IterationsOption = 10,
     percentile: flags.PercentileOption = "90,95,99",
+    avg_runs: flags.AvgRunsOption = None,
+    inf_streams: flags.InfStreamsOption = 1,
+    threads: flags.ThreadsOption = False,
+    expose_dma: flags.ExposeDMAOption = False,
+    idle_time: flags.IdleTimeOption = 0,
+    load_inputs: flags.LoadInputsOption = None,
+    dump_output: flags.DumpOutputOption = False,
+    dump_layer_info: flags.DumpLayerInfoOption = False,
     dump_profile: flags.DumpProfileOption = False,
     times_to: flags.TimesToOption = None,
     profile_to: flags.ProfileToOption = None,
     layers_to: flags.LayersToOption = None,
+    output_to: flags.OutputToOption = None,
+    use_runtime: flags.UseRuntimeOption = None,
+    lean_library: flags.LeanLibraryOption = None,
+    plan_version_only: flags.PlanVersionOption = False,
     log_file: flags.LogFileOption = None,
     compared: flags.ComparedOption = None,
     layer_info: flags.LayerInfoOption = None,
@@ -77,6 +110,11 @@ def build(  # one parameter per flag of trtexec
     if compared is not None:
         _compare(compared, layer_info, as_json=json)
         return
+    if plan_version_only:
+        if load_engine is None:
+            raise UsageError("--getPlanVersionOnly is for a finished engine", "add --loadEngine=FILE")
+        _show_version(load_engine, as_json=json)
+        return
     if model is not None and onnx is not None:
         raise UsageError("name an ONNX file to build, or --loadEngine a finished one", "one of the two")
     options = _checked(
@@ -85,6 +123,17 @@ def build(  # one parameter per flag of trtexec
         strongly_typed=True if strongly_typed else None,
         tf32=tf32,
         profile=_profile(min_shapes, opt_shapes, max_shapes, shapes),
+        bf16=bf16,
+        fp8=fp8,
+        precision_constraints=precision_constraints,
+        layer_precisions=parse_pairs(layer_precisions, "--layerPrecisions", "NAME:fp16") if layer_precisions else {},
+        layer_output_types=_output_types(layer_output_types) if layer_output_types else {},
+        input_formats=tuple(input_formats.split(",")) if input_formats else (),
+        output_formats=tuple(output_formats.split(",")) if output_formats else (),
+        direct_io=direct_io,
+        auxiliary_streams=max_aux_streams,
+        tactic_sources=parse_tactics(tactic_sources) if tactic_sources else {},
+        builder_cache=not no_builder_cache,
         pools=parse_pools(mem_pool_size) if mem_pool_size else {},
         optimization_level=level,
         timing_iterations=avg_timing,
@@ -93,8 +142,8 @@ def build(  # one parameter per flag of trtexec
         version_compatible=version_compatible,
         exclude_lean_runtime=exclude_lean_runtime,
         hardware_compatibility=hardware,
-        strip_weights=strip_weights,
-        refit=refit or strip_weights,
+        strip_weights=strip_weights or strip_all_weights,
+        refit=refit or strip_all_weights,
         sparsity=sparsity == "enable",
         verbosity=verbosity,
         architectures=tuple(compute_capabilities.split(",")) if compute_capabilities else (),
@@ -112,6 +161,15 @@ def build(  # one parameter per flag of trtexec
         times_to=times_to,
         profile_to=profile_to,
         layers_to=layers_to,
+        streams=inf_streams,
+        threads=threads,
+        overlap=not expose_dma,
+        idle=idle_time,
+        inputs=parse_inputs(load_inputs) if load_inputs else None,
+        average=avg_runs,
+        layers=dump_layer_info,
+        outputs=dump_output,
+        outputs_to=output_to,
     )
     if skip_inference:
         timing.refuse_files("--skipInference")
@@ -121,10 +179,11 @@ def build(  # one parameter per flag of trtexec
         options=options,
         save=save_engine,
         weights=refit_from,
+        lean_library=lean_library,
         timing_cache=timing_cache,
         calibration=CalibrationChoice(calibration_set, calibration_data, calibration_algorithm, calib),
         timing=None if skip_inference else timing,
-        distribution=distribution,
+        distribution=_distribution(distribution, use_runtime),
         cuda=cuda,
         device=device,
         log_file=log_file,
@@ -134,14 +193,14 @@ def build(  # one parameter per flag of trtexec
     if done.timing is None:
         why = "--skipInference" if skip_inference else request.untimed
         notes.print(f"nothing was timed: {why}", soft_wrap=True, markup=False)
-    report = _report(done, is_built=request.onnx is not None)
+    report = _report(done, is_built=request.onnx is not None, average=avg_runs)
     if json:
         print_json(report)
     else:
         show_report(report, layers=dump_profile)
 
 
-def _report(done: BuildReport, *, is_built: bool) -> dict[str, Any]:
+def _report(done: BuildReport, *, is_built: bool, average: int | None) -> dict[str, Any]:
     """The object that ``--json`` prints."""
     engine, built = done.engine, done.engine.built
     report: dict[str, Any] = {
@@ -167,8 +226,32 @@ def _report(done: BuildReport, *, is_built: bool) -> dict[str, Any]:
             "timing_warnings": timing.warnings,
             "device_memory": timing.memory,
             "layers": timing.layers,
+            "average": average,
+            "averages": timing.averages,
+            "layer_information": timing.description,
+            "outputs": {name: array.tolist() for name, array in timing.outputs.items()},
         }
     return report
+
+
+def _show_version(engine: Path, *, as_json: bool) -> None:
+    builder, version = plan_version(engine)
+    if as_json:
+        print_json({"engine": str(engine), "distribution": builder, "version": version})
+    else:
+        out.print(f"{engine} was built by {builder} {version}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _distribution(named: Distribution | None, runtime: str | None) -> Distribution | None:
+    chosen: Distribution | None = {"full": "tensorrt", "lean": "tensorrt-lean"}.get(runtime or "")  # type: ignore[assignment]
+    if named and chosen and named != chosen:
+        raise UsageError(f"--useRuntime={runtime} contradicts --distribution {named}", "leave one of them out")
+    return chosen or named
+
+
+def _output_types(text: str) -> dict[str, list[str]]:
+    pairs = parse_pairs(text, "--layerOutputTypes", "NAME:fp16,NAME:fp32+int32")
+    return {name: kinds.split("+") for name, kinds in pairs.items()}
 
 
 def _precision(*, fp16: bool, int8: bool, best: bool) -> str:
@@ -184,7 +267,10 @@ def _checked(kind: type[_Checked], **values: Any) -> _Checked:
     try:
         return kind(**values)
     except ValidationError as error:
-        raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, "), "see --help") from None
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}: {message}" if where else message, "see --help") from None
 
 
 def _profile(least: str | None, best: str | None, largest: str | None, timed: str | None) -> Profile | None:
@@ -195,6 +281,8 @@ def _profile(least: str | None, best: str | None, largest: str | None, timed: st
         read["--optShapes"] = parse_shapes(timed, "--shapes")
     if not read:
         return None
+    for name, shapes in read.items():
+        read[name] = {tensor: shape for tensor, shape in shapes.items() if shape}  # scalars have no sizes to choose
     middle = read.get("--optShapes") or read.get("--maxShapes") or read["--minShapes"]
     return _checked(
         Profile, least=read.get("--minShapes", middle), best=middle, largest=read.get("--maxShapes", middle)

@@ -26,6 +26,44 @@ LoadEngineOption = Annotated[
 ]
 Fp16Option = Annotated[bool, typer.Option("--fp16", rich_help_panel=_BUILD, help="Allow FP16 (TensorRT 8.6 to 10).")]
 Int8Option = Annotated[bool, typer.Option("--int8", rich_help_panel=_BUILD, help="Allow INT8 (TensorRT 8.6 to 10).")]
+Bf16Option = Annotated[bool, typer.Option("--bf16", rich_help_panel=_BUILD, help="Allow BF16 (TensorRT 10).")]
+Fp8Option = Annotated[bool, typer.Option("--fp8", rich_help_panel=_BUILD, help="Allow FP8 (TensorRT 8.6 to 10).")]
+PrecisionConstraintsOption = Annotated[
+    Literal["none", "obey", "prefer"],
+    typer.Option("--precisionConstraints", rich_help_panel=_BUILD, help="Keep to the two next options."),
+]
+LayerPrecisionsOption = Annotated[
+    str | None,
+    typer.Option("--layerPrecisions", rich_help_panel=_BUILD, help="NAME:fp16,NAME:fp32,...; a * in a name."),
+]
+LayerOutputTypesOption = Annotated[
+    str | None,
+    typer.Option("--layerOutputTypes", rich_help_panel=_BUILD, help="NAME:fp16,NAME:fp32+int32,...; a * in a name."),
+]
+InputFormatsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--inputIOFormats", rich_help_panel=_BUILD, help="TYPE:FORMAT of every input, or one for all: fp16:chw."
+    ),
+]
+OutputFormatsOption = Annotated[
+    str | None, typer.Option("--outputIOFormats", rich_help_panel=_BUILD, help="As --inputIOFormats, of the outputs.")
+]
+DirectIOOption = Annotated[
+    bool, typer.Option("--directIO", rich_help_panel=_BUILD, help="No reformatting of inputs and outputs.")
+]
+MaxAuxStreamsOption = Annotated[
+    int | None, typer.Option("--maxAuxStreams", min=0, rich_help_panel=_BUILD, help="Further streams, at most.")
+]
+TacticSourcesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tacticSources", rich_help_panel=_BUILD, help="+SOURCE to add, -SOURCE to leave out: -CUDNN,+CUBLAS."
+    ),
+]
+NoBuilderCacheOption = Annotated[
+    bool, typer.Option("--noBuilderCache", rich_help_panel=_BUILD, help="Time every kernel, also one that was timed.")
+]
 BestOption = Annotated[
     bool, typer.Option("--best", rich_help_panel=_BUILD, help="Allow FP16 and INT8 (TensorRT 8.6 to 10).")
 ]
@@ -98,7 +136,15 @@ HardwareOption = Annotated[
 ]
 StripWeightsOption = Annotated[
     bool,
-    typer.Option("--stripWeights", rich_help_panel=_BUILD, help="An engine without weights, to be refitted later."),
+    typer.Option(
+        "--stripWeights",
+        "--weightless",
+        rich_help_panel=_BUILD,
+        help="An engine without weights; they are read from the ONNX file when it is loaded.",
+    ),
+]
+StripAllWeightsOption = Annotated[
+    bool, typer.Option("--stripAllWeights", rich_help_panel=_BUILD, help="Both --stripWeights and --refit.")
 ]
 RefitOption = Annotated[bool, typer.Option("--refit", rich_help_panel=_BUILD, help="Allow other weights later.")]
 SparsityOption = Annotated[
@@ -151,7 +197,10 @@ UseSpinWaitOption = Annotated[
 NoDataTransfersOption = Annotated[
     bool | None,
     typer.Option(
-        "--noDataTransfers/--dataTransfers", rich_help_panel=_RUN, help="Leave out copies; TensorRT 11's default."
+        "--noDataTransfers/--dataTransfers",
+        " /--includeDataTransfers",
+        rich_help_panel=_RUN,
+        help="Leave out copies; TensorRT 11's default.",
     ),
 ]
 WarmUpOption = Annotated[float, typer.Option("--warmUp", min=0, rich_help_panel=_RUN, help="Milliseconds of warm-up.")]
@@ -162,6 +211,50 @@ IterationsOption = Annotated[
     int, typer.Option("--iterations", min=1, rich_help_panel=_RUN, help="Timed queries, at least.")
 ]
 PercentileOption = Annotated[str, typer.Option("--percentile", rich_help_panel=_RUN, help="Percentiles to report.")]
+AvgRunsOption = Annotated[
+    int | None,
+    typer.Option("--avgRuns", min=1, rich_help_panel=_RUN, help="Also print means over this many successive queries."),
+]
+InfStreamsOption = Annotated[
+    int,
+    typer.Option("--infStreams", "--streams", min=1, rich_help_panel=_RUN, help="Contexts that run at a time."),
+]
+ThreadsOption = Annotated[
+    bool, typer.Option("--threads", rich_help_panel=_RUN, help="With --infStreams: a thread for each context.")
+]
+ExposeDMAOption = Annotated[
+    bool,
+    typer.Option("--exposeDMA", rich_help_panel=_RUN, help="Begin a query only after the one before it has ended."),
+]
+IdleTimeOption = Annotated[
+    float, typer.Option("--idleTime", min=0, rich_help_panel=_RUN, help="Milliseconds to sleep between queries.")
+]
+LoadInputsOption = Annotated[
+    str | None, typer.Option("--loadInputs", rich_help_panel=_RUN, help="NAME:FILE,... of raw values; else noise.")
+]
+DumpOutputOption = Annotated[
+    bool, typer.Option("--dumpOutput", rich_help_panel=_RUN, help="Print the outputs of the last query.")
+]
+DumpLayerInfoOption = Annotated[
+    bool, typer.Option("--dumpLayerInfo", rich_help_panel=_RUN, help="Print what TensorRT's inspector says of layers.")
+]
+UseRuntimeOption = Annotated[
+    Literal["full", "lean"] | None,
+    typer.Option("--useRuntime", rich_help_panel=_FILES, help="With --loadEngine: TensorRT, or its lean runtime."),
+]
+LeanLibraryOption = Annotated[
+    Path | None,
+    typer.Option("--leanDLLPath", rich_help_panel=_FILES, help="With --loadEngine: a libnvinfer_lean to load it with."),
+]
+PlanVersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--getPlanVersionOnly", rich_help_panel=_FILES, help="With --loadEngine: print what built it, and end."
+    ),
+]
+OutputToOption = Annotated[
+    Path | None, typer.Option("--exportOutput", rich_help_panel=_FILES, help="Write the last query's outputs as JSON.")
+]
 DumpProfileOption = Annotated[
     bool, typer.Option("--dumpProfile", rich_help_panel=_RUN, help="Print the layers' times.")
 ]

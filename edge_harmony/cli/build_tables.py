@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.table import Table
@@ -28,6 +29,8 @@ def show_report(report: dict[str, Any], *, layers: bool) -> None:
         for word, key in (("note", "notes"), ("TensorRT warns", "warnings")):
             for said in report[key]:
                 _line(f"{word}: {said}")
+    if report.get("layer_information"):
+        _line(report["layer_information"])
     if report.get("timing"):
         _show_timing(report)
     if layers and report.get("layers"):
@@ -36,6 +39,11 @@ def show_report(report: dict[str, Any], *, layers: bool) -> None:
 
 def _show_timing(report: dict[str, Any]) -> None:
     timing, chosen = report["timing"], report["timing_options"]
+    for mean in report["averages"]:
+        _line(
+            f"Average on {report['average']} runs - GPU latency: {mean['computeMs']:.6g} ms - "
+            f"Host latency: {mean['latencyMs']:.6g} ms (enqueue {mean['enqMs']:.6g} ms)"
+        )
     _line(
         f"Throughput: {timing['throughput_qps']:.1f} qps, {timing['images_per_second']:.1f} pictures a second, "
         f"{timing['queries']} queries on {report['device']['name']}"
@@ -48,6 +56,21 @@ def _show_timing(report: dict[str, Any]) -> None:
     _line(f"device memory of a context: {report['device_memory'] / 2**20:.1f} MiB")
     for said in report["timing_warnings"]:
         _line(f"warning: {said}")
+    for name, values in report["outputs"].items():
+        _line(f"{name}:")
+        for row in _rows(values):
+            _line("\t".join(f"{value:g}" for value in row))
+
+
+def _rows(values: Any) -> Iterator[list[float]]:
+    """The innermost lists of nested ones."""
+    if not isinstance(values, list):
+        yield [values]
+    elif values and isinstance(values[0], list):
+        for part in values:
+            yield from _rows(part)
+    else:
+        yield values
 
 
 def _figure(name: str) -> str:

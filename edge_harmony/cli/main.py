@@ -36,6 +36,7 @@ from edge_harmony.cli.models import models
 from edge_harmony.cli.selftest import selftest
 from edge_harmony.cli.sensitivity import sensitivity
 from edge_harmony.cli.train import train
+from edge_harmony.cli.trtexec import TrtexecCommand
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, first_line, is_out_of_memory
 
 # From 0.20 on, typer has its own copy of click and exports only leaves of the exception tree, so the base class is
@@ -71,7 +72,8 @@ _VERBS = (
     demo,
 )
 for _verb in _VERBS:
-    app.command("import" if _verb is import_checkpoint else None)(with_verbosity(_verb))
+    _kind = TrtexecCommand if _verb is build else None
+    app.command("import" if _verb is import_checkpoint else None, cls=_kind)(with_verbosity(_verb))
 
 
 def _print_version(value: bool) -> None:

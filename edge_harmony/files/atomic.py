@@ -111,6 +111,17 @@ def write_json(path: Path, value: Any) -> None:
     atomic_write(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
+def check_output(path: Path) -> None:
+    """Refuse the path of an output before the work that makes it; its folder is made unless it exists.
+
+    Raises:
+        UsageError: it is a folder, or its folder cannot be made or written.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", "name the output file")
+    make_folder(path.parent)
+
+
 def make_folder(path: Path) -> Path:
     """Create an output folder (and its parents) unless it exists.
 

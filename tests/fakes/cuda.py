@@ -32,9 +32,12 @@ class FakeCuda:
     failing: dict[str, int] = field(default_factory=dict)
     held: dict[int, str] = field(default_factory=dict)
     memory: dict[int, np.ndarray] = field(default_factory=dict)
+    pinned: dict[int, np.ndarray] = field(default_factory=dict)
+    copied: int = 0
     queues: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
     recording: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
     graphs: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
+    recorded: dict[int, set[int]] = field(default_factory=dict)
     clock: float = 0.0
     launched: int = 0
     blocking: list[bool] = field(default_factory=list)
@@ -77,8 +80,13 @@ class FakeCuda:
         self.check_current(name)
         del self.held[handle]
 
+    def bytes_at(self, address: int) -> np.ndarray:
+        """Device memory, or pinned memory of the host, which the device reaches under the same address."""
+        return self.memory[address] if address in self.memory else self.pinned[address]
+
     def allocate(self, size: int) -> int:
         self._call("allocate")
+        assert not self.recording, "memory is allocated while a stream is capturing"
         address = self._handle("memory")
         self.memory[address] = np.zeros(size, np.uint8)
         return address
@@ -89,20 +97,25 @@ class FakeCuda:
 
     def pin(self, size: int) -> Pinned:
         self._call("pin")
-        return Pinned(np.zeros(size, np.uint8), self._handle("pinned"))
+        address = self._handle("pinned")
+        self.pinned[address] = np.zeros(size, np.uint8)
+        return Pinned(self.pinned[address], address)
 
     def unpin(self, memory: Pinned) -> None:
         self._give_back("unpin", memory.address)
+        del self.pinned[memory.address]
 
     def queue(self, stream: int, work: Callable[[], None]) -> None:
         self.recording.get(stream, self.queues[stream]).append(work)
 
     def copy_to_device(self, address: int, memory: Pinned, size: int, stream: int) -> None:
         self._call("copy_to_device")
+        self.copied += size
         self.queue(stream, lambda: self.memory[address].__setitem__(slice(size), memory.array[:size]))
 
     def copy_to_host(self, memory: Pinned, address: int, size: int, stream: int) -> None:
         self._call("copy_to_host")
+        self.copied += size
         self.queue(stream, lambda: memory.array.__setitem__(slice(size), self.memory[address][:size]))
 
     def create_stream(self) -> int:
@@ -120,10 +133,9 @@ class FakeCuda:
         if stream in self.recording:
             self.invalid.add(stream)
             raise CudaError("wait", "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "not permitted when stream is capturing")
-        for work in self.queues[stream]:
+        while self.queues[stream]:
             self.clock += 1.0
-            work()
-        self.queues[stream] = []
+            self.queues[stream].pop(0)()
 
     def create_event(self, *, blocking: bool = False) -> int:
         self._call("create_event")
@@ -135,7 +147,24 @@ class FakeCuda:
 
     def record(self, event: int, stream: int) -> None:
         self._call("record")
+        for events in self.recorded.values():
+            events.discard(event)
+        self.recorded.setdefault(stream, set()).add(event)
+        self.memory.pop(-event, None)
         self.queue(stream, lambda: self.memory.__setitem__(-event, np.array([self.clock])))
+
+    def stream_wait(self, stream: int, event: int) -> None:
+        self._call("stream_wait")
+        assert any(event in recorded for recorded in self.recorded.values()), "an event that was not recorded"
+        source = next(number for number, recorded in self.recorded.items() if event in recorded)
+
+        def until() -> None:
+            while -event not in self.memory:
+                self.clock += 1.0
+                self.queues[source].pop(0)()
+
+        if source != stream:
+            self.queue(stream, until)
 
     def wait(self, event: int) -> None:
         for stream in self.queues:

@@ -66,6 +66,7 @@ class World:
     quantized: bool = False
     halves: bool = False
     names: tuple[str, ...] = ("composite", "mask")
+    packed: tuple[str, ...] = ()
     open_batch: bool = False
     murmurs: tuple[str, ...] = ()
     swallowed: list[BaseException] = field(default_factory=list)
@@ -234,6 +235,7 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
 
     class ILayer:
         num_outputs = 1
+        precision = None
 
         def __init__(self, kind: str, inputs: tuple[str, ...], result: str) -> None:
             kind, _, self._operation = kind.partition(":")
@@ -252,7 +254,7 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             object.__setattr__(self, name, value)
 
         def set_output_type(self, index: int, kind: Any) -> None:
-            world.configs[-1]["precisions"][self._result].append(kind.name)
+            world.configs[-1].setdefault("precisions", {}).setdefault(self._result, []).append(kind.name)
 
     class IElementWiseLayer(ILayer):
         @property
@@ -261,11 +263,15 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
 
     class INetworkDefinition:
         num_inputs = 2
+        num_outputs = 1
 
         def __init__(self) -> None:
             single = ("QUANTIZE" if world.quantized else "CONVOLUTION", (world.names[0],), "y")
             self._layers = [ILayer(*layer) for layer in world.layers or (single,)]
             self.num_layers = len(self._layers)
+
+        def get_output(self, index: int) -> Any:
+            return ITensor("transform", (1, 3, 4, 4))
 
         def get_layer(self, index: int) -> Any:
             return self._layers[index]
@@ -344,6 +350,13 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             world.configs[-1]["calibration"] = profile._shapes
             return True
 
+        def get_tactic_sources(self) -> int:
+            return sum(1 << int(source) for source in trt.TacticSource if source.name != "CUBLAS")
+
+        def set_tactic_sources(self, sources: int) -> bool:
+            world.configs[-1]["tactics"] = {s.name for s in trt.TacticSource if sources & 1 << int(s)}
+            return True
+
         def set_preview_feature(self, feature: Any, on: bool) -> None:
             world.configs[-1].setdefault("preview", {})[feature.name] = on
 
@@ -374,8 +387,18 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             constructed("Runtime")
             world.runtimes.append(self)
 
+        def load_runtime(self, path: str) -> Any:
+            if "load_runtime" in world.fails:
+                complain(world.fails["load_runtime"])
+                return None
+            found = Runtime(loggers[0]())
+            found.library = path
+            return found
+
         def deserialize_cuda_engine(self, content: bytes) -> Any:
             world.cuda.check_current("deserialize_cuda_engine")
+            if content[:4] == b"ftrt":
+                content = content[28:]
             try:
                 facts = json.loads(content)
             except ValueError:
@@ -394,6 +417,8 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
 
     class EngineInspector:
         def get_engine_information(self, kind: Any) -> str:
+            if kind.name == "ONELINE":
+                return "conv, Int8"
             return json.dumps({"Layers": [{"Name": "conv", "Outputs": [{"Format/Datatype": "Int8 NCHW"}]}]})
 
     class ICudaEngine:
@@ -415,6 +440,15 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
                 complain(world.fails["context"])
                 return None
             return IExecutionContext(self, config)
+
+        def get_tensor_format(self, name: str) -> Any:
+            return trt.TensorFormat.CHW32 if name in world.packed else trt.TensorFormat.LINEAR
+
+        def get_tensor_vectorized_dim(self, name: str) -> int:
+            return 1 if name in world.packed else -1
+
+        def get_tensor_components_per_element(self, name: str) -> int:
+            return 32 if name in world.packed else 1
 
         def create_engine_inspector(self) -> Any:
             return EngineInspector()
@@ -452,6 +486,9 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
         def create_runtime_cache(self) -> Any:
             return IRuntimeCache()
 
+        def set_execution_context_allocation_strategy(self, strategy: Any) -> None:
+            self.strategy = strategy
+
         def set_runtime_cache(self, cache: Any) -> bool:
             self._cache = cache
             return True
@@ -464,6 +501,20 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             self._addresses: dict[str, int] = {}
             self._batch = -1 if world.open_batch else 1
             self._ready = 0  # batch that the last enqueue outside of a capture set the context up for
+            self._scratch = 0
+
+        @property
+        def _is_managed(self) -> bool:
+            strategy = getattr(self._config, "strategy", self._config)
+            return getattr(strategy, "name", "") == "USER_MANAGED"
+
+        def update_device_memory_size_for_shapes(self) -> int:
+            assert self._batch > 0, "shapes must be set before"
+            return 512 * self._batch
+
+        def set_device_memory(self, address: int, size: int) -> None:
+            assert address in world.cuda.held, "scratch memory that was given back"
+            self._scratch = size
 
         def set_tensor_address(self, name: str, address: int) -> bool:
             self._addresses[name] = address
@@ -484,6 +535,9 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             if "enqueue" in world.fails:
                 complain(world.fails["enqueue"])
                 return False
+            if self._is_managed and self._scratch < 512 * self._batch:
+                complain("the scratch memory is too small for these shapes")
+                return False
             if stream in world.cuda.recording and self._ready != self._batch:
                 world.cuda.invalid.add(stream)
                 complain("operation not permitted when stream is capturing")
@@ -499,7 +553,7 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
 
         def _compute(self, batch: int, dtype: Any) -> None:
             composite, mask, output = (
-                world.cuda.memory[self._addresses[name]].view(dtype) for name in (*world.names, "transform")
+                world.cuda.bytes_at(self._addresses[name]).view(dtype) for name in (*world.names, "transform")
             )
             planes = composite[: batch * 48].reshape(batch, 3, 4, 4)
             output[: batch * 48] = (planes + mask[: batch * 16].reshape(batch, 1, 4, 4)).ravel()

@@ -10,20 +10,21 @@ from typing import ClassVar
 from edge_harmony.backends.artifact_runner import read_network_manifest
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.onnx_artifacts import export_file, export_step
-from edge_harmony.backends.tensorrt.bridge import INSTALL, MODULES, Distribution, TensorRT, find_tensorrt
+from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT, find_runtime, find_tensorrt
 from edge_harmony.backends.tensorrt.cuda.api import Device
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.backends.tensorrt.engine import Engine
 from edge_harmony.backends.tensorrt.engines import make_engine
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
-from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, write_plan
+from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, find_weights, write_plan
 from edge_harmony.backends.tensorrt.runner import TensorRTRunner
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
-from edge_harmony.extras import is_installed
 from edge_harmony.files.atomic import make_folder
 from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")
+MODES = ("graph", "kernels")
+"""Launch a CUDA graph, or queue every kernel."""
 
 
 class TensorRTBackend(Backend):
@@ -33,13 +34,14 @@ class TensorRTBackend(Backend):
     options = BuildOptions
     packages: ClassVar[tuple[str, ...]] = ("tensorrt",)
     device = "cuda:0"
+    modes = MODES
     reads_onnx = True
     distribution: ClassVar[Distribution] = "tensorrt"
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
         try:
-            tensorrt = find_tensorrt(self.distribution)
+            tensorrt = find_runtime(self.distribution)
         except CapabilityError as error:
             return Probe(False, error.message, error.hint or "")
         try:
@@ -99,8 +101,7 @@ class TensorRTBackend(Backend):
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        if not is_installed(MODULES[self.distribution]):
-            raise CapabilityError(f"{self.name} is not installed", INSTALL[self.distribution])
+        tensorrt = find_runtime(self.distribution)
         if request.weights is not None:
             raise UsageError(f"the {self.name} backend runs an engine, not weights", "build one, then --artifact")
         found = re.fullmatch(r"auto|cuda(?::(\d+))?", request.device)
@@ -111,11 +112,12 @@ class TensorRTBackend(Backend):
                 "engines fit one GPU and one TensorRT, so none are shipped",
                 f"edge-harmony export {request.model} --target TARGET -o out, then --artifact out/...{SUFFIX}",
             )
-        tensorrt, cuda = find_tensorrt(self.distribution), find_cuda(device=int(found[1] or 0))
+        cuda = find_cuda(device=int(found[1] or 0))
         manifest = read_network_manifest(request.artifact)
         facts = check_plan(request.artifact, tensorrt, cuda.device())
-        engine = Engine(tensorrt, cuda, request.artifact, facts.options)
-        return TensorRTRunner(engine, manifest)
+        weights = find_weights(request.artifact, facts) if facts.options.strip_weights else None
+        engine = Engine(tensorrt, cuda, request.artifact, facts.options, weights)
+        return TensorRTRunner(engine, manifest, graphs=request.mode != MODES[1])
 
     def inspect(self, request: CheckRequest) -> Inspection:
         """See :class:`edge_harmony.backends.base.Backend`."""

@@ -16,13 +16,18 @@ from typing import Any, Literal
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.extras import install_hint, is_installed
 
-Distribution = Literal["tensorrt", "tensorrt-rtx"]
+Distribution = Literal["tensorrt", "tensorrt-rtx", "tensorrt-lean"]
 Version = tuple[int, ...]
 
-MODULES: dict[Distribution, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+MODULES: dict[Distribution, str] = {
+    "tensorrt": "tensorrt",
+    "tensorrt-rtx": "tensorrt_rtx",
+    "tensorrt-lean": "tensorrt_lean",
+}
 INSTALL: dict[Distribution, str] = {
     "tensorrt": f"{install_hint('tensorrt')}, or JetPack's own package on a Jetson",
     "tensorrt-rtx": install_hint("tensorrt_rtx"),
+    "tensorrt-lean": install_hint("tensorrt_lean"),
 }
 OLDEST: Version = (8, 6)
 
@@ -55,12 +60,17 @@ _SINCE_10 = Span((10, 0), None, rtx=True)
 _RTX = Span(None, None, rtx=True)
 
 VERSIONS: dict[str, Span] = {
+    "BuilderFlag.BF16": Span((10, 0), (11,)),
     "BuilderFlag.FP16": _WEAK,
+    "BuilderFlag.FP8": _WEAK,
     "BuilderFlag.INT8": _WEAK,
     "BuilderFlag.OBEY_PRECISION_CONSTRAINTS": _WEAK,
+    "BuilderFlag.PREFER_PRECISION_CONSTRAINTS": _WEAK,
     "BuilderFlag.STRIP_PLAN": _SINCE_10,
     "ComputeCapability": _RTX,
     "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE": _RTX,
+    "DataType.BF16": _SINCE_10,
+    "ExecutionContextAllocationStrategy.USER_MANAGED": _SINCE_10,
     "HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY": Span((10, 8), None, rtx=True),
     "IBuilderConfig.int8_calibrator": _WEAK,
     "IBuilderConfig.num_compute_capabilities": _RTX,
@@ -70,15 +80,18 @@ VERSIONS: dict[str, Span] = {
     "ICudaEngine.create_runtime_config": Span((10, 13), None, rtx=True),
     "ICudaEngine.device_memory_size": _WEAK,
     "ICudaEngine.device_memory_size_v2": _SINCE_10,
-    "IInt8EntropyCalibrator2": _WEAK,
-    "IInt8MinMaxCalibrator": _WEAK,
+    "IExecutionContext.set_device_memory": _SINCE_10,
+    "IExecutionContext.update_device_memory_size_for_shapes": _SINCE_10,
     "ILayer.precision": _WEAK,
     "ILayer.set_output_type": _WEAK,
+    "IInt8EntropyCalibrator2": _WEAK,
+    "IInt8MinMaxCalibrator": _WEAK,
     "IProgressMonitor": _SINCE_10,
     "IRuntimeCache.deserialize": _RTX,
     "IRuntimeCache.serialize": _RTX,
     "IRuntimeConfig.create_runtime_cache": _RTX,
     "IRuntimeConfig.cuda_graph_strategy": _RTX,
+    "IRuntimeConfig.set_execution_context_allocation_strategy": Span((10, 13), None, rtx=True),
     "IRuntimeConfig.set_runtime_cache": _RTX,
     "MemoryPoolType.TACTIC_SHARED_MEMORY": _SINCE_10,
     "NetworkDefinitionCreationFlag.EXPLICIT_BATCH": _WEAK,
@@ -88,6 +101,10 @@ VERSIONS: dict[str, Span] = {
     "ParserError.node_name": _SINCE_10,
     "ParserError.node_operator": _SINCE_10,
     "PreviewFeature.PROFILE_SHARING_0806": _WEAK,
+    "PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10": Span((10, 10), None, rtx=True),
+    "TacticSource.CUBLAS": _WEAK,
+    "TacticSource.CUBLAS_LT": _WEAK,
+    "TacticSource.CUDNN": _WEAK,
 }
 """Names that not every supported version has."""
 
@@ -99,8 +116,8 @@ class TensorRT:
     """An imported TensorRT.
 
     Attributes:
-        module: ``tensorrt`` or ``tensorrt_rtx``.
-        distribution: which of them.
+        module: ``tensorrt``, ``tensorrt_rtx`` or ``tensorrt_lean``.
+        distribution: TensorRT, TensorRT for RTX, or TensorRT's lean runtime, which loads engines and builds none.
         version: such as ``(10, 3, 0)``, with the build number where the module has it: ``(8, 6, 1, 6)``. An engine
             loads only in the build that wrote it.
     """
@@ -117,6 +134,16 @@ class TensorRT:
     def is_rtx(self) -> bool:
         """Whether this is TensorRT for RTX."""
         return self.distribution == "tensorrt-rtx"
+
+    @property
+    def is_lean(self) -> bool:
+        """Whether this is TensorRT's lean runtime."""
+        return self.distribution == "tensorrt-lean"
+
+    @property
+    def builder(self) -> Distribution:
+        """The distribution that builds the engines which this one loads."""
+        return "tensorrt" if self.is_lean else self.distribution
 
     @property
     def weak(self) -> bool:
@@ -144,7 +171,8 @@ class TensorRT:
         """
         found = self._find(name)
         if found is _MISSING:
-            raise CapabilityError(f"{wanted_by or name} is not in {self}", f"it needs {VERSIONS[name]}")
+            needed = "TensorRT itself" if self.is_lean else VERSIONS[name]
+            raise CapabilityError(f"{wanted_by or name} is not in {self}", f"it needs {needed}")
         return found
 
     def member(self, thing: Any, name: str) -> Any:
@@ -179,6 +207,22 @@ def find_tensorrt(distribution: Distribution | None = None) -> TensorRT:
     raise CapabilityError(f"{distribution or 'TensorRT'} is not installed", INSTALL[wanted[0]])
 
 
+def find_runtime(distribution: Distribution | None = None) -> TensorRT:
+    """Import what loads engines: as :func:`find_tensorrt`, and TensorRT's lean runtime where TensorRT is not installed.
+
+    Raises:
+        CapabilityError: as :func:`find_tensorrt`.
+    """
+    others: dict[Distribution | None, tuple[Distribution, ...]] = {
+        None: ("tensorrt", "tensorrt-rtx", "tensorrt-lean"),
+        "tensorrt": ("tensorrt", "tensorrt-lean"),
+    }
+    for name in others.get(distribution, ()):
+        if is_installed(MODULES[name]):
+            return _imported(name)
+    return find_tensorrt(distribution)
+
+
 def _imported(name: Distribution) -> TensorRT:
     try:
         module: ModuleType = importlib.import_module(MODULES[name])
@@ -188,6 +232,6 @@ def _imported(name: Distribution) -> TensorRT:
         ) from None
     number = re.match(r"\d+(\.\d+)*", str(module.__version__))
     version = tuple(int(part) for part in number[0].split(".")) if number else ()
-    if name == "tensorrt" and version[:2] < OLDEST:
+    if name != "tensorrt-rtx" and version[:2] < OLDEST:
         raise CapabilityError(f"TensorRT {module.__version__} is too old", "install 8.6 or newer (JetPack 6.0)")
     return TensorRT(module, name, version)

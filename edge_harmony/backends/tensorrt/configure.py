@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edge_harmony.backends.tensorrt.islands import keep_islands_in_float
+from edge_harmony.backends.tensorrt.layer_types import set_io_formats, set_layer_types
 from edge_harmony.backends.tensorrt.network import is_strong, kinds_of
-from edge_harmony.backends.tensorrt.options import POOLS
+from edge_harmony.backends.tensorrt.options import POOLS, TACTICS
 from edge_harmony.errors import CapabilityError, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def configure(
         CapabilityError: this version lacks an option, or there is no such DLA core.
     """
     _set_precision(tensorrt, network, config, options)
+    set_layer_types(tensorrt, network, config, options)
+    set_io_formats(tensorrt, network, options)
     _set_kind_of_engine(tensorrt, config, options)
     _set_effort(tensorrt, config, options)
     if options.dla_core is not None:
@@ -85,6 +88,10 @@ def _set_precision(
         keep_islands_in_float(tensorrt, network, config)
     if "int8" in allowed:
         config.set_flag(tensorrt.get("BuilderFlag.INT8", asked))
+    if options.bf16:
+        config.set_flag(tensorrt.get("BuilderFlag.BF16", "--bf16"))
+    if options.fp8:
+        config.set_flag(tensorrt.get("BuilderFlag.FP8", "--fp8"))
     # TF32 has 10 bits of mantissa: in files of fewer bits the float parts are those that must stay exact
     if options.tf32 or (options.tf32 is None and not kinds_of(tensorrt, network)):
         config.set_flag(tensorrt.get("BuilderFlag.TF32"))
@@ -111,6 +118,8 @@ def _set_kind_of_engine(tensorrt: TensorRT, config: trt.IBuilderConfig, options:
         config.set_flag(tensorrt.get("BuilderFlag.STRIP_PLAN", "--stripWeights"))
     if options.refit:
         config.set_flag(tensorrt.get("BuilderFlag.REFIT"))
+    if options.direct_io:
+        config.set_flag(tensorrt.get("BuilderFlag.DIRECT_IO"))
     if options.sparsity:
         config.set_flag(tensorrt.get("BuilderFlag.SPARSE_WEIGHTS"))
     config.profiling_verbosity = tensorrt.get(_VERBOSITY[options.verbosity])
@@ -121,6 +130,16 @@ def _set_effort(tensorrt: TensorRT, config: trt.IBuilderConfig, options: BuildOp
         config.builder_optimization_level = options.optimization_level
     if options.timing_iterations is not None:
         config.avg_timing_iterations = options.timing_iterations
+    if options.auxiliary_streams is not None:
+        config.max_aux_streams = options.auxiliary_streams
+    if not options.builder_cache:
+        config.set_flag(tensorrt.get("BuilderFlag.DISABLE_TIMING_CACHE"))
+    if options.tactic_sources:
+        chosen = config.get_tactic_sources()
+        for source, on in options.tactic_sources.items():
+            bit = 1 << int(tensorrt.get(TACTICS[source], f"--tacticSources={source}"))
+            chosen = chosen | bit if on else chosen & ~bit
+        config.set_tactic_sources(chosen)
     for pool, size in options.pools.items():
         config.set_memory_pool_limit(tensorrt.get(POOLS[pool], f"--memPoolSize={pool}"), size)
 
@@ -181,3 +200,5 @@ def _add_profile(tensorrt: TensorRT, builder: trt.Builder, config: trt.IBuilderC
     config.add_optimization_profile(profile)
     if tensorrt.version < (10,) and tensorrt.weak:  # from 10 on contexts share a profile unasked
         config.set_preview_feature(tensorrt.get("PreviewFeature.PROFILE_SHARING_0806"), True)
+    if tensorrt.has("PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10"):  # scratch memory for the shapes in use
+        config.set_preview_feature(tensorrt.get("PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10"), True)

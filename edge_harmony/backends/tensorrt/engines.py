@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from edge_harmony.backends.tensorrt.bridge import find_tensorrt
+from numpy.typing import NDArray
+
+from edge_harmony.backends.tensorrt.bridge import find_runtime, find_tensorrt
 from edge_harmony.backends.tensorrt.builder import Built, build_plan
 from edge_harmony.backends.tensorrt.calibration import calibrating, find_calibration
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.backends.tensorrt.engine import Engine
+from edge_harmony.backends.tensorrt.figures import averages, export_outputs, export_times, summarize, warnings_of
 from edge_harmony.backends.tensorrt.logger import Log
 from edge_harmony.backends.tensorrt.network import is_before_10
 from edge_harmony.backends.tensorrt.options import BuildOptions
-from edge_harmony.backends.tensorrt.plan import EngineFacts, cached, check_plan, facts_of, write_plan
+from edge_harmony.backends.tensorrt.plan import (
+    EngineFacts,
+    cached,
+    check_plan,
+    facts_of,
+    facts_without_manifest,
+    find_weights,
+    has_manifest,
+    write_plan,
+)
 from edge_harmony.backends.tensorrt.profiling import write_rows
 from edge_harmony.backends.tensorrt.request import BuildRequest, TimingRequest
-from edge_harmony.backends.tensorrt.timing import TimingOptions, export_times, summarize, time_engine, warnings_of
+from edge_harmony.backends.tensorrt.timing import TimingOptions, time_engine
 from edge_harmony.errors import ArtifactError, CapabilityError, name_some
 from edge_harmony.extras import require_onnx
+from edge_harmony.files.atomic import check_output
 from edge_harmony.files.identity import refuse_overwriting
 
 if TYPE_CHECKING:
@@ -29,6 +43,9 @@ if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.calibration import CalibrationRequest
     from edge_harmony.backends.tensorrt.cuda.api import Cuda, Device
     from edge_harmony.inspection.graph import Graph
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,10 +72,13 @@ class EngineTiming:
     Attributes:
         options: how long it ran, and how.
         figures: queries per second and the times of every part in milliseconds, see
-            :func:`~edge_harmony.backends.tensorrt.timing.summarize`.
+            :func:`~edge_harmony.backends.tensorrt.figures.summarize`.
         warnings: what trtexec would warn about.
         memory: bytes of scratch memory on the device.
         layers: time of every layer, in the rows of trtexec's ``--exportProfile``; None unless they were asked for.
+        averages: the means of successive queries, where they were asked for.
+        description: a line for every layer, by TensorRT's inspector; empty unless it was asked for.
+        outputs: of the last query, by name; empty unless they were asked for.
     """
 
     options: TimingOptions
@@ -66,6 +86,9 @@ class EngineTiming:
     warnings: list[str]
     memory: int
     layers: list[dict[str, Any]] | None
+    averages: list[dict[str, float]] = field(default_factory=list)
+    description: str = ""
+    outputs: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,8 +130,12 @@ def build_engine(request: BuildRequest, *, report: Callable[[float, str], None] 
             is of another TensorRT or GPU.
         CapabilityError: TensorRT, a GPU or what the options ask for is missing here.
     """
+    save = Path(request.save) if request.save is not None else None
+    if save is not None:
+        check_output(save)
     refuse_overwriting(request.outputs(), request.inputs())
-    tensorrt = find_tensorrt(request.distribution)
+    find = find_tensorrt if request.load is None else find_runtime
+    tensorrt = find(request.distribution)
     cuda = None if request.options.architectures else _gpu(tensorrt, request)
     device = cuda.device() if cuda else None
     with contextlib.closing(Log(tensorrt, request.log_file)) as log:
@@ -120,7 +147,7 @@ def build_engine(request: BuildRequest, *, report: Callable[[float, str], None] 
                 onnx,
                 request.options,
                 device,
-                save=Path(request.save) if request.save is not None else None,
+                save=save,
                 timing_cache=request.timing_cache,
                 calibration=find_calibration(request, tensorrt, onnx, cuda),
                 log=log,
@@ -129,16 +156,30 @@ def build_engine(request: BuildRequest, *, report: Callable[[float, str], None] 
             weights: Path | str | None = onnx
         else:
             path = Path(cast("Path | str", request.load))
-            made = EngineFile(path, check_plan(path, tensorrt, cast("Device", device)))
+            made = _finished(path, tensorrt, cast("Device", device), request.options)
             weights = request.weights
+            if weights is None and made.facts.options.strip_weights:
+                weights = find_weights(path, made.facts)
     if report is not None:
         report(1.0, "built")
     done = BuildReport(made, str(tensorrt), device)
     if request.timing is None or cuda is None:
         return done
     options = made.facts.options
-    with contextlib.closing(Engine(tensorrt, cuda, made.path, options, Path(weights) if weights else None)) as engine:
+    fill = Path(weights) if weights else None
+    with contextlib.closing(Engine(tensorrt, cuda, made.path, options, fill, request.lean_library)) as engine:
         return replace(done, timing=_time(engine, request.timing))
+
+
+def _finished(path: Path, tensorrt: TensorRT, device: Device, options: BuildOptions) -> EngineFile:
+    """A finished engine, held against its manifest; one of another builder has none, and is taken with a warning."""
+    if has_manifest(path):
+        return EngineFile(path, check_plan(path, tensorrt, device))
+    facts = facts_without_manifest(path, tensorrt, device, options)
+    logger.warning(
+        "%s has no manifest: that it was built for this GPU, and without further options, is taken on trust", path
+    )
+    return EngineFile(path, facts)
 
 
 def _gpu(tensorrt: TensorRT, request: BuildRequest) -> Cuda:
@@ -158,21 +199,26 @@ def _time(engine: Engine, request: TimingRequest) -> EngineTiming:
         engine,
         options,
         request.shapes,
+        inputs=request.inputs,
         profiled=options.iterations if request.profile or request.profile_to else 0,
-        inspected=request.layers_to is not None,
     )
     if request.times_to:
         export_times(timed.samples, request.times_to)
     if request.profile_to and timed.layers:
         write_rows(request.profile_to, timed.layers.rows())
-    if request.layers_to and timed.information:
-        write_rows(request.layers_to, timed.information)
+    if request.layers_to:
+        write_rows(request.layers_to, engine.information())
+    if request.outputs_to:
+        export_outputs(timed.outputs, request.outputs_to)
     return EngineTiming(
-        options,
+        timed.options,
         summarize(timed.samples, timed.batch, request.percentiles),
-        warnings_of(timed.samples),
+        [*timed.notes, *warnings_of(timed.samples, options.streams)],
         timed.memory,
         timed.layers.rows() if timed.layers else None,
+        averages(timed.samples, request.average) if request.average else [],
+        engine.information("ONELINE") if request.layers else "",
+        timed.outputs if request.outputs else {},
     )
 
 

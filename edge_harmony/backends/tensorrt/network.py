@@ -40,8 +40,8 @@ def is_strong(tensorrt: TensorRT, options: BuildOptions) -> bool:
         CapabilityError: the options ask for what this version cannot.
     """
     if not tensorrt.weak:
-        if options.precision != "typed":
-            tensorrt.get("BuilderFlag.FP16", f"--{options.precision}")
+        if options.is_weak:
+            tensorrt.get("BuilderFlag.FP16", options.weak_flag)
         if options.strongly_typed is False:
             tensorrt.get("BuilderFlag.FP16", "weak typing")
         return True
@@ -55,7 +55,7 @@ def is_strong(tensorrt: TensorRT, options: BuildOptions) -> bool:
         tensorrt.get("NetworkDefinitionCreationFlag.STRONGLY_TYPED", "--stronglyTyped")
         return True
     can = tensorrt.has("NetworkDefinitionCreationFlag.STRONGLY_TYPED")
-    return can and options.strongly_typed is None and options.precision == "typed"
+    return can and options.strongly_typed is None and not options.is_weak
 
 
 def parse(tensorrt: TensorRT, network: trt.INetworkDefinition, path: Path, log: Log) -> None:

@@ -1,15 +1,17 @@
-"""What an engine is built with, and the notation that trtexec users know for it."""
+"""What an engine is built with."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from edge_harmony.errors import UsageError
+from edge_harmony.backends.tensorrt.notation import write_shapes
 
 Shape = tuple[int, ...]
+LayerType = Literal["fp32", "fp16", "bf16", "int32", "int8"]
+TacticSource = Literal["CUBLAS", "CUBLAS_LT", "CUDNN", "EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS"]
 Pool = Literal["workspace", "dlaSRAM", "dlaLocalDRAM", "dlaGlobalDRAM", "tacticSharedMem"]
 POOLS: dict[Pool, str] = {
     "workspace": "MemoryPoolType.WORKSPACE",
@@ -18,7 +20,13 @@ POOLS: dict[Pool, str] = {
     "dlaGlobalDRAM": "MemoryPoolType.DLA_GLOBAL_DRAM",
     "tacticSharedMem": "MemoryPoolType.TACTIC_SHARED_MEMORY",
 }
-_UNITS = {"": 1 << 20, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+TACTICS: dict[TacticSource, str] = {
+    "CUBLAS": "TacticSource.CUBLAS",
+    "CUBLAS_LT": "TacticSource.CUBLAS_LT",
+    "CUDNN": "TacticSource.CUDNN",
+    "EDGE_MASK_CONVOLUTIONS": "TacticSource.EDGE_MASK_CONVOLUTIONS",
+    "JIT_CONVOLUTIONS": "TacticSource.JIT_CONVOLUTIONS",
+}
 
 
 class Profile(BaseModel):
@@ -51,12 +59,26 @@ class BuildOptions(BaseModel):
 
     Attributes:
         precision: what may be used besides FP32, in weak mode.
+        bf16: BF16 may be used too, in weak mode.
+        fp8: FP8 may be used too, in weak mode.
+        precision_constraints: whether ``layer_precisions`` and ``layer_output_types`` are kept to (``obey``), are kept
+            to where a kernel is found (``prefer``), or are not looked at; in weak mode.
+        layer_precisions: the precision of layers, by name; a name may hold one ``*``. The last match counts.
+        layer_output_types: the types of the outputs of layers, by name as in ``layer_precisions``; one for all outputs
+            or one for each.
+        input_formats: ``type:format`` of each input, or one for all, in trtexec's words: ``fp16:chw``, ``int8:chw32``;
+            several formats of a type are joined by ``+``.
+        output_formats: the same of each output.
+        direct_io: no reformatting at the network's inputs and outputs.
         strongly_typed: the file's types rule; None: where this TensorRT can.
         tf32: TF32 in FP32 layers; None: unless the file is typed FP16 or INT8.
         profile: smallest, best and largest shapes of the inputs; None: those of the file.
         pools: bytes of memory by the pool's name, as ``workspace``.
         optimization_level: 0 builds fast, 5 runs fast; None: TensorRT's choice.
         timing_iterations: runs for each kernel that is timed; None: TensorRT's choice.
+        auxiliary_streams: further streams that may be used, at most; None: TensorRT's choice.
+        tactic_sources: libraries of kernels to add (True) or to leave out (False); others stay as TensorRT has them.
+        builder_cache: keep timings of kernels within the build.
         dla_core: run on this DLA core.
         gpu_fallback: what DLA cannot do, the GPU does.
         version_compatible: the engine loads in newer TensorRTs too.
@@ -75,12 +97,23 @@ class BuildOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     precision: Literal["typed", "fp16", "int8", "best"] = "typed"
+    bf16: bool = False
+    fp8: bool = False
+    precision_constraints: Literal["none", "obey", "prefer"] = "none"
+    layer_precisions: dict[str, LayerType] = {}
+    layer_output_types: dict[str, tuple[LayerType, ...]] = {}
+    input_formats: tuple[str, ...] = ()
+    output_formats: tuple[str, ...] = ()
+    direct_io: bool = False
     strongly_typed: bool | None = Field(None, description="None: where this TensorRT can")
     tf32: bool | None = Field(None, description="None: unless the file is typed fp16 or int8")
     profile: Profile | None = None
     pools: dict[Pool, int] = Field({}, description="bytes")
     optimization_level: int | None = Field(None, ge=0, le=5)
     timing_iterations: int | None = Field(None, ge=1)
+    auxiliary_streams: int | None = Field(None, ge=0)
+    tactic_sources: dict[TacticSource, bool] = {}
+    builder_cache: bool = True
     dla_core: int | None = Field(None, ge=0)
     gpu_fallback: bool = False
     version_compatible: bool = False
@@ -92,10 +125,38 @@ class BuildOptions(BaseModel):
     verbosity: Literal["layer_names_only", "detailed", "none"] = "layer_names_only"
     architectures: tuple[str, ...] = Field((), description="SM names; TensorRT for RTX only")
 
+    @field_validator("architectures", mode="before")
+    @classmethod
+    def _spell(cls, names: Any) -> Any:
+        """``sm89``, ``89`` and `` SM89`` are SM89."""
+        if not isinstance(names, list | tuple):
+            return names
+        return tuple(re.sub(r"^(SM)?(?=\d)", "SM", str(name).strip().upper()) for name in names)
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether an option asks for weak mode, in which flags choose precisions."""
+        return self.precision != "typed" or self.bf16 or self.fp8 or self.precision_constraints != "none"
+
+    @property
+    def weak_flag(self) -> str:
+        """The first flag that asks for weak mode, for errors; empty if none does."""
+        asked = {
+            f"--{self.precision}": self.precision != "typed",
+            "--bf16": self.bf16,
+            "--fp8": self.fp8,
+            "--precisionConstraints": self.precision_constraints != "none",
+        }
+        return next((flag for flag, on in asked.items() if on), "")
+
     @model_validator(mode="after")
     def _check(self) -> BuildOptions:
-        if self.strongly_typed and self.precision != "typed":
-            raise ValueError(f"--{self.precision} contradicts --stronglyTyped, by which the file's types rule")
+        if self.strongly_typed and self.is_weak:
+            raise ValueError(f"{self.weak_flag} contradicts --stronglyTyped, by which the file's types rule")
+        if (self.precision_constraints == "none") != (not self.layer_precisions and not self.layer_output_types):
+            raise ValueError(
+                "--layerPrecisions and --layerOutputTypes go with --precisionConstraints=obey (or prefer), and back"
+            )
         if self.gpu_fallback and self.dla_core is None:
             raise ValueError("--allowGPUFallback goes with --useDLACore")
         if self.exclude_lean_runtime and not self.version_compatible:
@@ -113,11 +174,22 @@ class BuildOptions(BaseModel):
             "--allowGPUFallback": self.gpu_fallback,
             "--versionCompatible": self.version_compatible,
             "--excludeLeanRuntime": self.exclude_lean_runtime,
+            "--bf16": self.bf16,
+            "--fp8": self.fp8,
+            "--directIO": self.direct_io,
+            "--noBuilderCache": not self.builder_cache,
             "--stripWeights": self.strip_weights,
             "--refit": self.refit,
         }
         values: dict[str, str | int | None] = {
             "--memPoolSize": ",".join(f"{pool}:{size}B" for pool, size in self.pools.items()),
+            "--precisionConstraints": _unless(self.precision_constraints, "none"),
+            "--layerPrecisions": ",".join(f"{name}:{kind}" for name, kind in self.layer_precisions.items()),
+            "--layerOutputTypes": ",".join(f"{name}:{'+'.join(k)}" for name, k in self.layer_output_types.items()),
+            "--inputIOFormats": ",".join(self.input_formats),
+            "--outputIOFormats": ",".join(self.output_formats),
+            "--maxAuxStreams": self.auxiliary_streams,
+            "--tacticSources": ",".join(f"{'+' if on else '-'}{name}" for name, on in self.tactic_sources.items()),
             "--builderOptimizationLevel": self.optimization_level,
             "--avgTiming": self.timing_iterations,
             "--useDLACore": self.dla_core,
@@ -128,50 +200,11 @@ class BuildOptions(BaseModel):
         }
         if self.profile is not None:
             shapes = {"min": self.profile.least, "opt": self.profile.best, "max": self.profile.largest}
-            values |= {f"--{name}Shapes": _write_shapes(each) for name, each in shapes.items()}
+            values |= {f"--{name}Shapes": write_shapes(each) for name, each in shapes.items()}
         said = [f"--{self.precision}"] if self.precision != "typed" else []
         said += [switch for switch, on in switches.items() if on]
         return said + [f"{name}={value}" for name, value in values.items() if value not in ("", None)]
 
 
-def parse_shapes(text: str, option: str) -> dict[str, Shape]:
-    """``composite:1x3x256x256,mask:1x1x256x256`` as trtexec writes it.
-
-    Raises:
-        UsageError: it is not of this form.
-    """
-    shapes: dict[str, Shape] = {}
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*'?(.+?)'?:(\d+(?:x\d+)*)\s*", part)
-        if found is None:
-            raise UsageError(f"{option} cannot be read at {part!r}", "write name:1x3x256x256,name:1x1x256x256")
-        shape = tuple(int(size) for size in found[2].split("x"))
-        if found[1] in shapes or 0 in shape:
-            problem = "twice" if found[1] in shapes else "with a size of 0"
-            raise UsageError(f"{option} names {found[1]} {problem}", "write every input once, sizes from 1")
-        shapes[found[1]] = shape
-    return shapes
-
-
 def _unless(value: str, default: str) -> str | None:
     return None if value == default else value
-
-
-def _write_shapes(shapes: dict[str, Shape]) -> str:
-    return ",".join(f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
-
-
-def parse_pools(text: str) -> dict[Pool, int]:
-    """``workspace:1024,dlaSRAM:0.5`` in MiB, or with a unit: ``workspace:1G``.
-
-    Raises:
-        UsageError: an unknown pool, or no size.
-    """
-    pools: dict[Pool, int] = {}
-    for part in text.split(","):
-        name, _, size = part.strip().partition(":")
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([BKMG]?)", size)
-        if name not in POOLS or found is None:
-            raise UsageError(f"--memPoolSize cannot be read at {part!r}", f"write POOL:MiB, with {', '.join(POOLS)}")
-        pools[name] = int(float(found[1]) * _UNITS[found[2]])  # type: ignore[index]
-    return pools

@@ -76,7 +76,7 @@ def profile(engine: Engine, inputs: dict[str, tuple[int, ...]], runs: int) -> La
                 times.take(layer_name, ms)
 
     with contextlib.closing(engine.context(Profiler())) as context, engine.log.operation():
-        context.resize(inputs)
+        context.resize(context.largest | inputs)
         for _ in range(runs):
             context.enqueue()
             context.synchronize()

@@ -1,4 +1,4 @@
-"""Weights from an ONNX file into an engine that was built without them, or with others."""
+"""Filling an engine with the weights of an ONNX file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 
 
 def refit(tensorrt: TensorRT, engine: trt.ICudaEngine, onnx: Path, log: Log) -> None:
-    """Put the weights of ``onnx`` into ``engine``, which was built from a file of the same graph.
+    """Fill an engine with the weights of an ONNX file.
+
+    Args:
+        tensorrt: which TensorRT.
+        engine: a loaded engine: built without weights, or so that they can be exchanged.
+        onnx: the file that it was built from; for exchangeable weights also another file of the same graph.
+        log: of the engine.
 
     Raises:
         UsageError: there is no such file.
-        CapabilityError: this TensorRT refits nothing from ONNX files.
+        CapabilityError: this TensorRT refits nothing from ONNX files; the lean runtime does not.
         ArtifactError: the file's weights do not fit the engine.
     """
     if not onnx.is_file():

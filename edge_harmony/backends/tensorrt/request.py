@@ -6,13 +6,15 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edge_harmony.backends.tensorrt.bridge import Distribution
+from edge_harmony.backends.tensorrt.figures import PERCENTILES
 from edge_harmony.backends.tensorrt.options import BuildOptions, Shape
-from edge_harmony.backends.tensorrt.timing import PERCENTILES, TimingOptions
+from edge_harmony.backends.tensorrt.timing import TimingOptions
 from edge_harmony.errors import UsageError
 from edge_harmony.files.manifest import files_of
 
 if TYPE_CHECKING:
-    from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT
+    from edge_harmony.backends.tensorrt.bridge import TensorRT
     from edge_harmony.backends.tensorrt.cuda.api import Package
 
 
@@ -44,15 +46,24 @@ class TimingRequest:
         graph: capture a CUDA graph and launch that; None: as trtexec of this version.
         spin: wait for the GPU without sleeping; None: as trtexec of this version.
         transfers: copy inputs in and outputs out with every query; None: as trtexec of this version.
+        streams: execution contexts that run at a time.
+        threads: give each of them a thread.
+        overlap: keep two queries of a context under way, so that the copies of one overlap the network of the other.
+        idle: milliseconds to sleep between queries.
         shapes: of the inputs, where the engine's are open; by default the largest.
+        inputs: files of raw values for inputs, by name; noise for the others.
         percentiles: to report, within 0 and 100.
-        profile: time every layer too.
+        average: also report the means over this many successive queries; None: do not.
+        profile: time every layer too, in a run of its own.
+        layers: report what TensorRT's inspector says of the layers.
+        outputs: report the values of the last query's outputs.
         times_to: write every query to this file, as JSON.
         profile_to: write the times of the layers to this file, as JSON.
         layers_to: write what TensorRT's inspector says to this file, as JSON.
+        outputs_to: write the values of the last query's outputs to this file, as JSON.
 
     Raises:
-        UsageError: a percentile is not within 0 and 100.
+        UsageError: a percentile is not within 0 and 100, or a file of values is not there.
     """
 
     warm_up: float = 200.0
@@ -67,6 +78,16 @@ class TimingRequest:
     times_to: Path | None = None
     profile_to: Path | None = None
     layers_to: Path | None = None
+    _: KW_ONLY
+    streams: int = 1
+    threads: bool = False
+    overlap: bool = True
+    idle: float = 0.0
+    inputs: dict[str, Path] | None = None
+    average: int | None = None
+    layers: bool = False
+    outputs: bool = False
+    outputs_to: Path | None = None
 
     def __post_init__(self) -> None:
         if any(not 0 <= value <= 100 for value in self.percentiles):
@@ -75,31 +96,43 @@ class TimingRequest:
                 f"--percentile cannot be {text!r}", "write numbers within 0 and 100: --percentile 90,95,99"
             )
 
+        missing = [path for path in (self.inputs or {}).values() if not path.is_file()]
+        if missing:
+            raise UsageError(f"there is no file {missing[0]}", "check the paths of --loadInputs")
+
     def options(self, tensorrt: TensorRT) -> TimingOptions:
-        """With what trtexec of this version does where nothing is chosen."""
+        """The options of the run; what nothing was chosen for is as in trtexec of this version."""
         switches = {"graph": self.graph, "spin": self.spin, "transfers": self.transfers}
         return replace(
-            TimingOptions.of(tensorrt),
+            TimingOptions.defaults(tensorrt),
             warm_up=self.warm_up,
             duration=self.duration,
             iterations=self.iterations,
+            streams=self.streams,
+            threads=self.threads,
+            overlap=self.overlap,
+            idle=self.idle,
             **{name: choice for name, choice in switches.items() if choice is not None},
         )
 
     def refuse_files(self, why: str) -> None:
-        """Refuse what only a run can give, where there is none.
+        """Refuse results of a run where the engine is not run.
 
         Args:
-            why: there is none.
+            why: the reason that it is not run.
 
         Raises:
-            UsageError: something of the kind is asked for.
+            UsageError: a file or a listing is asked for.
         """
         wanted = {
             "--exportTimes": self.times_to,
             "--exportProfile": self.profile_to,
             "--exportLayerInfo": self.layers_to,
+            "--exportOutput": self.outputs_to,
+            "--loadInputs": self.inputs,
             "--dumpProfile": self.profile or None,
+            "--dumpLayerInfo": self.layers or None,
+            "--dumpOutput": self.outputs or None,
         }
         asked = [name for name, target in wanted.items() if target is not None]
         if asked:
@@ -115,11 +148,15 @@ class BuildRequest:
         load: a finished engine to time, instead of ``onnx``.
         options: how to build; by default the types in the file rule.
         save: where the engine goes; by default it comes from the cache, or goes there.
-        weights: with ``load``: the ONNX file whose weights fill an engine without them.
+        weights: with ``load``: the ONNX file whose weights fill an engine without them; by default the one that it was
+            built from.
+        lean_library: with ``load``: a lean runtime (``libnvinfer_lean``) for an engine that was built for other
+            versions and without one.
         timing_cache: file of kernel timings from earlier builds; read if it is there, written afterwards.
         calibration: pictures for implicit INT8, where ``options`` allow it and the file has no ranges of its own.
         timing: how the engine is timed; None: it is not.
-        distribution: TensorRT or TensorRT for RTX; by default what is installed, TensorRT first.
+        distribution: TensorRT, TensorRT for RTX, or with ``load`` TensorRT's lean runtime; by default the first of them
+            that is installed.
         cuda: package for memory and streams; by default what is installed.
         device: number of the GPU.
         log_file: file for all that TensorRT says.
@@ -134,6 +171,7 @@ class BuildRequest:
     options: BuildOptions = field(default_factory=BuildOptions)
     save: Path | str | None = None
     weights: Path | str | None = None
+    lean_library: Path | None = None
     timing_cache: Path | None = None
     calibration: CalibrationChoice = CalibrationChoice()
     timing: TimingRequest | None = None
@@ -147,6 +185,8 @@ class BuildRequest:
             raise UsageError("name an ONNX file to build, or --loadEngine a finished one", "one of the two")
         if self.load is not None and self.save is not None:
             raise UsageError("--saveEngine is for engines that are built", "leave it out with --loadEngine")
+        if self.load is None and (self.distribution == "tensorrt-lean" or self.lean_library is not None):
+            raise UsageError("a lean runtime loads engines and builds none", "use it with --loadEngine")
         if self.load is not None and self.options.architectures:
             raise UsageError("a finished engine is not built for other GPUs", "leave --computeCapabilities out")
         if self.timing is not None and self.options.architectures:
@@ -154,13 +194,16 @@ class BuildRequest:
 
     def inputs(self) -> list[Path]:
         """The files that are read."""
-        named = [self.onnx, self.load, self.weights]
+        values = (self.timing.inputs or {}).values() if self.timing is not None else ()
+        named = [self.onnx, self.load, self.weights, self.lean_library, *values]
         return [file for name in named if name is not None for file in files_of(Path(name))]
 
     def outputs(self) -> list[Path]:
         """The files that are written, the caches that are continued among them."""
         timing = self.timing
-        reports = [timing.times_to, timing.profile_to, timing.layers_to] if timing is not None else []
+        reports = (
+            [timing.times_to, timing.profile_to, timing.layers_to, timing.outputs_to] if timing is not None else []
+        )
         named = [*reports, self.log_file, self.timing_cache, self.calibration.cache]
         engine = files_of(Path(self.save)) if self.save is not None else []
         return [*engine, *(path for path in named if path is not None)]

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.backends.artifact_runner import ArtifactRunner
-from edge_harmony.backends.tensorrt.engine import Context, Engine
+from edge_harmony.backends.tensorrt.context import Context
+from edge_harmony.backends.tensorrt.engine import Engine
 from edge_harmony.files.manifest import Manifest
 
 _CONTEXTS = 2
@@ -23,13 +24,19 @@ class TensorRTRunner(ArtifactRunner):
     """See :class:`edge_harmony.backends.base.Runner`.
 
     Two contexts, each with its stream and buffers, the second one made when it is first needed: while the device works
-    on one batch, the next is copied, and two threads may run at a time; a third waits.
+    on one batch, the next is copied, and two threads may run at a time; a third waits. From the second batch on a CUDA
+    graph is launched, and on devices that share the host's memory nothing is copied.
+
+    Args:
+        engine: a loaded one; closed with the runner.
+        manifest: of its file, verified by the caller.
+        graphs: launch CUDA graphs.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest) -> None:
+    def __init__(self, engine: Engine, manifest: Manifest, *, graphs: bool = True) -> None:
         super().__init__(manifest)
-        self._engine = engine
-        self._contexts = [engine.context()]
+        self._engine, self._graphs = engine, graphs
+        self._contexts = [self._make_context()]
         self._free: queue.SimpleQueue[Context] = queue.SimpleQueue()
         self._free.put(self._contexts[0])
         self._making = threading.Lock()
@@ -62,7 +69,7 @@ class TensorRTRunner(ArtifactRunner):
     def infer_parts(
         self, composite: NDArray[np.float32], mask: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], dict[str, float]]:
-        """The same, and the milliseconds of ``copy`` (to the device and back) and ``infer``."""
+        """See :class:`edge_harmony.backends.base.Runner`."""
         times = [time.perf_counter()]
         output = self._run(composite, mask, lambda: times.append(time.perf_counter()))
         there, running, back = (1e3 * (after - before) for before, after in pairwise(times))
@@ -78,10 +85,13 @@ class TensorRTRunner(ArtifactRunner):
         finally:
             self._free.put(context)
 
+    def _make_context(self) -> Context:
+        return self._engine.context(shares=True, graphs=self._graphs)
+
     def _take(self) -> Context:
         with self._making:
             if self._free.empty() and len(self._contexts) < _CONTEXTS:
-                self._contexts.append(self._engine.context())
+                self._contexts.append(self._make_context())
                 return self._contexts[-1]
         return self._free.get()
 

@@ -1,58 +1,62 @@
-"""Timing an engine as trtexec does: what is queued, when, and how long each part took."""
+"""Timing an engine as trtexec does: what is queued, when, and how long each part took.
+
+The order of calls is that of ``sampleInference.cpp`` in NVIDIA's TensorRT samples (release 10.16).
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge_harmony.backends.tensorrt.cuda.api import CudaError
 from edge_harmony.backends.tensorrt.profiling import LayerTimes, profile
-from edge_harmony.files.atomic import atomic_write
+from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
-    from edge_harmony.backends.tensorrt.engine import Context, Engine
-
-PERCENTILES = (90.0, 95.0, 99.0)
-_ENQUEUE_BOUND = 0.8  # of the GPU's time, above which trtexec warns
-_UNSTABLE = 0.025  # coefficient of variation of the GPU's time, above which trtexec warns
+    from edge_harmony.backends.tensorrt.context import Buffer, Context
+    from edge_harmony.backends.tensorrt.engine import Engine
 
 
 @dataclass(frozen=True)
 class TimedQuery:
-    """One query, in milliseconds since the first one began, under trtexec's names.
+    """One query: points in time in milliseconds since the timing began, under trtexec's names.
 
     Attributes:
-        startEnqMs: the host begins to queue.
-        endEnqMs: the host has queued.
-        startInMs: the copy in begins.
-        endInMs: the copy in ends.
+        startEnqMs: the host begins to queue the network.
+        endEnqMs: the host has queued it.
+        startH2dMs: the copies of the inputs begin.
+        endH2dMs: they end.
         startComputeMs: the network begins.
         endComputeMs: the network ends.
-        startOutMs: the copy out begins.
-        endOutMs: the copy out ends.
+        startD2hMs: the copies of the outputs begin.
+        endD2hMs: they end.
     """
 
     startEnqMs: float
     endEnqMs: float
-    startInMs: float
-    endInMs: float
+    startH2dMs: float
+    endH2dMs: float
     startComputeMs: float
     endComputeMs: float
-    startOutMs: float
-    endOutMs: float
+    startD2hMs: float
+    endD2hMs: float
 
     @property
     def parts(self) -> dict[str, float]:
-        """Durations by trtexec's names; latency is H2D, compute and D2H together."""
-        copy_in, compute = self.endInMs - self.startInMs, self.endComputeMs - self.startComputeMs
-        copy_out = self.endOutMs - self.startOutMs
+        """Durations in milliseconds; latency is copy in, network and copy out together, without the waits between."""
+        copy_in, compute = self.endH2dMs - self.startH2dMs, self.endComputeMs - self.startComputeMs
+        copy_out = self.endD2hMs - self.startD2hMs
         return {
             "latencyMs": copy_in + compute + copy_out,
             "enqMs": self.endEnqMs - self.startEnqMs,
@@ -69,10 +73,14 @@ class TimingOptions:
     Attributes:
         warm_up: milliseconds before anything counts.
         duration: seconds, at least.
-        iterations: queries, at least.
+        iterations: queries of every context, at least.
         graph: capture a CUDA graph and launch that.
         spin: wait for the GPU without sleeping.
         transfers: copy inputs in and outputs out with every query.
+        streams: execution contexts that run at a time.
+        threads: give each of them a thread.
+        overlap: keep two queries of a context under way, so that the copies of one overlap the network of the other.
+        idle: milliseconds to sleep between queries.
     """
 
     warm_up: float = 200.0
@@ -81,80 +89,163 @@ class TimingOptions:
     graph: bool = False
     spin: bool = False
     transfers: bool = True
+    streams: int = 1
+    threads: bool = False
+    overlap: bool = True
+    idle: float = 0.0
 
     @classmethod
-    def of(cls, tensorrt: TensorRT) -> TimingOptions:
-        """What trtexec of this version does unasked: 11 captures graphs, spins, and leaves transfers out."""
+    def defaults(cls, tensorrt: TensorRT) -> TimingOptions:
+        """What trtexec of this version does by default: 11 captures graphs, spins, and leaves transfers out."""
         newest = not tensorrt.is_rtx and tensorrt.version >= (11,)
         return cls(graph=newest, spin=newest, transfers=not newest)
 
 
-def measure(context: Context, options: TimingOptions) -> list[TimedQuery]:
-    """Query again and again.
+class _Slot:
+    """The six events of one query that is under way, and when the host queued it."""
 
-    Raises:
-        CapabilityError: graphs were asked for and the CUDA package has none.
+    def __init__(self, context: Context, *, blocking: bool, held: ExitStack) -> None:
+        self.events: list[int] = []
+        for _ in range(6):
+            self.events.append(context.cuda.create_event(blocking=blocking))
+            held.callback(context.cuda.destroy_event, self.events[-1])
+        self.queued = (0.0, 0.0)
+
+
+class _Lane:
+    """The queries of one context. Copies in, the network and copies out have a stream each."""
+
+    def __init__(self, context: Context, options: TimingOptions, held: ExitStack) -> None:
+        self._context, self._cuda, self._transfers = context, context.cuda, options.transfers
+        self._streams: list[int] = []
+        for _ in range(2):
+            self._streams.append(self._cuda.create_stream())
+            held.callback(self._cuda.destroy_stream, self._streams[-1])
+        depth = 2 if options.overlap else 1
+        self._idle = deque(_Slot(context, blocking=not options.spin, held=held) for _ in range(depth))
+        self._under_way: deque[_Slot] = deque()
+
+    def wait_for(self, origin: int) -> None:
+        """Begin the first copy after an event."""
+        self._cuda.stream_wait(self._streams[0], origin)
+
+    def query(self) -> None:
+        """Queue a query."""
+        cuda, context = self._cuda, self._context
+        into, compute, out = self._streams[0], context.stream, self._streams[1]
+        slot = self._idle.popleft()
+        events = slot.events
+        if self._transfers:
+            cuda.record(events[0], into)
+            context.copy_in(into)
+            cuda.record(events[1], into)
+            cuda.stream_wait(compute, events[1])
+        cuda.record(events[2], compute)
+        started = time.perf_counter()
+        context.enqueue()
+        slot.queued = (started, time.perf_counter())
+        cuda.record(events[3], compute)
+        if self._transfers:
+            cuda.stream_wait(out, events[3])
+            cuda.record(events[4], out)
+            context.copy_out(out)
+            cuda.record(events[5], out)
+        self._under_way.append(slot)
+
+    def finished(self, origin: int, began: float, *, all_of_them: bool = False) -> Iterable[TimedQuery]:
+        """Wait for the oldest query if no other can be queued before it ends; or for all."""
+        while self._under_way and (all_of_them or not self._idle):
+            slot = self._under_way.popleft()
+            events = (
+                slot.events if self._transfers else [*slot.events[2:3] * 2, *slot.events[2:4], *slot.events[3:4] * 2]
+            )
+            self._cuda.wait(events[5])
+            points = [self._cuda.elapsed(origin, event) for event in events]
+            self._idle.append(slot)
+            yield TimedQuery(*(1e3 * (moment - began) for moment in slot.queued), *points)
+
+
+def measure(contexts: Sequence[Context], options: TimingOptions) -> list[TimedQuery]:
+    """Query again and again; queries of the warm-up are left out.
+
+    Args:
+        contexts: of one engine, with their inputs in place; a graph is launched where one was captured.
+        options: how long and how.
+
+    Returns:
+        The queries in the order in which they began.
     """
-    cuda = context.cuda
+    cuda = contexts[0].cuda
     cuda.activate()
-    context.copy_in()
-    context.enqueue()
-    context.synchronize()
-    if options.graph:
-        context.capture()
-    events: list[int] = []
-    samples: list[TimedQuery] = []
-    try:
-        for last in (False, False, False, False, True):
-            events.append(cuda.create_event(blocking=last and not options.spin))
-        origin, start_in, start_compute, start_out, end_out = events
-        began = time.perf_counter()
-        cuda.record(origin, context.stream)
-        counted_from = began + options.warm_up / 1e3
-        while True:
-            before = time.perf_counter()
-            cuda.record(start_in, context.stream)
-            if options.transfers:
-                context.copy_in()
-            cuda.record(start_compute, context.stream)
-            queued = time.perf_counter()
+    with ExitStack() as held:
+        lanes = [_Lane(context, options, held) for context in contexts]
+        for context in contexts:
+            context.copy_in()
             context.enqueue()
-            enqueued = time.perf_counter()
-            cuda.record(start_out, context.stream)
-            if options.transfers:
-                context.copy_out()
-            cuda.record(end_out, context.stream)
-            cuda.wait(end_out)
-            if before < counted_from:
-                continue
-            marks = [cuda.elapsed(origin, event) for event in events[1:]]
-            start, end = (1e3 * (moment - began) for moment in (queued, enqueued))
-            samples.append(TimedQuery(start, end, marks[0], marks[1], marks[1], marks[2], marks[2], marks[3]))
-            now = time.perf_counter()
-            if now - counted_from >= options.duration and len(samples) >= options.iterations:
-                return samples
-    finally:
-        for event in events:
-            cuda.destroy_event(event)
+            context.synchronize()
+        origin = cuda.create_event()
+        held.callback(cuda.destroy_event, origin)
+        cuda.record(origin, contexts[0].stream)
+        began = time.perf_counter()
+        for lane in lanes:
+            lane.wait_for(origin)
+
+        def work(some: list[_Lane]) -> list[TimedQuery]:
+            cuda.activate()
+            return _query_again_and_again(some, options, origin, began)
+
+        if options.threads:
+            with ThreadPoolExecutor(len(lanes)) as pool:
+                found = list(chain.from_iterable(pool.map(work, ([lane] for lane in lanes))))
+        else:
+            found = work(lanes)
+    found.sort(key=lambda query: query.startH2dMs)
+    first = next((k for k, query in enumerate(found) if query.startComputeMs >= options.warm_up), len(found) - 1)
+    return found[first:]
+
+
+def _query_again_and_again(lanes: list[_Lane], options: TimingOptions, origin: int, began: float) -> list[TimedQuery]:
+    found: list[TimedQuery] = []
+    passed, rounds, warming = 0.0, 0, 0
+    enough = options.warm_up + 1e3 * options.duration
+    while rounds < options.iterations + warming or passed < enough:
+        for lane in lanes:
+            lane.query()
+        for lane in lanes:
+            for query in lane.finished(origin, began):
+                found.append(query)
+                passed = max(passed, query.startComputeMs)
+        rounds += 1
+        if passed < options.warm_up:
+            warming += passed > 0
+        elif options.idle:
+            time.sleep(options.idle / 1e3)
+    for lane in lanes:
+        found.extend(lane.finished(origin, began, all_of_them=True))
+    return found
 
 
 @dataclass(frozen=True)
 class Timed:
-    """What a run gave.
+    """The results of a run.
 
     Attributes:
         samples: one per query.
+        options: those that were in force.
         batch: pictures per query.
         memory: bytes of scratch memory on the device.
         layers: time of every layer, where it was asked for.
-        information: the inspector's JSON, where it was asked for.
+        outputs: of the last query of the first context, by name.
+        notes: what could not be done as asked.
     """
 
     samples: list[TimedQuery]
+    options: TimingOptions
     batch: int
     memory: int
     layers: LayerTimes | None
-    information: str | None
+    outputs: dict[str, NDArray[Any]]
+    notes: tuple[str, ...] = ()
 
 
 def time_engine(
@@ -162,70 +253,72 @@ def time_engine(
     options: TimingOptions,
     shapes: dict[str, tuple[int, ...]] | None = None,
     *,
+    inputs: dict[str, Path] | None = None,
     profiled: int = 0,
-    inspected: bool = False,
 ) -> Timed:
-    """Run an engine again and again on noise.
+    """Run an engine again and again.
 
     Args:
         engine: a loaded one.
         options: how long and how.
         shapes: of the inputs, where the engine's are open; by default the largest.
-        profiled: runs with TensorRT's profiler attached, after the others; 0 for none.
-        inspected: ask the inspector.
+        inputs: files of raw values, in the order and type of the engine's tensor, for inputs by name; noise for others.
+        profiled: runs with TensorRT's profiler attached, after the others and in a context of their own; 0 for none.
 
     Raises:
-        InputError: a shape is outside the engine's profile.
-        CapabilityError: no memory, or graphs are asked for and the CUDA package has none.
+        UsageError: a file of values is not there.
+        InputError: a shape is outside the engine's profile; a file does not fit its input.
+        CapabilityError: no memory.
     """
-    dice = np.random.default_rng(0)
-    with contextlib.closing(engine.context()) as context:
-        context.resize(shapes or {})
-        for buffer in context.inputs:
-            largest = 1.0 if buffer.dtype.kind == "f" else 128.0
-            buffer.array[...] = (largest * dice.random(buffer.shape)).astype(buffer.dtype)
-        batch = context.inputs[0].shape[0] if context.inputs and context.inputs[0].shape else 1
-        samples = measure(context, options)
+    notes = []
+    with ExitStack() as held:
+        contexts = [held.enter_context(closing(engine.context())) for _ in range(options.streams)]
+        for context in contexts:
+            context.resize(context.largest | (shapes or {}))
+            _fill(context, inputs or {})
+        if options.graph:
+            try:
+                for context in contexts:
+                    context.capture()
+            except EdgeHarmonyError as error:
+                if isinstance(error, CudaError) and error.is_lost:
+                    raise
+                options = replace(options, graph=False)
+                notes.append(f"timed without a CUDA graph, which could not be captured: {error.message}")
+        first = contexts[0]
+        batch = first.inputs[0].shape[0] if first.inputs and first.inputs[0].shape else 1
+        samples = measure(contexts, options)
+        first.copy_out()
+        first.synchronize()
+        outputs = {buffer.name: buffer.array.copy() for buffer in first.outputs}
+        scratch = first.scratch or engine.device_memory
     layers = profile(engine, shapes or {}, profiled) if profiled else None
-    return Timed(samples, batch, engine.device_memory, layers, engine.information() if inspected else None)
+    return Timed(samples, options, batch, scratch, layers, outputs, tuple(notes))
 
 
-def summarize(samples: Sequence[TimedQuery], batch: int, percentiles: Sequence[float] = PERCENTILES) -> dict[str, Any]:
-    """Throughput in queries per second, and min, max, mean, median and percentiles of every part, in milliseconds."""
-    wall = (max(s.endOutMs for s in samples) - min(s.startInMs for s in samples)) / 1e3
-    result: dict[str, Any] = {"queries": len(samples), "throughput_qps": len(samples) / wall, "images_per_second": 0.0}
-    result["images_per_second"] = result["throughput_qps"] * batch
-    for part in samples[0].parts:
-        values = np.array([sample.parts[part] for sample in samples])
-        result[part] = {
-            "min": float(values.min()),
-            "max": float(values.max()),
-            "mean": float(values.mean()),
-            "median": float(np.median(values)),
-            **{f"p{p:g}": float(np.percentile(values, p)) for p in percentiles},
-        }
-    return result
+def _fill(context: Context, files: dict[str, Path]) -> None:
+    """Values into the inputs of a context: from files, or noise within 0 and 1 (integers: 0 to 127)."""
+    names = [buffer.name for buffer in context.inputs]
+    unknown = sorted(files.keys() - set(names))
+    if unknown:
+        raise UsageError(f"--loadInputs names {unknown[0]}, which is no input", f"inputs are {', '.join(names)}")
+    dice = np.random.default_rng(0)
+    for buffer in context.inputs:
+        if buffer.name in files:
+            buffer.array[...] = _read_values(files[buffer.name], buffer)
+        else:
+            largest = 1.0 if buffer.dtype.kind == "f" else 128.0
+            buffer.array[...] = (largest * dice.random(buffer.array.shape)).astype(buffer.dtype)
 
 
-def warnings_of(samples: Sequence[TimedQuery]) -> list[str]:
-    """What trtexec would warn about."""
-    compute = np.array([sample.parts["computeMs"] for sample in samples])
-    enqueue = np.array([sample.parts["enqMs"] for sample in samples])
-    said = []
-    if np.median(enqueue) > _ENQUEUE_BOUND * np.median(compute):
-        said.append(
-            "throughput may be bound by enqueuing rather than by the GPU: try --useCudaGraph, or larger batches"
+def _read_values(path: Path, buffer: Buffer) -> NDArray[Any]:
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", "check the path of --loadInputs")
+    content = path.read_bytes()
+    if len(content) != buffer.size:
+        shape = "x".join(map(str, buffer.shape))
+        raise InputError(
+            f"{path} has {len(content)} bytes, and {buffer.name} ({shape}, {buffer.dtype}) has {buffer.size}",
+            "write the raw values in C order: array.tofile(path)",
         )
-    variation = float(compute.std() / compute.mean()) if compute.mean() else 0.0
-    if variation > _UNSTABLE:
-        said.append(
-            f"GPU compute time is unstable (coefficient of variation {100 * variation:.1f} %): "
-            "lock the clocks (jetson_clocks, nvidia-smi -lgc)"
-        )
-    return said
-
-
-def export_times(samples: Sequence[TimedQuery], path: Path) -> None:
-    """Every query in the format of trtexec's ``--exportTimes``."""
-    rows = [asdict(sample) | sample.parts for sample in samples]
-    atomic_write(path, (json.dumps(rows, indent=1) + "\n").encode())
+    return np.frombuffer(content, buffer.dtype).reshape(buffer.array.shape)

@@ -64,7 +64,7 @@ def test_a_device_without_torch_builds_from_a_file_and_finds_wrong_numbers(tmp_p
     world = World()
     monkeypatch.setattr(backend_module, "find_tensorrt", lambda distribution=None: fake_tensorrt("10.3", world))
     monkeypatch.setattr(backend_module, "find_cuda", lambda package=None, device=0: world.cuda)
-    monkeypatch.setattr(backend_module, "is_installed", lambda name: object())
+    monkeypatch.setattr(backend_module, "find_runtime", lambda distribution=None: fake_tensorrt("10.3", world))
     monkeypatch.setattr(backend_module.TensorRTRunner, "infer", lambda self, picture, mask: wrong(mask))
     monkeypatch.setattr(backend_module.TensorRTRunner, "submit", lambda self, picture, mask: lambda: wrong(mask))
 

@@ -82,6 +82,7 @@ class Device:
         memory: bytes in all.
         free: bytes that are free now.
         driver: CUDA version of the driver, such as ``12.6``.
+        integrated: whether it shares the host's memory, as on a Jetson.
     """
 
     index: int
@@ -90,6 +91,7 @@ class Device:
     memory: int
     free: int
     driver: str
+    integrated: bool = False
 
     @property
     def sm(self) -> str:
@@ -136,7 +138,11 @@ class Cuda(Protocol):
         """Give device memory back."""
 
     def pin(self, size: int) -> Pinned:
-        """Allocate ``size`` bytes of page-locked host memory."""
+        """Allocate ``size`` bytes of page-locked host memory, which the device reaches under the same address.
+
+        Host memory that CUDA allocates is mapped where addresses are unified: on all 64-bit systems, Jetsons included
+        (CUDA driver API, "Unified Addressing").
+        """
 
     def unpin(self, memory: Pinned) -> None:
         """Give page-locked memory back; its array must not be used afterwards."""
@@ -167,6 +173,9 @@ class Cuda(Protocol):
 
     def wait(self, event: int) -> None:
         """Wait until an event has happened."""
+
+    def stream_wait(self, stream: int, event: int) -> None:
+        """What is queued on the stream from now on begins after an event that was queued on another one."""
 
     def elapsed(self, start: int, end: int) -> float:
         """Milliseconds between two events that have happened."""

@@ -94,6 +94,7 @@ class CudaPython:
             total,
             free,
             f"{version // 1000}.{version % 1000 // 10}",
+            bool(self._call(driver.cuDeviceGetAttribute, kinds.CU_DEVICE_ATTRIBUTE_INTEGRATED, self._device)),
         )
 
     def allocate(self, size: int) -> int:
@@ -143,6 +144,9 @@ class CudaPython:
 
     def wait(self, event: int) -> None:
         self._call(driver.cuEventSynchronize, event)
+
+    def stream_wait(self, stream: int, event: int) -> None:
+        self._call(driver.cuStreamWaitEvent, stream, event, 0)
 
     def elapsed(self, start: int, end: int) -> float:
         return self._library.elapsed(start, end)

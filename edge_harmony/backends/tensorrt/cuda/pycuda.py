@@ -77,7 +77,8 @@ class PyCuda:
         version = driver.get_driver_version()
         capability = self._device.compute_capability()
         name = f"{version // 1000}.{version % 1000 // 10}"
-        return Device(self._index, self._device.name(), tuple(capability), total, free, name)
+        integrated = bool(self._device.get_attribute(driver.device_attribute.INTEGRATED))
+        return Device(self._index, self._device.name(), tuple(capability), total, free, name, integrated)
 
     def allocate(self, size: int) -> int:
         allocation = self._call("cuMemAlloc", driver.mem_alloc, size)
@@ -132,6 +133,9 @@ class PyCuda:
 
     def wait(self, event: int) -> None:
         self._call("cuEventSynchronize", self._kept[event].synchronize)
+
+    def stream_wait(self, stream: int, event: int) -> None:
+        self._call("cuStreamWaitEvent", self._kept[stream].wait_for_event, self._kept[event])
 
     def elapsed(self, start: int, end: int) -> float:
         return float(self._call("cuEventElapsedTime", self._kept[end].time_since, self._kept[start]))

@@ -119,7 +119,7 @@ def test_the_walk_sees_enough():
         "def f(tensorrt):\n    config: trt.IBuilderConfig = make()\n    config.max_workspace_size = 1",
         "class A:\n    def f(self):\n        self.c: trt.IExecutionContext = f()\n        self.c.execute_async_v2([])",
         "def f(tensorrt):\n    tensorrt.get('BuilderFlag.FP17')",
-        "def f(tensorrt):\n    tensorrt.get('BuilderFlag.PREFER_PRECISION_CONSTRAINTS')",
+        "def f(tensorrt):\n    tensorrt.get('BuilderFlag.REJECT_EMPTY_ALGORITHMS')",
         "NAMES = {'int8': 'MemoryPoolType.DLA_SRAM'}",
     ],
 )

@@ -25,10 +25,9 @@ from edge_harmony.backends.tensorrt.cuda.api import CudaError, Device
 from edge_harmony.backends.tensorrt.engine import Engine
 from edge_harmony.backends.tensorrt.engines import check_file, make_engine
 from edge_harmony.backends.tensorrt.logger import Log
-from edge_harmony.backends.tensorrt.options import BuildOptions, Profile, parse_pools, parse_shapes
+from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import cached, check_plan, facts_of, write_plan
 from edge_harmony.backends.tensorrt.progress import Phases
-from edge_harmony.backends.tensorrt.timing import TimingOptions, summarize, time_engine, warnings_of
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError, InputError, UsageError
 from edge_harmony.files.manifest import manifest_path, read_manifest
@@ -573,59 +572,12 @@ def test_what_an_engine_was_built_with_decides_how_it_is_loaded(world, onnx_file
     stripped = BuildOptions(strip_weights=True, refit=True)
     with pytest.raises(UsageError, match="built without weights"):
         engine_of("10.3", world, tmp_path, stripped)
-    engine_of("10.3", world, tmp_path, stripped, onnx=onnx_file).close()
+    engine_of("10.3", world, tmp_path, stripped, weights=onnx_file).close()
     with pytest.raises(UsageError, match="there is no file"):
-        engine_of("10.3", world, tmp_path, stripped, onnx=tmp_path / "none.onnx")
+        engine_of("10.3", world, tmp_path, stripped, weights=tmp_path / "none.onnx")
     world.fails = {"refit": ""}
     with pytest.raises(ArtifactError, match="do not fit the engine"):
-        engine_of("10.3", world, tmp_path, stripped, onnx=onnx_file)
-
-
-# --- timing
-
-
-@pytest.mark.parametrize("version", ["10.3", "11.4"])
-def test_timing_follows_the_version_and_frees_what_it_takes(version, world, tmp_path):
-    tensorrt = fake_tensorrt(version, world)
-    chosen = TimingOptions.of(tensorrt)
-    assert (chosen.graph, chosen.spin, chosen.transfers) == ((version == "11.4"),) * 2 + ((version != "11.4"),)
-    options = TimingOptions(0, 0, 20, chosen.graph, chosen.spin, chosen.transfers)
-    with closing(engine_of(version, world, tmp_path)) as engine:
-        timed = time_engine(engine, options, profiled=3, inspected=True)
-    assert len(timed.samples) == 20
-    parts = timed.samples[0].parts
-    copies = 2.0 if chosen.transfers else 0.0  # the fake's clock: one tick for every queued copy, and for the event
-    assert parts["h2dMs"] == 1.0 + copies
-    assert parts["computeMs"] == 2.0
-    assert timed.layers.rows() == [
-        {"count": 3},
-        {"name": "conv", "timeMs": 0.75, "averageMs": 0.25, "medianMs": 0.25, "percentage": 100.0},
-    ]
-    assert "Int8" in timed.information
-    assert world.cuda.blocking[-1] != chosen.spin
-    assert world.cuda.held == {}
-
-
-@pytest.mark.parametrize("call", ["create_event", "record", "launch", "begin_capture"])
-def test_a_failing_timing_frees_what_it_took(call, world, tmp_path):
-    world.cuda.failing = {call: 3 if call in ("create_event", "record") else 0}
-    with closing(engine_of("10.3", world, tmp_path)) as engine, pytest.raises(CudaError):
-        time_engine(engine, TimingOptions(0, 0, 5, graph=True))
-    assert world.cuda.held == {}
-
-
-def test_the_summary_and_its_warnings(world, tmp_path):
-    with closing(engine_of("10.3", world, tmp_path)) as engine:
-        samples = time_engine(engine, TimingOptions(0, 0, 30)).samples
-    summary = summarize(samples, batch=4, percentiles=(50, 99))
-    assert summary["queries"] == 30
-    assert summary["images_per_second"] == 4 * summary["throughput_qps"]
-    assert summary["computeMs"] == {"min": 2.0, "max": 2.0, "mean": 2.0, "median": 2.0, "p50": 2.0, "p99": 2.0}
-    assert warnings_of(samples) == []
-    slow = [type(s)(0, 100, *list(vars(s).values())[2:]) for s in samples]
-    assert "bound by enqueuing" in warnings_of(slow)[0]
-    wavering = [type(s)(0, 0, 0, 0, 0, k, 0, 0) for k, s in enumerate(samples, 20)]
-    assert "unstable" in warnings_of(wavering)[0]
+        engine_of("10.3", world, tmp_path, stripped, weights=onnx_file)
 
 
 # --- the backend
@@ -635,7 +587,7 @@ def test_the_summary_and_its_warnings(world, tmp_path):
 def patched(world, monkeypatch, tmp_path):
     monkeypatch.setattr(backend_module, "find_tensorrt", lambda distribution=None: fake_tensorrt("10.3", world))
     monkeypatch.setattr(backend_module, "find_cuda", lambda package=None, device=0: world.cuda)
-    monkeypatch.setattr(backend_module, "is_installed", lambda name: object())
+    monkeypatch.setattr(backend_module, "find_runtime", lambda distribution=None: fake_tensorrt("10.3", world))
     monkeypatch.setenv("EDGE_HARMONY_HOME", str(tmp_path / "home"))
     return world
 
@@ -708,21 +660,6 @@ def test_a_missing_tensorrt_is_one_line():
 
 
 # --- words and numbers
-
-
-def test_trtexec_notation():
-    assert parse_shapes("composite:1x3x4x4,mask:1x1x4x4", "--shapes") == {
-        "composite": (1, 3, 4, 4),
-        "mask": (1, 1, 4, 4),
-    }
-    assert parse_pools("workspace:1024,dlaSRAM:0.5") == {"workspace": 1 << 30, "dlaSRAM": 1 << 19}
-    assert parse_pools("workspace:2G")["workspace"] == 2 << 30
-    for text in ("composite", "composite:1x", "a:1,a:2", "a:0x3", ""):
-        with pytest.raises(UsageError):
-            parse_shapes(text, "--shapes")
-    for text in ("workspace", "heap:3", "workspace:-1", ""):
-        with pytest.raises(UsageError):
-            parse_pools(text)
 
 
 def test_progress_never_goes_back():
