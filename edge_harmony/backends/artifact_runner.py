@@ -23,7 +23,7 @@ def read_network_manifest(path: Path) -> Manifest:
     if manifest.io.is_whole_pipeline:
         raise UsageError(
             f"{path} is a whole pipeline, not a network",
-            "feed it pictures with the runtime itself, see docs/whole-pipeline.md",
+            "run it with --backend onnxruntime (or tensorrt, an engine of it), see docs/whole-pipeline.md",
         )
     return manifest
 
@@ -56,3 +56,18 @@ class ArtifactRunner(Runner):
                 f"the network takes {spec.width}x{spec.height}, got {composite.shape[3]}x{composite.shape[2]}",
                 "export it for this size",
             )
+
+
+class PipelineRunner(ArtifactRunner):
+    """Base of a runner of a file that holds a whole pipeline: a subclass has ``harmonize``."""
+
+    def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See :class:`edge_harmony.backends.base.Runner`.
+
+        Raises:
+            UsageError: always: there is no network to be run alone.
+        """
+        raise UsageError(
+            f"the file holds a whole pipeline of {self._manifest.model}, and its network cannot be run alone",
+            "give an export without --whole-pipeline",
+        )

@@ -204,6 +204,22 @@ class Runner(ABC):
         self.synchronize()
         return output, {"copy": 0.0, "infer": 1e3 * (time.perf_counter() - began)}
 
+    def harmonize(self, picture: NDArray[np.uint8], mask: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+        """Harmonize a picture, where the file holds a whole pipeline (``io_spec.is_whole_pipeline``).
+
+        Args:
+            picture: ``(H, W, 3)`` RGB, at least as large as ``io_spec`` says.
+            mask: ``(H, W)``, 255 in the foreground.
+            strength: of the change, 0 to 1.5.
+
+        Returns:
+            ``(H, W, 3)``, an array of its own. Several threads may call it at a time.
+
+        Raises:
+            UsageError: it holds a network alone, as by default.
+        """
+        raise UsageError("this file holds a network and no whole pipeline", "export it with --whole-pipeline")
+
     def synchronize(self) -> None:  # noqa: B027  (a default, not a gap)
         """Wait until the device has done all its work; by default there is nothing to wait for."""
 
@@ -239,6 +255,7 @@ class Backend(ABC):
         takes_weights: whether :meth:`load` takes weights, and nothing needs to be built.
         reads_onnx: whether its targets must name the newest operator set that their runtime reads.
         elsewhere: place where its artifacts run if they do not run on this machine, in words.
+        runs_whole_pipelines: whether its runners have :meth:`Runner.harmonize`, for files that hold a whole pipeline.
     """
 
     name: ClassVar[str]
@@ -249,6 +266,7 @@ class Backend(ABC):
     takes_weights: ClassVar[bool] = False
     reads_onnx: ClassVar[bool] = False
     elsewhere: ClassVar[str] = "on the device"
+    runs_whole_pipelines: ClassVar[bool] = False
 
     @abstractmethod
     def probe(self) -> Probe:

@@ -9,7 +9,7 @@ from edge_harmony.backends.artifact_runner import read_network_manifest
 from edge_harmony.backends.base import Backend, ExportRequest, LoadRequest, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.extras import require_exporter
-from edge_harmony.files.manifest import Manifest, artifact_name
+from edge_harmony.files.manifest import Manifest, artifact_name, read_manifest
 from edge_harmony.models.registry import find_model, weights_folder
 
 if TYPE_CHECKING:
@@ -42,8 +42,12 @@ class OnnxBackend(Backend):
         """
         return export_file(request, source, folder, flavour="unsigned")
 
-    def find(self, request: LoadRequest) -> tuple[Path, Manifest]:
+    def find(self, request: LoadRequest, *, whole_pipelines: bool = False) -> tuple[Path, Manifest]:
         """The ONNX file that a request names, or the shipped one, with its verified manifest.
+
+        Args:
+            request: what to load.
+            whole_pipelines: take files that hold one, too.
 
         Raises:
             CapabilityError: a CPU runtime was asked for another device or precision.
@@ -57,7 +61,7 @@ class OnnxBackend(Backend):
                 f"the {self.name} backend runs an artifact, not weights", "export them first, then --artifact"
             )
         path = request.artifact or self._shipped(request)
-        manifest = read_network_manifest(path)
+        manifest = read_manifest(path) if whole_pipelines else read_network_manifest(path)
         if request.artifact is None and (manifest.model, manifest.precision) != (request.model, request.precision):
             raise ArtifactError(f"{path} holds {manifest.model} in {manifest.precision}", "reinstall edge-harmony")
         return path, manifest

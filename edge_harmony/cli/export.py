@@ -92,6 +92,9 @@ def _afterwards(
 ) -> tuple[str, str]:
     """The next step with the artifact: where, and by which command."""
     where = "here" if backend.probe().available else backend.elsewhere
+    if whole_pipeline and backend.runs_whole_pipelines:
+        chosen = f" --backend {spec.backend}" if spec.backend != DEFAULT_BACKEND else ""
+        return where, f"edge-harmony harmonize COMPOSITE MASK -o RESULT --artifact {_ARTIFACT}{chosen}"
     if whole_pipeline:
         return where, f"feed {_ARTIFACT} pictures, see docs/whole-pipeline.md"
     if where != "here" and weights is None:

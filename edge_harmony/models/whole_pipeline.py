@@ -1,11 +1,15 @@
 """The whole pipeline as one network: 8-bit picture and mask of any size in, 8-bit picture out.
 
-It uses only operators that compilers for devices support. Resizing by area and bilinear upsampling are matrix products
-with weights computed from the sizes, so both agree with :mod:`edge_harmony.pipeline.harmonize` at every size. Only
-small tensors change their layout.
+It uses only operators that compilers for devices support; none of them resizes by area. So resizing is written as sums
+over the pixels of each cell, and upsampling as sums over the two cells on either side of each pixel, with weights
+computed from the sizes: both agree with :mod:`edge_harmony.pipeline.harmonize` at every size. Pixels and cells are
+gathered by their numbers, because compilers fuse that with the arithmetic around it: no picture in floating point is
+written to memory, and none of the upsampled planes (``docs/decisions/0017-gathers-in-the-whole-pipeline.md``).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -51,35 +55,29 @@ class WholePipeline(nn.Module):
             ``(H, W, 3)`` uint8; equal to ``picture`` where the mask is 0, and everywhere if the strength is 0.
         """
         height, width = mask.shape
-        levels = picture.float()
-        rows, columns = area_weights(self.size[0], height), area_weights(self.size[1], width)
-        narrow = (rows @ levels.reshape(height, width * 3)).reshape(self.size[0], width, 3).permute(2, 0, 1)
+        rows, columns = area_taps(self.size[0], height), area_taps(self.size[1], width)
+        levels, weight = picture.float(), mask.float() / 255
+        small = cell_means(levels, rows, columns).permute(2, 0, 1)
+        small_mask = cell_means(weight[..., None], rows, columns)[..., 0]
+        grid = self._predict(small, small_mask, strength)
         planes = [levels[..., channel] for channel in range(3)]
-        small = narrow @ columns.transpose(0, 1)
-        changed = self._harmonize(planes, mask.float() / 255, small, rows, columns, strength)
-        return torch.stack(changed, 2).to(torch.uint8)
+        return torch.stack(self._paint(planes, weight, upsampled(grid, height, width)), 2).to(torch.uint8)
 
-    def _harmonize(
-        self, planes: list[Tensor], weight: Tensor, small: Tensor, rows: Tensor, columns: Tensor, strength: Tensor
-    ) -> list[Tensor]:
-        """The planes ``(H, W)`` after harmonization, in whole levels; ``small`` is the picture at working size."""
-        small_mask = snap(rows @ weight @ columns.transpose(0, 1))
-        grid = self.network(torch.round(small)[None] / 255, small_mask[None, None])[0]
-        grid = grid * strength  # the grid holds the difference from the identity
-        height, width = weight.shape
-        up, across = bilinear_weights(grid.shape[1], height).transpose(0, 1), bilinear_weights(grid.shape[2], width)
+    def _predict(self, small: Tensor, small_mask: Tensor, strength: Tensor) -> Tensor:
+        """The grid ``(C, h, w)`` of a picture ``(3, h, w)`` in levels and a mask ``(h, w)``, both at working size."""
+        grid: Tensor = self.network(torch.round(small)[None] / 255, snap(small_mask)[None, None])[0]
+        return grid * strength  # the grid holds the difference from the identity
+
+    def _paint(self, planes: list[Tensor], weight: Tensor, field: Callable[[int], Tensor]) -> list[Tensor]:
+        """The planes ``(H, W)`` after harmonization, in whole levels; ``field`` upsamples a channel of the grid."""
         painted = []
         for channel, plane in enumerate(planes):
-            changed = plane + weight * self._change(channel, planes, grid, up, across)
+            changed = plane + weight * self._change(channel, planes, field)
             painted.append(torch.where(weight > 0, torch.round(changed.clamp(0.0, 255.0)), plane))
         return painted
 
-    def _change(self, channel: int, planes: list[Tensor], grid: Tensor, up: Tensor, across: Tensor) -> Tensor:
+    def _change(self, channel: int, planes: list[Tensor], field: Callable[[int], Tensor]) -> Tensor:
         """The change of a channel in levels, computed with one upsampled plane at a time."""
-
-        def field(index: int) -> Tensor:
-            return up @ grid[index] @ across
-
         if self.kind == "difference":
             return field(channel) * 255
         if self.kind == "gain":
@@ -91,7 +89,10 @@ class WholePipeline(nn.Module):
 
 
 class PlanarPipeline(WholePipeline):
-    """A :class:`WholePipeline` for runtimes that pass pictures as planes of float levels, such as Core ML."""
+    """A :class:`WholePipeline` for runtimes that pass pictures as planes of float levels, such as Core ML.
+
+    Resizing and upsampling are matrix products with the same weights.
+    """
 
     def forward(self, picture: Tensor, mask: Tensor, strength: Tensor) -> Tensor:
         """Harmonize a picture.
@@ -107,9 +108,12 @@ class PlanarPipeline(WholePipeline):
         """
         height, width = mask.shape[2:]
         rows, columns = area_weights(self.size[0], height), area_weights(self.size[1], width)
+        weight = mask[0, 0] / 255
         small = rows @ picture[0] @ columns.transpose(0, 1)
+        grid = self._predict(small, rows @ weight @ columns.transpose(0, 1), strength)
+        up, across = bilinear_weights(grid.shape[1], height).transpose(0, 1), bilinear_weights(grid.shape[2], width)
         planes = [picture[0, channel] for channel in range(3)]
-        return torch.stack(self._harmonize(planes, mask[0, 0] / 255, small, rows, columns, strength))[None]
+        return torch.stack(self._paint(planes, weight, lambda index: up @ grid[index] @ across))[None]
 
 
 def area_weights(cells: int, size: int) -> Tensor:
@@ -125,3 +129,44 @@ def bilinear_weights(cells: int, size: int) -> Tensor:
     """Weights ``(cells, size)`` of bilinear upsampling, half-pixel centres, as :mod:`edge_harmony.pipeline.apply`."""
     position = ((torch.arange(size)[None].float() + 0.5) * (cells / size) - 0.5).clamp(0.0, float(cells - 1))
     return (1 - (position - torch.arange(cells)[:, None].float()).abs()).clamp_min(0.0)
+
+
+def area_taps(cells: int, size: int) -> tuple[Tensor, Tensor]:
+    """The pixels of each cell and their weights in its mean, as OpenCV's ``INTER_AREA``; cells <= size.
+
+    Returns:
+        Numbers of pixels ``(cells, n)`` and weights ``(cells, n)``, with as many pixels for each cell as any of them
+        touches: some have a weight of 0. The weights are those of :func:`area_weights`.
+    """
+    share = size / cells
+    low = torch.arange(cells)[:, None].float() * share
+    pixels = low.floor() + torch.arange(size // cells + 2)[None].float()
+    overlap = torch.minimum(low + share, pixels + 1) - torch.maximum(low, pixels)
+    return pixels.clamp_max(size - 1.0).long(), overlap.clamp_min(0.0) / share
+
+
+def cell_means(picture: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor]) -> Tensor:
+    """Resize ``(H, W, C)`` by area to ``(h, w, C)``, with the :func:`area_taps` of both axes."""
+    (row, row_weights), (column, column_weights) = rows, columns
+    width, channels = picture.shape[1:]
+    lines = picture.index_select(0, row.reshape(-1)).reshape(row.shape[0], -1, width * channels)
+    narrow = (lines * row_weights[:, :, None]).sum(1).reshape(row.shape[0], width, channels)
+    cells = narrow.index_select(1, column.reshape(-1)).reshape(row.shape[0], column.shape[0], -1, channels)
+    return (cells * column_weights[None, :, :, None]).sum(2)
+
+
+def upsampled(grid: Tensor, height: int, width: int) -> Callable[[int], Tensor]:
+    """A function from a channel of a grid ``(C, h, w)`` to its plane ``(H, W)``: bilinear, half-pixel centres."""
+    channels, rows, columns = grid.shape
+    up = bilinear_weights(rows, height).transpose(0, 1)
+    lines = (up @ grid.permute(1, 0, 2).reshape(rows, channels * columns)).reshape(height, channels, columns)
+    position = ((torch.arange(width).float() + 0.5) * (columns / width) - 0.5).clamp(0.0, float(columns - 1))
+    low = position.floor()
+    share, left = position - low, low.long()
+    right = (low + 1).clamp_max(float(columns - 1)).long()
+
+    def plane(index: int) -> Tensor:
+        line = lines[:, index]
+        return line.index_select(1, left) * (1 - share) + line.index_select(1, right) * share
+
+    return plane

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
-from edge_harmony.pictures.arrays import checked_pair, foreground_box, like
+from edge_harmony.pictures.arrays import checked_pair, foreground_box, like, to_eight_bits
 from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.pipeline.apply import apply_grid, check_strength
 
@@ -32,7 +32,7 @@ def harmonize_pixels(
     """Harmonize one picture.
 
     Args:
-        runner: a loaded network.
+        runner: a loaded network, or a whole pipeline, which then does all of it.
         composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA; uint8, uint16, or floating point in [0, 1].
         mask: ``(H, W)`` or ``(H, W, 1)``; integers (full scale is the foreground, or the larger one of two values),
             bool, or floating point in [0, 1].
@@ -44,19 +44,61 @@ def harmonize_pixels(
         strength of 0 nothing changes and nothing is predicted.
 
     Raises:
-        InputError: shapes, types or values do not fit.
+        InputError: shapes, types or values do not fit; a whole pipeline takes 8-bit pictures, none below its working
+            size.
         UsageError: the strength is out of range.
     """
     check_strength(strength)
     working, weight = checked_pair(composite, mask, in_place=in_place)
+    return harmonize_checked(runner, composite, working, weight, strength=strength, in_place=in_place)
+
+
+def harmonize_checked(
+    runner: Runner,
+    composite: NDArray[Any],
+    working: NDArray[Any],
+    weight: NDArray[Any],
+    *,
+    strength: float,
+    in_place: bool,
+) -> NDArray[Any]:
+    """The work of :func:`harmonize_pixels` after its checks.
+
+    Args:
+        runner: as there.
+        composite: as there.
+        working: colours of the composite, from :func:`~edge_harmony.pictures.arrays.checked_pair`.
+        weight: the mask, from that function.
+        strength: as there, and in range.
+        in_place: as there.
+    """
     box = foreground_box(weight)
     if box is None:
         log.warning("the mask is empty: the picture is returned unchanged")
     if box is None or not strength:
         return composite if in_place else composite.copy()
+    if runner.io_spec.is_whole_pipeline:
+        changed = _by_whole_pipeline(runner, working, weight, strength)
+        return like(composite, weight, changed, in_place=in_place)
     grid = predict(runner, working, weight)
     changed = apply_grid(working, weight, grid, box, strength=strength, in_place=in_place)
     return like(composite, weight, changed, in_place=in_place)
+
+
+def _by_whole_pipeline(runner: Runner, pixels: NDArray[Any], mask: NDArray[Any], strength: float) -> NDArray[np.uint8]:
+    spec = runner.io_spec
+    height, width = mask.shape
+    if pixels.dtype != np.uint8:
+        raise InputError(
+            f"a whole pipeline takes 8-bit pictures, and this one is {pixels.dtype}",
+            "use an export without --whole-pipeline, or convert the picture",
+        )
+    if height < spec.height or width < spec.width:
+        raise InputError(
+            f"a whole pipeline takes pictures of at least {spec.width}x{spec.height}, and this one is {width}x{height}",
+            "use an export without --whole-pipeline",
+        )
+    return runner.harmonize(np.ascontiguousarray(pixels), np.ascontiguousarray(to_eight_bits(mask)), strength)
 
 
 def predict(runner: Runner, composite: NDArray[Any], mask: NDArray[Any]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.backends.base import Runner
-from edge_harmony.errors import InputError
+from edge_harmony.errors import InputError, UsageError
 from edge_harmony.pictures.arrays import Box, checked_pair, foreground_box, like
 from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.working_size import mask_to_working_size, to_working_size
 from edge_harmony.pipeline.apply import apply_grid, check_strength
-from edge_harmony.pipeline.harmonize import predict_later
+from edge_harmony.pipeline.harmonize import harmonize_checked, predict_later
 from edge_harmony.pipeline.temporal import SceneCuts, Smoother
+
+log = logging.getLogger(__name__)
 
 _HELD = 3
 """Frames in progress at a time: one is prepared, one is predicted, one is applied or done."""
@@ -58,6 +61,9 @@ FramePair = tuple[NDArray[Any], NDArray[Any]]
 
 def stream(runner: Runner, pairs: Iterable[FramePair], options: StreamOptions) -> Generator[NDArray[Any], None, None]:
     """Harmonize pairs of frame and mask in their order; see :meth:`edge_harmony.harmonizer.Harmonizer.stream`."""
+    if runner.io_spec.is_whole_pipeline:
+        yield from _whole(runner, pairs, options)
+        return
     predictor, finisher, reader = _Predictor(runner, options), _Finisher(options), MaskReader()
     on_the_way: deque[tuple[Future[NDArray[Any]], Future[_Begun]]] = deque()
     with (
@@ -78,6 +84,32 @@ def stream(runner: Runner, pairs: Iterable[FramePair], options: StreamOptions) -
             for result, beginning in on_the_way:
                 if result.cancel() and not beginning.cancel():
                     _let_go(beginning)
+
+
+def _whole(runner: Runner, pairs: Iterable[FramePair], options: StreamOptions) -> Generator[NDArray[Any], None, None]:
+    """Frames through a whole pipeline, two at a time. Its colour transforms stay inside: none is smoothed or kept."""
+    if options.every > 1:
+        raise UsageError(
+            f"a whole pipeline predicts every frame, and every is {options.every}",
+            "use an export without --whole-pipeline",
+        )
+    if options.keep:
+        log.warning("a whole pipeline harmonizes every frame by itself: colours are not smoothed over time")
+    reader = MaskReader()
+    results: deque[Future[NDArray[Any]]] = deque()
+    with ThreadPoolExecutor(_HELD - 1, "edge-harmony-whole") as pool:
+        try:
+            for frame, mask in pairs:
+                pixels, weight = checked_pair(frame, mask, in_place=options.in_place, reader=reader)
+                how = {"strength": options.strength, "in_place": options.in_place}
+                results.append(pool.submit(harmonize_checked, runner, frame, pixels, weight, **how))
+                if len(results) >= _HELD:
+                    yield results.popleft().result()
+            while results:
+                yield results.popleft().result()
+        finally:
+            for result in results:
+                result.cancel()
 
 
 def _let_go(beginning: Future[_Begun]) -> None:

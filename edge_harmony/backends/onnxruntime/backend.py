@@ -15,6 +15,7 @@ class OnnxRuntimeBackend(OnnxBackend):
 
     name = "onnxruntime"
     packages = ("onnxruntime",)
+    runs_whole_pipelines = True
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
@@ -26,9 +27,11 @@ class OnnxRuntimeBackend(OnnxBackend):
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        from edge_harmony.backends.onnxruntime.runner import OnnxRuntimeRunner
+        from edge_harmony.backends.onnxruntime.runner import OnnxRuntimePipeline, OnnxRuntimeRunner
 
-        return OnnxRuntimeRunner(*self.find(request), request.threads)
+        path, manifest = self.find(request, whole_pipelines=True)
+        kind = OnnxRuntimePipeline if manifest.io.is_whole_pipeline else OnnxRuntimeRunner
+        return kind(path, manifest, request.threads)
 
     def inspect(self, request: CheckRequest) -> Inspection:
         """See :class:`edge_harmony.backends.base.Backend`."""

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edge_harmony.backends.artifact_runner import ArtifactRunner
+from edge_harmony.backends.artifact_runner import ArtifactRunner, PipelineRunner
 from edge_harmony.errors import ArtifactError, first_line
 from edge_harmony.files.manifest import Manifest
 
@@ -37,13 +37,7 @@ class OnnxRuntimeRunner(ArtifactRunner):
 
     def __init__(self, path: Path, manifest: Manifest, threads: int = 0) -> None:
         super().__init__(manifest)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry(*_EXACT_INT8)
-        options.add_session_config_entry(*_REST_BETWEEN_RUNS)
-        self._session: Any = open_session(path, options)
+        self._session: Any = open_session(path, _options(threads))
 
     def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`edge_harmony.backends.base.Runner`."""
@@ -56,6 +50,36 @@ class OnnxRuntimeRunner(ArtifactRunner):
     def close(self) -> None:
         """Free the session."""
         self._session = None
+
+
+class OnnxRuntimePipeline(PipelineRunner):
+    """A whole pipeline on the CPU execution provider; arguments and errors are those of :class:`OnnxRuntimeRunner`."""
+
+    def __init__(self, path: Path, manifest: Manifest, threads: int = 0) -> None:
+        super().__init__(manifest)
+        self._session: Any = open_session(path, _options(threads))
+
+    def harmonize(self, picture: NDArray[np.uint8], mask: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+        """See :class:`edge_harmony.backends.base.Runner`."""
+        if self._session is None:
+            raise RuntimeError("the runner is closed")
+        feed = {"picture": picture, "mask": mask, "strength": np.array(strength, np.float32)}
+        result: NDArray[np.uint8] = self._session.run(None, feed)[0]
+        return result
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+def _options(threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry(*_EXACT_INT8)
+    options.add_session_config_entry(*_REST_BETWEEN_RUNS)
+    return options
 
 
 def open_session(path: Path, options: Any) -> Any:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from edge_harmony.backends.artifact_runner import read_network_manifest
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.onnx_artifacts import export_file, export_step
 from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT, find_runtime, find_tensorrt
@@ -17,9 +16,10 @@ from edge_harmony.backends.tensorrt.engine import Engine
 from edge_harmony.backends.tensorrt.engines import make_engine
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, find_weights, write_plan
-from edge_harmony.backends.tensorrt.runner import TensorRTRunner
+from edge_harmony.backends.tensorrt.runner import TensorRTPipeline, TensorRTRunner
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
 from edge_harmony.files.atomic import make_folder
+from edge_harmony.files.manifest import read_manifest
 from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -35,6 +35,7 @@ class TensorRTBackend(Backend):
     packages: ClassVar[tuple[str, ...]] = ("tensorrt",)
     device = "cuda:0"
     modes = MODES
+    runs_whole_pipelines = True
     reads_onnx = True
     distribution: ClassVar[Distribution] = "tensorrt"
 
@@ -113,11 +114,12 @@ class TensorRTBackend(Backend):
                 f"edge-harmony export {request.model} --target TARGET -o out, then --artifact out/...{SUFFIX}",
             )
         cuda = find_cuda(device=int(found[1] or 0))
-        manifest = read_network_manifest(request.artifact)
+        manifest = read_manifest(request.artifact)
         facts = check_plan(request.artifact, tensorrt, cuda.device())
         weights = find_weights(request.artifact, facts) if facts.options.strip_weights else None
         engine = Engine(tensorrt, cuda, request.artifact, facts.options, weights)
-        return TensorRTRunner(engine, manifest, graphs=request.mode != MODES[1])
+        kind = TensorRTPipeline if manifest.io.is_whole_pipeline else TensorRTRunner
+        return kind(engine, manifest, graphs=request.mode != MODES[1])
 
     def inspect(self, request: CheckRequest) -> Inspection:
         """See :class:`edge_harmony.backends.base.Backend`."""

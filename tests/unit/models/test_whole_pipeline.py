@@ -12,13 +12,21 @@ import torch
 
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.cli.main import main
-from edge_harmony.errors import CapabilityError
+from edge_harmony.errors import CapabilityError, InputError, UsageError
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.export.prepare import exportable
 from edge_harmony.files.manifest import read_manifest
+from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import read_weights, save_weights
-from edge_harmony.models.whole_pipeline import WholePipeline, area_weights, bilinear_weights
+from edge_harmony.models.whole_pipeline import (
+    WholePipeline,
+    area_taps,
+    area_weights,
+    bilinear_weights,
+    cell_means,
+    upsampled,
+)
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.samples import sample_pictures
 from tests.unit.models.test_masks import SIZES, masks
@@ -121,6 +129,27 @@ def test_area_weights_are_those_of_opencv(sizes):
     assert np.allclose(area_weights(cells, size).sum(1), 1, atol=1e-3)
 
 
+@pytest.mark.parametrize("sizes", [(256, 300), (256, 256), (256, 4095), (256, 512), (7, 100), (64, 257), (5, 27)])
+def test_taps_hold_the_area_weights(sizes):
+    cells, size = sizes
+    pixels, weights = area_taps(cells, size)
+    dense = torch.zeros(cells, size).scatter_add_(1, pixels, weights)
+    assert torch.allclose(dense, area_weights(cells, size), atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(300, 401), (256, 256), (1000, 777)])
+def test_both_forms_resize_and_upsample_alike(sizes):
+    height, width = sizes
+    picture, grid = torch.rand(height, width, 3), torch.randn(12, 32, 24)
+    rows, columns = area_weights(256, height), area_weights(256, width)
+    means = cell_means(picture, area_taps(256, height), area_taps(256, width))
+    assert torch.allclose(means.permute(2, 0, 1), rows @ picture.permute(2, 0, 1) @ columns.T, atol=1e-5)
+    plane = upsampled(grid, height, width)
+    for index in (0, 11):
+        expected = torch.nn.functional.interpolate(grid[None], sizes, mode="bilinear", align_corners=False)[0, index]
+        assert torch.allclose(plane(index), expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("sizes", [(32, 1000), (1, 40), (8, 8)])
 def test_bilinear_weights_are_those_of_torch(sizes):
     cells, size = sizes
@@ -156,8 +185,57 @@ def test_the_manifest_says_what_goes_in_and_others_do_not_take_it_for_a_network(
     manifest = read_manifest(whole["int8"])
     assert (manifest.io.output, manifest.io.layout, manifest.io.value_range) == ("picture", "HWC", (0.0, 255.0))
     assert whole["int8"].name == "edge-n-256x256-int8-whole.onnx"
-    assert main(["harmonize", "a.jpg", "b.png", "-o", "c.png", "--artifact", str(whole["int8"])]) == 2
-    assert "whole pipeline" in capsys.readouterr().err
+    call = ["harmonize", "a.jpg", "b.png", "-o", "c.png", "--artifact", str(whole["int8"])]
+    assert main([*call, "--backend", "openvino"]) == 2
+    assert "is a whole pipeline, not a network; run it with --backend onnxruntime" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_the_harmonizer_runs_it(dtype, whole):
+    pixels, mask = picture(300, 401)
+    expected = run(whole["fp32"], pixels, mask, 0.5)
+    scaled = mask if dtype is np.uint8 else mask.astype(np.float32) / 255
+    with Harmonizer.from_pretrained(artifact=whole["fp32"]) as harmonizer:
+        assert harmonizer.runner.io_spec.is_whole_pipeline
+        result = harmonizer.harmonize(pixels, scaled, strength=0.5)
+        assert np.array_equal(result, expected)
+        assert np.array_equal(pixels, picture(300, 401)[0])
+        alpha = np.dstack([pixels, mask])
+        assert np.array_equal(harmonizer.harmonize(alpha, scaled, strength=0.5), np.dstack([expected, mask]))
+        changed = pixels.copy()
+        assert harmonizer.harmonize(changed, scaled, strength=0.5, in_place=True) is changed
+        assert np.array_equal(changed, expected)
+        assert np.array_equal(harmonizer.harmonize(pixels, scaled, strength=0), pixels)
+        assert np.array_equal(harmonizer.harmonize(pixels, np.zeros_like(mask)), pixels)
+        with pytest.raises(InputError, match="a whole pipeline takes 8-bit pictures, and this one is uint16"):
+            harmonizer.harmonize(pixels.astype(np.uint16), mask)
+        with pytest.raises(InputError, match="at least 256x256, and this one is 401x200"):
+            harmonizer.harmonize(pixels[:200], mask[:200])
+        with pytest.raises(UsageError, match="its network cannot be run alone"):
+            harmonizer.runner.infer(np.zeros((1, 3, 256, 256), np.float32), np.zeros((1, 1, 256, 256), np.float32))
+
+
+def test_frames_go_through_it_one_by_one(whole, caplog):
+    frames = [picture(300 + k, 401)[0] for k in range(5)]
+    masks = [picture(300 + k, 401)[1] for k in range(5)]
+    with Harmonizer.from_pretrained(artifact=whole["fp32"]) as harmonizer:
+        results = list(harmonizer.stream(frames, masks))
+        assert "colours are not smoothed over time" in caplog.text
+        with pytest.raises(UsageError, match="a whole pipeline predicts every frame, and every is 2"):
+            list(harmonizer.stream(frames, masks, every=2))
+        abandoned = harmonizer.stream(iter(frames), masks, keep=0)
+        next(abandoned)
+        abandoned.close()
+    for frame, mask, result in zip(frames, masks, results, strict=True):
+        assert np.array_equal(result, run(whole["fp32"], frame, mask))
+
+
+def test_a_network_is_no_whole_pipeline(exported):
+    with (
+        Harmonizer.from_pretrained(artifact=exported["fp32"]) as harmonizer,
+        pytest.raises(UsageError, match="no whole"),
+    ):
+        harmonizer.runner.harmonize(*picture(256, 256), 1.0)
 
 
 def test_from_the_command_line(edge_weights, tmp_path, capsys):

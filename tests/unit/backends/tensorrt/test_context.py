@@ -12,10 +12,11 @@ import pytest
 from edge_harmony.backends.tensorrt.cuda.api import CudaError
 from edge_harmony.backends.tensorrt.engine import Engine
 from edge_harmony.backends.tensorrt.options import BuildOptions
-from edge_harmony.backends.tensorrt.runner import TensorRTRunner
+from edge_harmony.backends.tensorrt.runner import TensorRTPipeline, TensorRTRunner
 from edge_harmony.backends.tensorrt.timing import TimingOptions, time_engine
-from edge_harmony.errors import InputError
+from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.manifest import Manifest
+from edge_harmony.harmonizer import Harmonizer
 from tests.fakes.tensorrt import World, fake_tensorrt
 
 NOISE = np.random.default_rng(3).random((4, 4, 4, 4), dtype=np.float32)
@@ -144,3 +145,41 @@ def test_the_runner_launches_graphs_unless_told_otherwise(graphs, world, tmp_pat
             np.testing.assert_array_equal(result, NOISE[:1, :3] + NOISE[:1, 3:])
     assert world.cuda.launched == (4 if graphs else 0)
     assert world.cuda.held == {}
+
+
+class Painter:
+    """An engine of a whole pipeline, and its context: it returns the picture, darker by the strength."""
+
+    closed = 0
+
+    def context(self, **options):
+        assert options == {"shares": True, "graphs": True}
+        return self
+
+    def run(self, feed):
+        assert [array.dtype for array in feed.values()] == [np.uint8, np.uint8, np.float32]
+        assert feed["strength"].shape == ()
+        self.memory = (feed["picture"] * (1 - feed["strength"] * (feed["mask"] > 0)[..., None])).astype(np.uint8)
+        return {"harmonized": self.memory}
+
+    def synchronize(self): ...
+
+    def close(self):
+        self.closed += 1
+
+
+def test_a_whole_pipeline_takes_pictures_and_gives_pictures():
+    io = {"output": "picture", "layout": "HWC", "value_range": (0, 255)}
+    manifest = Manifest(model="edge-n", precision="int8", backend="tensorrt", io=io, file_sha256="", weights_sha256="")
+    picture = np.random.default_rng(4).integers(0, 256, (270, 300, 3), np.uint8)
+    mask = np.zeros((270, 300), np.uint8)
+    mask[50:100, 20:90] = 255
+    engine = Painter()
+    with Harmonizer(TensorRTPipeline(engine, manifest)) as harmonizer:
+        result = harmonizer.harmonize(picture, mask, strength=0.5)
+        assert not np.shares_memory(result, engine.memory)
+        np.testing.assert_array_equal(result[mask > 0], picture[mask > 0] // 2)
+        np.testing.assert_array_equal(result[mask == 0], picture[mask == 0])
+        with pytest.raises(UsageError, match="its network cannot be run alone"):
+            harmonizer.runner.infer(NOISE[:1, :3], NOISE[:1, 3:])
+    assert engine.closed == 2
