@@ -1,4 +1,4 @@
-"""Opset 18 and newer to 17, for TensorRT 8: reductions get their axes as an attribute.
+"""Opset 18 and newer to 17, for TensorRT 8: reductions get their axes as an attribute, splits count their outputs.
 
 Since opset 18 the axes of ReduceMean, ReduceMax and others are an input. The parser of TensorRT before 10 ignores that
 input and reduces over all axes, in silence (https://github.com/NVIDIA/TensorRT/issues/3467).
@@ -37,6 +37,8 @@ def to_opset_17(model: ModelProto) -> ModelProto:
             constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
         if node.op_type in _REDUCTIONS and len(node.input) > 1:
             _move_axes(node, constants)
+        if node.op_type == "Split":  # into equal parts, as many as there are outputs: all that opset 17 knows
+            _drop(node, "num_outputs")
     for entry in result.opset_import:
         if entry.domain in ("", "ai.onnx"):
             entry.version = OPSET
@@ -60,8 +62,12 @@ def _move_axes(node: NodeProto, constants: dict[str, np.ndarray]) -> None:
             "use JetPack 6.1 (TensorRT 10.3) or newer",
         )
     del node.input[1:]
-    kept = [attribute for attribute in node.attribute if attribute.name != "noop_with_empty_axes"]
-    del node.attribute[:]
-    node.attribute.extend(kept)
+    _drop(node, "noop_with_empty_axes")
     if axes.size:
         node.attribute.append(helper.make_attribute("axes", [int(axis) for axis in axes.ravel()]))
+
+
+def _drop(node: NodeProto, name: str) -> None:
+    kept = [attribute for attribute in node.attribute if attribute.name != name]
+    del node.attribute[:]
+    node.attribute.extend(kept)
