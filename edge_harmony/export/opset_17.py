@@ -39,6 +39,7 @@ def to_opset_17(model: ModelProto) -> ModelProto:
             _move_axes(node, constants)
         if node.op_type == "Split":  # into equal parts, as many as there are outputs: all that opset 17 knows
             _drop(node, "num_outputs")
+        _drop_defaults(node, version)
     for entry in result.opset_import:
         if entry.domain in ("", "ai.onnx"):
             entry.version = OPSET
@@ -65,6 +66,19 @@ def _move_axes(node: NodeProto, constants: dict[str, np.ndarray]) -> None:
     _drop(node, "noop_with_empty_axes")
     if axes.size:
         node.attribute.append(helper.make_attribute("axes", [int(axis) for axis in axes.ravel()]))
+
+
+def _drop_defaults(node: NodeProto, version: int) -> None:
+    """Leave out attributes that opset 17 does not know and that have their default value, which is what it does."""
+    try:
+        older = onnx.defs.get_schema(node.op_type, OPSET, node.domain).attributes
+        newer = onnx.defs.get_schema(node.op_type, version, node.domain).attributes
+    except onnx.defs.SchemaError:  # an operator that one of them lacks; the checker says which
+        return
+    for attribute in list(node.attribute):
+        known = newer.get(attribute.name)
+        if attribute.name not in older and known is not None and known.default_value == attribute:
+            _drop(node, attribute.name)
 
 
 def _drop(node: NodeProto, name: str) -> None:

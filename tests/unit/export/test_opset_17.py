@@ -8,8 +8,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_harmony.errors import CapabilityError
+from edge_harmony.backends.targets import read_target
+from edge_harmony.errors import CapabilityError, InputError
+from edge_harmony.export.onnx import export_onnx
 from edge_harmony.export.opset_17 import to_opset_17
+from edge_harmony.files.resources import find_resource
 
 REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare", "Sum")
 PICTURE = np.random.default_rng(4).random((2, 3, 4, 6), np.float32)
@@ -67,6 +70,20 @@ def test_splits_into_equal_parts_give_what_they_gave():
         np.testing.assert_array_equal(ours, theirs)
 
 
+def resized(**attributes):
+    scales = ("scales", np.array([1, 1, 2, 2], np.float32))
+    node = helper.make_node("Resize", ["x", "", "scales"], ["y"], name="resize", mode="linear", **attributes)
+    return model([node], [scales])
+
+
+def test_newer_attributes_that_ask_for_nothing_new_are_left_out():
+    newer = resized(antialias=0, keep_aspect_ratio_policy="stretch")
+    assert {a.name for a in to_opset_17(newer).graph.node[0].attribute} == {"mode"}
+    np.testing.assert_array_equal(results(to_opset_17(newer))[0], results(newer)[0])
+    with pytest.raises(CapabilityError, match="antialias"):
+        to_opset_17(resized(antialias=1))
+
+
 def test_what_opset_17_lacks_is_one_line():
     mish = helper.make_node("Mish", ["x"], ["y"], name="mish")
     with pytest.raises(CapabilityError, match="cannot be written for opset 17, the newest that TensorRT 8 reads"):
@@ -79,7 +96,20 @@ def test_what_opset_17_lacks_is_one_line():
         to_opset_17(nothing)
 
 
-def test_the_shipped_networks_can_be_written_for_tensorrt_8(exported):
+def test_our_networks_can_be_written_for_tensorrt_8(exported, edge_weights, tmp_path):
     for precision in ("fp32", "fp16", "signed"):
         newer = onnx.load(exported[precision])
         assert to_opset_17(newer).opset_import[0].version == 17
+    path = export_onnx("edge-n", edge_weights, tmp_path, precision="fp32", opset=17)
+    assert [entry.version for entry in onnx.load(path).opset_import if entry.domain == ""] == [17]
+
+
+def test_a_target_may_ask_for_opset_17(tmp_path):
+    text = find_resource("targets", "jetson-orin-nano-fp16").read_text()
+    own = text.replace("opset = 18", "opset = 17").replace("opset = 20", "opset = 17")
+    (tmp_path / "own.toml").write_text(own)
+    target = read_target(str(tmp_path / "own.toml"))
+    assert (target.opset, target.runtime.opset, target.request("edge-n").opset) == (17, 17, 17)
+    (tmp_path / "own.toml").write_text(own.replace("opset = 17", "opset = 16"))
+    with pytest.raises(InputError, match="greater than or equal to 17"):
+        read_target(str(tmp_path / "own.toml"))
