@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,13 +97,13 @@ def _whole(runner: Runner, pairs: Iterable[FramePair], options: StreamOptions) -
     if options.keep:
         log.warning("a whole pipeline harmonizes every frame by itself: colours are not smoothed over time")
     reader = MaskReader()
+    finish = partial(harmonize_checked, strength=options.strength, in_place=options.in_place)
     results: deque[Future[NDArray[Any]]] = deque()
     with ThreadPoolExecutor(_HELD - 1, "edge-harmony-whole") as pool:
         try:
             for frame, mask in pairs:
                 pixels, weight = checked_pair(frame, mask, in_place=options.in_place, reader=reader)
-                how = {"strength": options.strength, "in_place": options.in_place}
-                results.append(pool.submit(harmonize_checked, runner, frame, pixels, weight, **how))
+                results.append(pool.submit(finish, runner, frame, pixels, weight))
                 if len(results) >= _HELD:
                     yield results.popleft().result()
             while results:

@@ -148,7 +148,8 @@ class TensorRTPipeline(PipelineRunner):
         """
         context = self._contexts.take()
         try:
-            feed = {"picture": picture, "mask": mask, "strength": np.array(strength, np.float32)}
+            feed: dict[str, NDArray[Any]] = {"picture": picture, "mask": mask}
+            feed["strength"] = np.array(strength, np.float32)
             result: NDArray[np.uint8] = next(iter(context.run(feed).values())).copy()  # the memory is reused
             return result
         finally:

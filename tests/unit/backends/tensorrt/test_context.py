@@ -169,7 +169,7 @@ class Painter:
 
 
 def test_a_whole_pipeline_takes_pictures_and_gives_pictures():
-    io = {"output": "picture", "layout": "HWC", "value_range": (0, 255)}
+    io = {"height": 256, "width": 256, "output": "picture", "layout": "HWC", "value_range": (0, 255)}
     manifest = Manifest(model="edge-n", precision="int8", backend="tensorrt", io=io, file_sha256="", weights_sha256="")
     picture = np.random.default_rng(4).integers(0, 256, (270, 300, 3), np.uint8)
     mask = np.zeros((270, 300), np.uint8)
