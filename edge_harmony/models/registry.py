@@ -98,14 +98,15 @@ _ENTRIES = (
         "edge-l",
         "edge_harmony.models.edge:EdgeNet",
         "affine",
-        4_045_772,
-        1_330_046_464,
+        4_147_416,
+        1_330_249_216,
         "largest of the edge family: EfficientNet-lite0 as encoder",
         {
             "widths": (16, 24, 40, 112, 320),
             "hidden": 192,
             "encoder": "efficientnet-lite0",
             "decoder_widths": (160, 96),
+            "overall": 128,
         },
     ),
     ModelEntry(

@@ -134,7 +134,10 @@ class OptimizerConfig(BaseModel):
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(1.0, gt=0, description="largest global gradient norm")
     encoder_rate: float = Field(
-        1.0, gt=0, le=1, description="learning rate of the encoder, as a share of the rate; for trained encoders"
+        1.0,
+        ge=0,
+        le=1,
+        description="learning rate of the encoder, as a share of the rate, for trained encoders; 0 keeps its weights",
     )
 
 

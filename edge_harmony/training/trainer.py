@@ -39,7 +39,7 @@ from edge_harmony.training.composites.synthesis import Batch, join, synthesize
 from edge_harmony.training.dataset import PictureStore, TrainingSample, draw_alike, open_store, split_samples
 from edge_harmony.training.distributed import World
 from edge_harmony.training.objective import Objective
-from edge_harmony.training.optimizer import make_optimizer
+from edge_harmony.training.optimizer import in_encoder, make_optimizer
 from edge_harmony.training.recipe import Recipe, StageConfig
 from edge_harmony.training.start import start_from
 from edge_harmony.training.validation import validate
@@ -328,10 +328,12 @@ class Trainer:
 
     def _set_mode(self, model: nn.Module, stage: StageConfig) -> None:
         model.train()
-        if self.position.images >= stage.freeze * stage.images:
-            for module in model.modules():
-                if isinstance(module, nn.BatchNorm2d | ActivationQuantizer):
-                    module.eval()
+        late = self.position.images >= stage.freeze * stage.images
+        kept = self.recipe.optimizer.encoder_rate == 0
+        for name, module in model.named_modules():
+            norm = isinstance(module, nn.BatchNorm2d)
+            if (late and (norm or isinstance(module, ActivationQuantizer))) or (kept and norm and in_encoder(name)):
+                module.eval()
 
     @torch.no_grad()
     def _update_average(self, model: nn.Module, steps: int) -> None:

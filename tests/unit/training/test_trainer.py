@@ -294,6 +294,18 @@ def test_near_changes_draw_partners_and_encoders_may_learn_more_slowly(mini_root
     assert trainer.weights.is_file()
 
 
+def test_an_encoder_without_a_share_of_the_rate_keeps_its_weights_and_norms(mini_root, tmp_path):
+    parsed = recipe(mini_root)
+    parsed = parsed.model_copy(update={"optimizer": parsed.optimizer.model_copy(update={"encoder_rate": 0.0})})
+    trainer = Trainer(parsed, tmp_path / "out", WORLD)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.run()
+    after = read_weights(trainer.float_weights).tensors
+    kept = {name for name in after if torch.equal(after[name], before[name])}
+    assert {name for name in after if name.startswith("encoder.")} <= kept
+    assert any(name.startswith("head.") for name in set(after) - kept)
+
+
 def test_several_sources_give_every_batch_by_weight_and_their_own_rules(mini_root, tmp_path, monkeypatch):
     parsed = two_sources(mini_root, tmp_path)
     made = []
