@@ -19,7 +19,6 @@ from typing import Annotated, Any, TextIO, cast
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -144,12 +143,19 @@ def number(value: float | None, digits: int = 2) -> str:
 def log_to_stderr() -> None:
     """Show the package's warnings on stderr, one line each."""
     logger = logging.getLogger("edge_harmony")
-    if not any(isinstance(handler, RichHandler) for handler in logger.handlers):
-        handler = RichHandler(console=err, show_time=False, show_path=False, markup=False)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
+    if not any(isinstance(handler, _Lines) for handler in logger.handlers):
+        logger.addHandler(_Lines())
         logger.propagate = False
     set_verbosity()
+
+
+class _Lines(logging.Handler):
+    """A line for each message, however long it is: programs read stderr too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See :class:`logging.Handler`."""
+        level = (f"{record.levelname:8} ", f"logging.level.{record.levelname.lower()}")
+        err.print(Text.assemble(level, self.format(record)), soft_wrap=True)
 
 
 def set_verbosity(*, verbose: bool = False, quiet: bool = False) -> None:

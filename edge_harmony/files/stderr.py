@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from typing import TextIO
@@ -61,6 +62,28 @@ def _give_back() -> None:
     os.dup2(_kept, _STDERR)
     os.close(_kept)
     _kept = _before = None
+
+
+@contextlib.contextmanager
+def overheard() -> Iterator[list[str]]:
+    """The lines that libraries print meanwhile, where they are kept from stderr; none elsewhere.
+
+    What other threads' libraries print is among them.
+    """
+    lines: list[str] = []
+    if _kept is None:
+        yield lines
+        return
+    with tempfile.TemporaryFile() as file, _lock:
+        silent = os.dup(_STDERR)
+        os.dup2(file.fileno(), _STDERR)
+        try:
+            yield lines
+        finally:
+            os.dup2(silent, _STDERR)
+            os.close(silent)
+            file.seek(0)
+            lines += file.read().decode(errors="replace").splitlines()
 
 
 @contextlib.contextmanager

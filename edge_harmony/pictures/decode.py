@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from edge_harmony.errors import InputError, UsageError, is_out_of_memory, parsing
+from edge_harmony.files.stderr import overheard
 from edge_harmony.pictures.alpha import unmultiplied
 from edge_harmony.pictures.arrays import check_float_range
 from edge_harmony.pictures.exif import ORIENTATION
@@ -159,7 +160,8 @@ def _decode(name: str, data: bytes) -> NDArray[Any]:
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
     try:
-        pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        with overheard() as said:
+            pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         if is_out_of_memory(error):
             raise MemoryError from None
@@ -168,7 +170,14 @@ def _decode(name: str, data: bytes) -> NDArray[Any]:
         cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise _Unknown(f"{name} is damaged and cannot be decoded", "export or download it again")
+    _tell(name, said)
     return pixels
+
+
+def _tell(name: str, said: list[str]) -> None:
+    """Say in one line what a decoder said of a file and went on."""
+    if said:
+        log.warning("%s may be damaged, and parts of it look wrong (%s)", name, said[0])
 
 
 class _Unknown(InputError):
@@ -178,7 +187,9 @@ class _Unknown(InputError):
 def _decode_by_pillow(name: str, data: bytes, turned: int, icc: bytes | None = None) -> NDArray[np.uint8]:
     damaged = f"{name} is damaged and cannot be decoded", "export or download it again"
     with parsing(*damaged), open_header(data) as picture:
-        picture.load()
+        with overheard() as said:
+            picture.load()
+        _tell(name, said)
         pixels = to_srgb(picture, icc) if picture.mode in ("CMYK", "LAB") else np.array(_coloured(picture))
         left = turned if picture.getexif().get(ORIENTATION, 1) == turned else 1  # newer versions turn TIFF
         return upright(pixels, left)

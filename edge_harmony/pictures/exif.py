@@ -119,11 +119,9 @@ def exif_of_tiff(data: bytes) -> bytes | None:
         for tag in (*_DESCRIPTIVE, ORIENTATION):
             if tag in stored:
                 block[tag] = stored[tag]
-        for tag in (_EXIF_IFD, _GPS_IFD):
-            inner = stored.get_ifd(tag)
-            if inner:
-                block.get_ifd(tag).update(inner)
-                block[tag] = 0
+        for tag, inner in _inner(stored).items():
+            block.get_ifd(tag).update(inner)
+            block[tag] = 0
         return block.tobytes().removeprefix(PREFIX) if len(block) else None
     except PILLOW_ERRORS:
         return None
@@ -137,11 +135,16 @@ def tiff_tags(block: bytes) -> dict[int, Any]:
             warnings.simplefilter("error")  # of damaged tags
             stored.load(PREFIX + block)
         tags: dict[int, Any] = {tag: stored[tag] for tag in _DESCRIPTIVE if tag in stored}
-        for tag in (_EXIF_IFD, _GPS_IFD):
-            inner = stored.get_ifd(tag)
-            if inner:
-                tags[tag] = dict(inner)
+        tags |= _inner(stored)
         TiffImagePlugin.ImageFileDirectory_v2().update(tags)
     except PILLOW_ERRORS:
         return {}
     return tags
+
+
+def _inner(stored: Image.Exif) -> dict[int, dict[int, Any]]:
+    """The directories of exposure and place, as far as they are whole."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged tags, which are left out
+        found = {tag: dict(stored.get_ifd(tag)) for tag in (_EXIF_IFD, _GPS_IFD)}
+    return {tag: inner for tag, inner in found.items() if inner}

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -454,3 +456,14 @@ def test_a_folder_into_a_video_file_is_a_video(capsys, tmp_path):
     status, _, err = run(capsys, "harmonize", tmp_path / "frames", tmp_path / "masks", "-o", tmp_path / "out.png")
     assert (status, "not of a folder" in err) == (2, True)
     assert not (tmp_path / "out.png").exists()
+
+
+def test_damage_that_a_decoder_passes_over_is_one_line(tmp_path):
+    """libjpeg goes on after damage, and says so on stderr by itself."""
+    whole = cv2.imencode(".jpg", cv2.imread(str(COMPOSITE)))[1].tobytes()
+    (tmp_path / "p.jpg").write_bytes(whole.replace(b"\xff\xdb", b"eight by\xff\xdb", 1))
+    call = [sys.executable, "-m", "edge_harmony", "harmonize", tmp_path / "p.jpg", MASK, "-o", tmp_path / "o.png"]
+    done = subprocess.run([*call, "--model", "edge-n"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert "p.jpg may be damaged" in line

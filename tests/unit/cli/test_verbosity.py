@@ -83,3 +83,11 @@ def test_quiet_silences_warnings(capsys, tmp_path):
     assert "the mask is empty" in capsys.readouterr().err
     assert main([*call, "--quiet"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_warning_is_one_line_however_long(capsys):
+    assert main(["models"]) == 0
+    capsys.readouterr()
+    logging.getLogger("edge_harmony").warning("%s", "word " * 60)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.split()[0] == "WARNING"

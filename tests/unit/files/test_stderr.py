@@ -74,3 +74,24 @@ thread.join()
 def test_the_last_thread_gives_stderr_back():
     done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines() == ["ours", "library behind", "ours behind"]
+
+
+OVERHEARD = """
+import os, sys
+from edge_harmony.files.stderr import overheard, silent_libraries
+
+with overheard() as said:
+    os.write(2, b"library alone\\n")
+assert said == []
+with silent_libraries():
+    with overheard() as said:
+        os.write(2, b"library within\\nagain\\n")
+        print("ours", file=sys.stderr)
+    os.write(2, b"library later\\n")
+assert said == ["library within", "again"], said
+"""
+
+
+def test_what_libraries_say_can_be_overheard():
+    done = subprocess.run([sys.executable, "-c", OVERHEARD], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["library alone", "ours"]

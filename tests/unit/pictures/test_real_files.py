@@ -358,6 +358,8 @@ def valid_files():
 def mutated(data, rng):
     made = bytearray(data)
     for _ in range(rng.integers(1, 6)):
+        if not made:
+            break
         at = int(rng.integers(0, min(len(made), 4000))) if rng.random() < 0.8 else int(rng.integers(0, len(made)))
         choice = rng.integers(0, 5)
         if choice == 0:

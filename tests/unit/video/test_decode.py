@@ -201,6 +201,19 @@ def test_names_with_colons_are_names(tmp_path, name, monkeypatch):
     assert len(list(made)) == 5
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_texts_of_old_tools_are_read(tmp_path, suffix):
+    """Latin-1, where UTF-8 is expected: of the file and of a track."""
+    codec = "mpeg4" if suffix == ".avi" else "libx264"
+    path = make_video(tmp_path / f"s{suffix}", [LEVELS] * 5, codec=codec, kind="yuv420p", sound=True, title="Xrger")
+    path.write_bytes(path.read_bytes().replace(b"Xrger", b"\xc4rger").replace(b"SoundHandler", b"S\xf6undHandler"))
+    reader = VideoReader(path)
+    assert reader.metadata["title"].endswith("rger")
+    made = again(reader, tmp_path / "o.mkv")
+    assert len(list(made)) == 5
+    assert made.metadata["title"] == reader.metadata["title"]
+
+
 def test_the_log_of_pyav_may_be_on(tmp_path):
     """Its lock and a decoder's threads waited for each other."""
     path = make_video(tmp_path / "s.mp4", [LEVELS] * 5, codec="libx264", kind="yuv420p")
