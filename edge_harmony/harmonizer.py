@@ -17,7 +17,7 @@ from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.alpha import straight
-from edge_harmony.pictures.arrays import full_scale
+from edge_harmony.pictures.arrays import full_scale, like_depth
 from edge_harmony.pictures.images import (
     Picture,
     check_holds,
@@ -186,6 +186,7 @@ class Harmonizer:
             behind = in_profile(read_picture(background), picture.icc)
             if fit:
                 behind = resize(behind, (picture.pixels.shape[1], picture.pixels.shape[0]))
+            behind = like_depth(behind, picture.pixels)
             picture = picture.with_pixels(paste(picture.pixels[..., :3], behind[..., :3], weight))
         result = self.harmonize(picture.pixels, weight, strength=strength, in_place=preview is None)
         write_picture(output, picture.with_pixels(result), quality=quality)

@@ -182,6 +182,16 @@ def check_float_range(pixels: NDArray[Any], name: str) -> None:
         )
 
 
+def like_depth(pixels: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """Pixels (uint8, uint16, or float32 in [0, 1]) with the type of others, so that the two can be mixed."""
+    if pixels.dtype == other.dtype:
+        return pixels
+    if other.dtype == np.uint8:
+        return to_eight_bits(pixels)
+    scaled = pixels.astype(np.float32) * np.float32(full_scale(other) / full_scale(pixels))
+    return scaled if other.dtype.kind == "f" else np.rint(scaled).astype(other.dtype)
+
+
 def to_eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Any samples (uint8, uint16, or floating point in [0, 1]) as uint8, rounded to the nearest level."""
     if pixels.dtype == np.uint8:

@@ -19,7 +19,7 @@ from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.files.atomic import new_file
 from edge_harmony.files.identity import refuse_overwriting
-from edge_harmony.pictures.arrays import check_aspect, to_eight_bits
+from edge_harmony.pictures.arrays import check_aspect, like_depth
 from edge_harmony.pictures.images import check_writable
 from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.paste import paste
@@ -261,7 +261,7 @@ class _Inputs:
                 under, _ = next(behind, (None, None))
                 if under is None:
                     raise InputError(f"{job.background} ends after {done} frames", "give a longer background")
-                under = _like_depth(_fitted(under, size, job.fit), pixels)
+                under = like_depth(_fitted(under, size, job.fit), pixels)
                 pixels, under = _opaque(pixels), _opaque(under)
                 pixels = paste(pixels, under, mask, in_place=not isinstance(self._background, Still))
             times.append(shown)
@@ -285,9 +285,3 @@ def _fitted(pixels: NDArray[Any], size: tuple[int, int], fit: bool) -> NDArray[A
 def _opaque(pixels: NDArray[Any]) -> NDArray[Any]:
     """Without alpha: the mask says what is foreground, and what is pasted on a background has none."""
     return np.ascontiguousarray(pixels[..., :3])
-
-
-def _like_depth(pixels: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-    if pixels.dtype == other.dtype:
-        return pixels
-    return to_eight_bits(pixels) if other.dtype == np.uint8 else pixels.astype(np.uint16) * np.uint16(257)

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.pictures.alpha import straight
-from edge_harmony.pictures.images import Picture, decode_picture, in_profile, read_picture
+from edge_harmony.pictures.images import Picture, decode_picture, in_profile, read_picture, write_picture
 from edge_harmony.samples import sample_files, sample_pictures
 
 pytestmark = pytest.mark.lengthy
@@ -103,6 +103,21 @@ def test_the_alpha_of_a_cut_out_is_its_mask(cut_out, name):
             harmonizer.harmonize_file(cut_out / name, None, cut_out / "out.png")
         with pytest.raises(InputError, match="no transparency"):
             harmonizer.harmonize_file(cut_out / "thing.png", None, cut_out / "out.png", background=street)
+
+
+@pytest.mark.parametrize("kinds", [(np.uint16, np.uint8), (np.uint8, np.uint16)])
+def test_a_background_of_another_depth_is_brought_to_the_foregrounds(tmp_path, kinds):
+    pixels = np.full((40, 60, 3), 51, np.uint8)
+    for name, kind in zip(("f", "b"), kinds, strict=True):
+        write_picture(tmp_path / f"{name}.png", Picture(pixels if kind == np.uint8 else pixels.astype(kind) * 257))
+    cv2.imwrite(str(tmp_path / "m.png"), np.pad(np.full((20, 20), 255, np.uint8), ((10, 10), (20, 20))))
+    with Harmonizer.from_pretrained("edge-n") as harmonizer:
+        harmonizer.harmonize_file(
+            tmp_path / "f.png", tmp_path / "m.png", tmp_path / "o.png", background=tmp_path / "b.png"
+        )
+    made = read_picture(tmp_path / "o.png").pixels
+    assert made.dtype == kinds[0]
+    assert (made[:9] == 51 * (257 if kinds[0] == np.uint16 else 1)).all()
 
 
 def test_dark_things_with_soft_edges_are_left_as_they_are():
