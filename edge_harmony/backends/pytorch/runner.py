@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -14,6 +15,11 @@ from torch import nn
 
 from edge_harmony.backends.base import Runner
 from edge_harmony.files.manifest import IOSpec
+
+if hasattr(
+    os, "register_at_fork"
+):  # its threads are not there in a child of a fork, which would wait for them for ever
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class PyTorchRunner(Runner):
