@@ -85,7 +85,8 @@ def _set_precision(
             allowed |= {"fp16"}  # it computes in nothing wider
     if "fp16" in allowed:
         config.set_flag(tensorrt.get("BuilderFlag.FP16", asked))
-        keep_islands_in_float(tensorrt, network, config)
+        if options.dla_core is None or options.gpu_fallback:  # a DLA core alone has no FP32
+            keep_islands_in_float(tensorrt, network, config, required=options.precision_constraints != "prefer")
     if "int8" in allowed:
         config.set_flag(tensorrt.get("BuilderFlag.INT8", asked))
     if options.bf16:

@@ -47,7 +47,9 @@ _NO_ARITHMETIC = (
 )
 
 
-def keep_islands_in_float(tensorrt: TensorRT, network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> None:
+def keep_islands_in_float(
+    tensorrt: TensorRT, network: trt.INetworkDefinition, config: trt.IBuilderConfig, *, required: bool = True
+) -> None:
     """Pin layers to FP32 that compute on anything but features.
 
     Features are what convolutions give, and what activations, poolings, resizes, sums and concatenations make of them.
@@ -57,6 +59,7 @@ def keep_islands_in_float(tensorrt: TensorRT, network: trt.INetworkDefinition, c
         tensorrt: of weak mode.
         network: parsed.
         config: gets OBEY_PRECISION_CONSTRAINTS if there is such a layer.
+        required: set that flag; False where precisions of layers are preferences by the user's choice.
     """
     single: Any = tensorrt.get("DataType.FLOAT")
     features: set[str] = set()
@@ -73,7 +76,7 @@ def keep_islands_in_float(tensorrt: TensorRT, network: trt.INetworkDefinition, c
             for j in range(len(results)):
                 tensorrt.member(layer, "ILayer.set_output_type")(j, single)
             pinned = True
-    if pinned:
+    if pinned and required:
         config.set_flag(tensorrt.get("BuilderFlag.OBEY_PRECISION_CONSTRAINTS"))
 
 

@@ -69,6 +69,21 @@ def test_nothing_is_pinned_where_no_half_is_allowed_or_the_file_says_half(world,
     assert "precisions" not in config
 
 
+def test_what_the_user_prefers_is_not_made_a_must(world, onnx_file):
+    world.layers = NETWORK
+    wishes = {"layer_precisions": {"CONVOLUTION to transform": "fp32"}, "precision_constraints": "prefer"}
+    config = made("10.3", world, onnx_file, precision="fp16", **wishes)
+    assert "PREFER_PRECISION_CONSTRAINTS" in config["flags"]
+    assert "OBEY_PRECISION_CONSTRAINTS" not in config["flags"]
+    assert config["precisions"]["sum"] == ["FLOAT", "FLOAT"]
+
+
+def test_a_dla_core_gets_float_islands_only_with_the_gpu_behind_it(world, onnx_file):
+    world.layers, world.dla = NETWORK, 2
+    assert "precisions" not in made("10.3", world, onnx_file, precision="fp16", dla_core=0)
+    assert made("10.3", world, onnx_file, precision="fp16", dla_core=0, gpu_fallback=True)["precisions"]["sum"]
+
+
 # --- opset 17
 
 
