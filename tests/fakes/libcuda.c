@@ -20,8 +20,8 @@ enum {
 typedef struct { int device, retained, lost; } Context;
 typedef struct Thing { int kind; Context *context; char *memory; size_t size; struct Thing *next; } Thing;
 typedef struct { char *to, *from; size_t size; struct Event *event; } Work;
-typedef struct { Thing thing; Work *work; int count, capturing; pthread_t owner; } Stream;
-typedef struct Event { Thing thing; double time; } Event;
+typedef struct Event { Thing thing; double time; struct Stream *stream; } Event;
+typedef struct Stream { Thing thing; Work *work; int count, capturing; Event *awaited; } Stream;
 typedef struct { Thing thing; Work *work; int count; } Graph;
 
 enum { MEMORY = 1, PINNED, STREAM, EVENT, GRAPH, EXECUTABLE };
@@ -93,6 +93,12 @@ static void add(Work **list, int *count, Work work) {
 }
 
 static int finish(Stream *stream) {
+    Event *awaited = stream->awaited;
+    stream->awaited = NULL;
+    if (awaited && awaited->stream && awaited->stream != stream) {
+        int status = finish(awaited->stream);
+        if (status) return status;
+    }
     for (int k = 0; k < stream->count; k++) {
         Work work = stream->work[k];
         now += 1;
@@ -123,7 +129,10 @@ int cuDeviceGetCount(int *count) { *count = number("FAKE_CUDA_DEVICES", 1); retu
 int cuDeviceGet(int *device, int index) { *device = index; return SUCCESS; }
 int cuDeviceGetName(char *name, int size, int device) { snprintf(name, size, "Orin %d", device); return SUCCESS; }
 int cuDeviceComputeCapability(int *major, int *minor, int device) { *major = 8; *minor = 7; return SUCCESS; }
-int cuDeviceGetAttribute(int *value, int kind, int device) { *value = kind == 75 ? 8 : 7; return SUCCESS; }
+int cuDeviceGetAttribute(int *value, int kind, int device) {
+    *value = kind == 75 ? 8 : kind == 76 ? 7 : kind == 18; /* compute capability, and integrated */
+    return SUCCESS;
+}
 int cuDevicePrimaryCtxRetain(Context **context, int device) {
     contexts[device].device = device;
     contexts[device].retained++;
@@ -210,7 +219,16 @@ int cuEventDestroy_v2(Event *event) {
 }
 int cuEventRecord(Event *event, Stream *stream) {
     NEEDS(known(event, EVENT));
+    event->stream = stream;
     return queue(stream, (Work){NULL, NULL, 0, event});
+}
+int cuStreamWaitEvent(Stream *stream, Event *event, unsigned flags) {
+    NEEDS(usable());
+    NEEDS(known(stream, STREAM));
+    NEEDS(known(event, EVENT));
+    if (stream->capturing) return CAPTURE_UNSUPPORTED;
+    stream->awaited = event;
+    return SUCCESS;
 }
 int cuEventSynchronize(Event *event) { NEEDS(usable()); NEEDS(known(event, EVENT)); return finish_all(); }
 int cuEventElapsedTime(float *milliseconds, Event *start, Event *end) {
@@ -300,7 +318,7 @@ static const struct { const char *name; int since; void *function; } functions[]
     F(cuMemcpyDtoHAsync_v2, "cuMemcpyDtoHAsync", 3020), F(cuStreamCreate, "cuStreamCreate", 2000),
     F(cuStreamDestroy_v2, "cuStreamDestroy", 4000), F(cuStreamSynchronize, "cuStreamSynchronize", 2000),
     F(cuEventCreate, "cuEventCreate", 2000), F(cuEventDestroy_v2, "cuEventDestroy", 4000),
-    F(cuEventRecord, "cuEventRecord", 2000), F(cuEventSynchronize, "cuEventSynchronize", 2000),
+    F(cuStreamWaitEvent, "cuStreamWaitEvent", 3020), F(cuEventRecord, "cuEventRecord", 2000), F(cuEventSynchronize, "cuEventSynchronize", 2000),
     F(cuEventElapsedTime, "cuEventElapsedTime", 2000), F(elapsed_v2, "cuEventElapsedTime", 12080),
     F(cuGetErrorName, "cuGetErrorName", 6000), F(cuGetErrorString, "cuGetErrorString", 6000),
     F(cuGetProcAddress_v2, "cuGetProcAddress", 12000),

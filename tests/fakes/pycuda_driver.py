@@ -30,6 +30,7 @@ class FakePycuda:
         self.MemoryError = type("MemoryError", (self.Error,), {})
         self.LogicError = type("LogicError", (self.Error,), {})
         self.event_flags = SimpleNamespace(DEFAULT=0, BLOCKING_SYNC=1)
+        self.device_attribute = SimpleNamespace(INTEGRATED="INTEGRATED")
         self.Context = SimpleNamespace(pop=self._pop)
         outer = self
 
@@ -43,6 +44,9 @@ class FakePycuda:
 
             def name(self) -> str:
                 return "Orin"
+
+            def get_attribute(self, kind: str) -> int:
+                return int(kind == "INTEGRATED")
 
             def compute_capability(self) -> tuple[int, int]:
                 return (8, 7)
@@ -82,6 +86,9 @@ class FakePycuda:
 
             def synchronize(self) -> None:
                 outer._here("Stream.synchronize")
+
+            def wait_for_event(self, event: Any) -> None:
+                outer._here("wait_for_event")
 
         class Event(Owned):
             def __init__(self, flags: int) -> None:

@@ -88,6 +88,7 @@ EVERYTHING = """
     before = back.array.tolist()
     cuda.wait(events[1])
     found = {"device": [device.name, device.sm, device.memory >> 30, device.free >> 30, device.driver]}
+    found["integrated"] = device.integrated
     found |= {"before": before, "copied": back.array.tolist(), "elapsed": cuda.elapsed(*events)}
     cuda.begin_capture(stream)
     cuda.copy_to_device(address, there, 16, stream)
@@ -98,6 +99,15 @@ EVERYTHING = """
     cuda.synchronize(stream)
     found["launched"] = back.array.tolist()
     cuda.destroy_graph(graph)
+    other = cuda.create_stream()
+    there.array[:] = 3
+    cuda.copy_to_device(address, there, 16, stream)
+    cuda.record(events[0], stream)
+    cuda.stream_wait(other, events[0])
+    cuda.copy_to_host(back, address, 16, other)
+    cuda.synchronize(other)
+    found["awaited"] = back.array.tolist()
+    cuda.destroy_stream(other)
     for event in events:
         cuda.destroy_event(event)
     for memory in (there, back):
@@ -115,6 +125,8 @@ def test_cuda_bindings_run_on_drivers_older_than_they_are(version, name, on_driv
     assert found["copied"] == [*range(12), 0, 0, 0, 0]
     assert found["elapsed"] == 3.0  # one tick of the stand-in's clock for each copy, and for the event
     assert found["launched"] == [7] * 16
+    assert found["awaited"] == [3] * 16
+    assert found["integrated"] is True
     assert left == "0 things left\n"
 
 
@@ -269,12 +281,14 @@ def exercise(cuda):
     cuda.activate()
     device = cuda.device()
     assert (device.name, device.sm, device.free, device.driver) == ("Orin", "sm87", 5, "12.6")
+    assert device.integrated
     stream, address, pinned = cuda.create_stream(), cuda.allocate(16), cuda.pin(16)
     cuda.copy_to_device(address, pinned, 12, stream)
     cuda.copy_to_host(pinned, address, 8, stream)
     events = [cuda.create_event(), cuda.create_event(blocking=True)]
     for event in events:
         cuda.record(event, stream)
+    cuda.stream_wait(stream, events[1])
     cuda.wait(events[1])
     cuda.synchronize(stream)
     assert cuda.elapsed(*events) == 1.5
