@@ -95,10 +95,14 @@ _NO_MEMORY = -4
 """OpenCV's ``StsNoMem``."""
 
 
+_TORCH_LACKS = ("DefaultCPUAllocator: can't allocate memory", "out of memory")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was not enough memory: Python's error, or OpenCV's own."""
+    """Whether there was not enough memory: Python's error, OpenCV's own, or torch's on a CPU or GPU."""
     of_opencv = type(error).__module__ == "cv2" and getattr(error, "code", None) == _NO_MEMORY
-    return isinstance(error, MemoryError) or of_opencv
+    of_torch = isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_LACKS)
+    return isinstance(error, MemoryError) or of_opencv or of_torch
 
 
 Item = TypeVar("Item")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_harmony.errors import UsageError
+from edge_harmony.errors import UsageError, parsing
 from edge_harmony.extras import require_torch
 from edge_harmony.files.manifest import Output
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT_MODEL = "edge-s"
+_SHOWN = 60
+"""Letters of an option's value that an error shows."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,9 @@ class ModelEntry:
         module, name = self.factory.split(":")
         factory = getattr(importlib.import_module(module), name)
         merged = {k: tuple(v) if isinstance(v, list) else v for k, v in (self.options | options).items()}
-        try:
+        told = ", ".join(f"{key} = {str(value)[:_SHOWN]}" for key, value in options.items())
+        with parsing(f"{self.name} does not take the options {told}", "see its docstring", UsageError):
             model: nn.Module = factory(**merged)
-        except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"{self.name} does not take the options {options} ({error})", "see its docstring"
-            ) from None
         return model
 
 

@@ -75,4 +75,4 @@ def test_the_exit_statuses_of_the_page_are_those_of_the_code():
     from edge_harmony.errors import ExitCode
 
     rows = re.findall(r"^\| (\d+) \| (\w+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [int(number) for number, _ in rows] == [*ExitCode, 130]
+    assert [int(number) for number, _ in rows] == [*ExitCode, 130, 143]

@@ -69,7 +69,7 @@ def test_the_library_leaves_the_choice_of_handlers_to_the_program():
         "edge_harmony.load_runner('edge-n').close()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "edge_harmony.backends.base INFO" in done.stderr
+    assert "edge_harmony.backends.discovery INFO" in done.stderr
 
 
 def test_the_version_has_one_place():

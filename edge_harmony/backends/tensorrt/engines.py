@@ -31,7 +31,7 @@ from edge_harmony.backends.tensorrt.plan import (
     write_plan,
 )
 from edge_harmony.backends.tensorrt.profiling import write_rows
-from edge_harmony.backends.tensorrt.request import BuildRequest, TimingRequest
+from edge_harmony.backends.tensorrt.request import BuildRequest, TimingRequest, files_read, files_written
 from edge_harmony.backends.tensorrt.timing import TimingOptions, time_engine
 from edge_harmony.errors import ArtifactError, CapabilityError, name_some
 from edge_harmony.extras import require_onnx
@@ -133,7 +133,7 @@ def build_engine(request: BuildRequest, *, report: Callable[[float, str], None] 
     save = Path(request.save) if request.save is not None else None
     if save is not None:
         check_output(save)
-    refuse_overwriting(request.outputs(), request.inputs())
+    refuse_overwriting(files_written(request), files_read(request))
     find = find_tensorrt if request.load is None else find_runtime
     tensorrt = find(request.distribution)
     cuda = None if request.options.architectures else _gpu(tensorrt, request)

@@ -192,24 +192,26 @@ class BuildRequest:
         if self.timing is not None and self.options.architectures:
             self.timing.refuse_files(self.untimed)
 
-    def inputs(self) -> list[Path]:
-        """The files that are read."""
-        values = (self.timing.inputs or {}).values() if self.timing is not None else ()
-        named = [self.onnx, self.load, self.weights, self.lean_library, *values]
-        return [file for name in named if name is not None for file in files_of(Path(name))]
-
-    def outputs(self) -> list[Path]:
-        """The files that are written, the caches that are continued among them."""
-        timing = self.timing
-        reports = (
-            [timing.times_to, timing.profile_to, timing.layers_to, timing.outputs_to] if timing is not None else []
-        )
-        named = [*reports, self.log_file, self.timing_cache, self.calibration.cache]
-        engine = files_of(Path(self.save)) if self.save is not None else []
-        return [*engine, *(path for path in named if path is not None)]
-
     @property
     def untimed(self) -> str:
         """Why the engine cannot be timed here; empty if it can."""
         named = ", ".join(self.options.architectures)
         return f"built for {named}, not for a GPU of this machine" if named else ""
+
+
+def files_read(request: BuildRequest) -> list[Path]:
+    """The files that a request reads."""
+    timing = request.timing
+    values = [*(timing.inputs or {}).values()] if timing is not None else []
+    values += [request.lean_library] if request.lean_library is not None else []
+    named = [request.onnx, request.load, request.weights]
+    return [*values, *(file for name in named if name is not None for file in files_of(Path(name)))]
+
+
+def files_written(request: BuildRequest) -> list[Path]:
+    """The files that a request writes, among them the caches that it continues."""
+    timing = request.timing
+    reports = [timing.times_to, timing.profile_to, timing.layers_to, timing.outputs_to] if timing is not None else []
+    named = [*reports, request.log_file, request.timing_cache, request.calibration.cache]
+    engine = files_of(Path(request.save)) if request.save is not None else []
+    return [*engine, *(path for path in named if path is not None)]

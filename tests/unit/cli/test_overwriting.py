@@ -20,7 +20,10 @@ WRITTEN = {
     "calibrate": {"output", "cache"},
     "sensitivity": {"output"},
     "export": {"output"},
-    "build": {"save_engine", "calib", "timing_cache", "times_to", "profile_to", "layers_to", "log_file"},
+    "build": {
+        *("save_engine", "calib", "timing_cache"),
+        *("times_to", "profile_to", "layers_to", "output_to", "log_file"),
+    },
     "benchmark": {"report", "output"},
     "selftest": {"output"},
     "import_checkpoint": {"output"},
@@ -32,7 +35,10 @@ READ = {
     "calibrate": {"weights", "data", "name"},
     "sensitivity": {"weights", "data", "name"},
     "export": {"weights", "target"},
-    "build": {"model", "onnx", "load_engine", "refit_from", "compared", "layer_info", "calibration_data"},
+    "build": {
+        *("model", "onnx", "load_engine", "refit_from", "lean_library"),
+        *("compared", "layer_info", "calibration_data"),
+    },
     "benchmark": {"what", "data", "budget", "site"},
     "selftest": {"onnx", "target"},
     "import_checkpoint": {"checkpoint"},
@@ -104,6 +110,7 @@ CALLS = {
     "timings": "build n.onnx --timingCacheFile=n.onnx",
     "ranges of a build": "build n.onnx --int8 --calib=n.onnx.json",
     "times": "build n.onnx --exportTimes=n.onnx.json",
+    "outputs": "build n.onnx --exportOutput=n.onnx.json",
     "layers in one file": "build n.onnx --exportProfile=l.json --exportLayerInfo=l.json",
 }
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge_harmony.backends.discovery import load_runner
-from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
+from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, is_out_of_memory
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.models.edge import EdgeNet, Exchange
 from edge_harmony.models.layers.conv_unit import fold_norms
@@ -237,3 +237,20 @@ def test_cards_are_complete():
         card = json.loads(path.with_suffix(".json").read_text())
         assert {"licence", "data", "images_seen", "quality"} <= set(card)
         assert path.with_suffix(".md").is_file()
+
+
+ODD = ({"widths": [-1, 8, 8, 8, 8]}, {"widths": [0] * 5}, {"hidden": -3}, {"hidden": "x" * 900}, {"widths": {}})
+
+
+@pytest.mark.parametrize("options", ODD)
+def test_whatever_the_factory_makes_of_options_is_one_error(options):
+    with pytest.raises(UsageError, match="edge-n does not take the options") as caught:
+        build_model("edge-n", **options)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_lack_of_memory_by_any_name():
+    lacks = "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
+    assert is_out_of_memory(RuntimeError(lacks))
+    assert is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
