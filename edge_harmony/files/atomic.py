@@ -6,17 +6,22 @@ import hashlib
 import json
 import logging
 import os
+import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from edge_harmony.errors import UsageError, first_line
+from edge_harmony.files.exchange import exchange
 from edge_harmony.files.names import LONGEST, shortened
 
 log = logging.getLogger(__name__)
+
+_LEFT_OVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part(\.[A-Za-z0-9]+)?")
+"""The name of a temporary file."""
 
 
 def sha256_of(path: Path) -> str:
@@ -47,14 +52,14 @@ def new_file(path: Path) -> Iterator[Path]:
     Raises:
         UsageError: the folder is missing or cannot be written, or the disk is full.
     """
-    try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{_beginning(path, path.suffix)}.", suffix=f".part{path.suffix}", dir=path.parent
-        )
-    except OSError as error:
-        raise UsageError(f"cannot write {path} ({error.strerror})", "choose a folder that can be written") from None
-    temporary = Path(name)
-    try:
+    temporary = _temporary(path, path.suffix)
+    handle = None
+    try:  # from before the file is there: Ctrl-C may come at any moment
+        try:
+            handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        except OSError as error:
+            hint = "choose a folder that can be written"
+            raise UsageError(f"cannot write {path} ({error.strerror})", hint) from None
         yield temporary
         os.fsync(handle)
         temporary.chmod(0o666 & ~_umask())
@@ -63,7 +68,8 @@ def new_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"cannot write {path} ({first_line(error)})", "free space or choose another folder") from None
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
         with suppress(OSError):  # gone; or a disk on which nothing can be removed any more
             temporary.unlink()
 
@@ -78,20 +84,34 @@ def atomic_write(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def remove_left_overs(folder: Path) -> None:
+    """Remove what processes that were killed left of :func:`new_file`; no other may be writing to the folder."""
+    for path in folder.iterdir():
+        if _LEFT_OVER.fullmatch(path.name) and not path.is_dir():
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder under a temporary name; at the end it is renamed to ``path`` and replaces what was there.
 
+    Where the system can exchange two folders in one step, a kill leaves the old one or the new one; elsewhere it may
+    leave the old one as ``before`` in the temporary folder.
+
     Raises:
         UsageError: its parent folder is missing or cannot be written, or the disk is full; what was there stays.
     """
+    temporary = _temporary(path)
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{_beginning(path)}.", suffix=".part", dir=path.parent))
-    except OSError as error:
-        raise UsageError(f"cannot write {path} ({error.strerror})", "choose a folder that can be written") from None
-    try:
+        try:
+            temporary.mkdir(0o700)
+        except OSError as error:
+            hint = "choose a folder that can be written"
+            raise UsageError(f"cannot write {path} ({error.strerror})", hint) from None
         made, before = temporary / path.name, temporary / "before"
         yield made
+        if path.exists() and exchange(made, path):
+            return
         if path.exists():
             path.rename(before)
         try:
@@ -137,9 +157,11 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def _beginning(path: Path, suffix: str = "") -> str:
-    """The start of a name, short enough for the name of a temporary file."""
-    return shortened(path.name, LONGEST - len("..12345678.part") - len(os.fsencode(suffix)))
+def _temporary(path: Path, suffix: str = "") -> Path:
+    """A new hidden name beside a path, with as much of its name as fits."""
+    rest = f".{secrets.token_hex(4)}.part{suffix}"
+    beginning = shortened(path.name, LONGEST - len(".") - len(os.fsencode(rest)))
+    return path.parent / f".{beginning}{rest}"
 
 
 def _umask() -> int:

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_harmony.errors import UsageError
+from edge_harmony.files.atomic import remove_left_overs
 
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Refuse a second run on this machine that writes to a folder, where the system has locks (``flock``).
 
-    The system frees the lock of a process that ends, however it ends: a dead run never keeps others out.
+    The system frees the lock of a process that ends, however it ends: a dead run never keeps others out. What it left
+    of files that it was writing is removed.
 
     Raises:
         UsageError: another run is writing to it.
@@ -22,6 +24,7 @@ def alone(folder: Path) -> Iterator[None]:
     try:
         import fcntl
     except ImportError:  # Windows
+        remove_left_overs(folder)
         yield
         return
     held = os.open(folder, os.O_RDONLY)
@@ -33,6 +36,7 @@ def alone(folder: Path) -> Iterator[None]:
                 raise UsageError(
                     f"another run is writing to {folder}", "wait for it, or choose another folder"
                 ) from None
+        remove_left_overs(folder)
         yield
     finally:
         os.close(held)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,8 +38,6 @@ RECORD = "edge-harmony.json"
 """File in the folder of results with the settings of the run, written when it begins. Older results are not its own."""
 FAILED = "edge-harmony-failed.json"
 """File in the folder of results with the failures and their reasons, written when the run ends."""
-
-_LEFT_OVER = re.compile(r"\..+\.[a-z0-9_]{8}\.part\.[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -176,8 +173,6 @@ def run_folder(
         raise UsageError(f"{output} is the name of a file, not of a folder", "name a folder for the results")
     make(output)
     with alone(here) if here is not None else contextlib.nullcontext():
-        if here is not None:
-            _remove_left_overs(here)
         if begun is None:
             _write_json(output, RECORD, settings)
         started(left)
@@ -228,10 +223,3 @@ def _begun(output: str, settings: dict[str, object]) -> float | None:
 
 def _write_json(output: str, name: str, value: object) -> None:
     write(join(output, name), (json.dumps(value, indent=2) + "\n").encode())
-
-
-def _remove_left_overs(output: Path) -> None:
-    """Remove temporary files of runs that were killed."""
-    for path in output.iterdir():
-        if _LEFT_OVER.fullmatch(path.name):
-            path.unlink(missing_ok=True)

@@ -195,9 +195,9 @@ def lay(inputs: Path, folder: Path) -> None:
 
 
 def results_of(scenario: Scenario, folder: Path) -> dict[str, str]:
-    """A value of every result."""
+    """A value of every result that does not grow."""
     out = folder / "work" / "out"
-    return {name: scenario.value(out / name) for name in visible(out)}
+    return {name: scenario.value(out / name) for name in visible(out) if name not in scenario.growing}
 
 
 def visible(out: Path) -> list[str]:

@@ -103,6 +103,7 @@ class Scenario:
         older: names of results below ``out`` that may be there before.
         value: what two runs of it must have in common, of every result.
         passing: results that come and go, such as a checkpoint: they must be sound, and may be of an earlier moment.
+        growing: results that a second run adds to.
         cleans: whether the next run removes what a killed one left behind.
         stand_ins: whether it runs on the stand-in for TensorRT.
         workers: of scenarios that start processes: how many operations one of them does at least.
@@ -116,6 +117,7 @@ class Scenario:
     older: tuple[str, ...] = ()
     value: Callable[[Path], str] = _value
     passing: tuple[str, ...] = ()
+    growing: tuple[str, ...] = ()
     cleans: bool = False
     stand_ins: bool = False
     workers: int = 0
@@ -247,6 +249,7 @@ SCENARIOS = (
         ("train", "recipe.toml", "-o", "out", "--device", "cpu"),
         ("train", "recipe.toml", "-o", "out", "--device", "cpu", "--resume"),
         passing=("checkpoint.safetensors", "log.csv", "summary.json", "edge-n.safetensors", "edge-n-float.safetensors"),
+        cleans=True,
     ),
     Scenario(
         "calibrate",
@@ -282,6 +285,7 @@ SCENARIOS = (
         ),
         stand_ins=True,
         passing=("times",),
+        growing=("times",),
     ),
     Scenario(
         "evaluate",

@@ -306,7 +306,7 @@ def documents(root: Path) -> None:
         "budget": ROOT / "benchmarks/budgets",
     }
     for kind, folder in folders.items():
-        for path in sorted(folder.glob("*.toml"))[:6]:
+        for path in sorted(folder.glob("samples-*.toml" if kind == "calibration-set" else "*.toml"))[:6]:
             shutil.copy(path, seed(root, kind, path.stem, f"{kind}.toml"))
     path = seed(root, "result", "suite", "result.json")
     content = json.loads((ROOT / "benchmarks/results/0.1.0/cpu.json").read_text())

@@ -13,11 +13,11 @@ PORT = 8193 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix
 
 @pytest.mark.parametrize(("every", "broken"), [(1, False), (3, False), (1, True)])
 @pytest.mark.slow
-def test_a_stream_of_thousands_holds_no_more_at_its_end(tmp_path, every, broken):
+def test_a_long_stream_holds_no_more_at_its_end(tmp_path, every, broken):
     pytest.importorskip("onnx")
     network = write_small_network(tmp_path / "network", quantized=False)
-    grown = run_stream(network, 4000, every=every, broken=broken)
-    assert grown.frames >= 4000 - 4  # what was on its way when the source broke
+    grown = run_stream(network, 2000, every=every, broken=broken)
+    assert grown.frames >= 2000 - 4  # what was on its way when the source broke
     assert grown.memory < 16 << 20
     assert grown.descriptors <= 0
     assert grown.threads <= 0

@@ -1,5 +1,7 @@
 """A seeded part of the campaign of inputs, and what its parts promise each other."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from tests.faults.containers import fields_of
 from tests.faults.input_campaign import Worker, run_inputs, write_failing
 from tests.faults.inputs import Verdict, make_input
 from tests.faults.journal import Journal
+from tests.faults.known import KNOWN
 from tests.faults.mutators import mutate
 from tests.faults.readers import READERS, mutators_of
 from tests.faults.seeds import MARK, make_seeds
@@ -31,6 +34,21 @@ def test_five_hundred_inputs_end_in_a_result_or_in_a_line(seeds, tmp_path):
     assert len(counts) == len(READERS), "every kind of file has its turn"
     assert sum(found["refused"] for found in counts.values()) > 100
     assert sum(found["read"] for found in counts.values()) > 50
+
+
+def test_what_is_known_is_nothing():
+    assert KNOWN == ()
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.kind)
+def test_sound_files_are_read(seeds, tmp_path, reader):
+    """Else nothing but refusals would be tried."""
+    wanted = {"result": {0, 6}, "public-checkpoint": {1}}.get(reader.kind, {0, None})  # the latter holds a part only
+    for place in (seeds / reader.kind).iterdir():
+        folder = tmp_path / place.name
+        shutil.copytree(place, folder)
+        (folder / "out").mkdir()
+        assert reader.read(folder, folder / (folder / MARK).read_text()) in wanted, place.name
 
 
 def test_an_input_is_made_from_its_number_alone(seeds, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from edge_harmony.backends.targets import Target
 from edge_harmony.errors import ArtifactError, InputError, UsageError
 from edge_harmony.files import resources
-from edge_harmony.files.atomic import atomic_write, make_folder, new_folder, sha256_of
+from edge_harmony.files.atomic import atomic_write, make_folder, new_file, new_folder, sha256_of
 from edge_harmony.files.manifest import IOSpec, Manifest, artifact_name, read_manifest, write_manifest
 from edge_harmony.files.toml import read_toml
 
@@ -71,6 +71,22 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
 
 
+@pytest.mark.parametrize(("fill", "name"), [(new_file, "open"), (new_folder, "mkdir")])
+def test_an_interruption_right_after_the_file_is_made_leaves_nothing(tmp_path, monkeypatch, fill, name):
+    """Python raises KeyboardInterrupt between any two steps: the name must be known before the file is there."""
+    real = getattr(os, name)
+
+    def interrupted(*given, **more):
+        monkeypatch.setattr(os, name, real)
+        real(*given, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, name, interrupted)
+    with pytest.raises(KeyboardInterrupt), fill(tmp_path / "a.bin"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_turns_read_only_in_the_middle_is_one_line(tmp_path, monkeypatch):
     """Neither renaming nor removing works then, and the first is what is to be told."""
 
@@ -108,6 +124,7 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
         return real(source, target)
 
     monkeypatch.setattr(Path, "rename", fail)
+    monkeypatch.setattr("edge_harmony.files.atomic.exchange", lambda one, other: False)
     with pytest.raises(UsageError, match="Input/output error"), new_folder(path) as folder:
         fill(folder, "new")
     assert (path / "a").read_text() == "old"
