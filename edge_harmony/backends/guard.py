@@ -145,6 +145,17 @@ class GuardedRunner(Runner):
                 raise self._wrong("infer_parts()", f" without the milliseconds of {name!r}")
         return self._fitting("infer_parts()", output, composite), parts
 
+    def harmonize(self, picture: NDArray[np.uint8], mask: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+        """See :class:`edge_harmony.backends.base.Runner`."""
+        with self._running("harmonize()"):
+            output: Any = self._runner.harmonize(picture, mask, strength)
+        if not isinstance(output, np.ndarray):
+            raise self._wrong("harmonize()", f" = {type(output).__name__}, which is no array")
+        if output.dtype != np.uint8 or output.shape != picture.shape:
+            wanted = f"a picture is uint8 of shape {picture.shape}"
+            raise self._wrong("harmonize()", f" as {output.dtype} of shape {output.shape}; {wanted}")
+        return output
+
     def synchronize(self) -> None:
         """See :class:`edge_harmony.backends.base.Runner`."""
         with self._running("synchronize()"):

@@ -185,7 +185,7 @@ def find_weights(path: Path, facts: EngineFacts) -> Path:
             f"{path} was built without weights, and {recorded.name}, which has them, is not there",
             f"put {recorded.name} beside it",
         )
-    fitting = [place for place in found if sha256_of(place) == facts.onnx_sha256]
+    fitting = [place for place in found if sha256_of_onnx(place) == facts.onnx_sha256]
     if not fitting:
         raise UsageError(
             f"{found[0]} is not the file that {path} was built from", "put that file there, or build again"

@@ -308,6 +308,17 @@ RUNNERS = {
         "infer_parts",
         "infer_parts() without the milliseconds of 'copy'",
     ),
+    "a whole pipeline raises": (
+        "harmonize(self, picture, mask, strength):\n        raise OSError('lost')", "harmonize", "fails in harmonize() ("
+    ),
+    "a whole pipeline returns nothing": (
+        "harmonize(self, picture, mask, strength): ...", "harmonize", "harmonize() = NoneType, which is no array"
+    ),
+    "a whole pipeline returns floats": (
+        "harmonize(self, picture, mask, strength):\n        return picture / 255",
+        "harmonize",
+        "harmonize() as float64 of shape (64, 64, 3); a picture is uint8 of shape (64, 64, 3)",
+    ),
     "synchronize raises": ("synchronize(self):\n        raise OSError('lost')", "synchronize", "in synchronize() ("),
     "close raises": ("close(self):\n        raise OSError('lost')", "close", "fails in close() (OSError: lost)"),
 }  # fmt: skip
@@ -319,7 +330,8 @@ def test_the_rest_of_a_runner_is_guarded_too(way, register):
     register(SOUND.replace("    def infer(", f"    def {text}\n    def infer("), "plugin:Mine")
     runner = get_backend("mine").load(LoadRequest("edge-n", "int8"))
     planes = np.zeros((1, 3, 64, 64), np.float32), np.zeros((1, 1, 64, 64), np.float32)
-    arguments = planes if method in ("submit", "infer_parts") else ()
+    picture = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8), 1.0
+    arguments = {"submit": planes, "infer_parts": planes, "harmonize": picture}.get(method, ())
 
     def call():
         answer = getattr(runner, method)(*arguments)
