@@ -309,7 +309,7 @@ RUNNERS = {
         "infer_parts() without the milliseconds of 'copy'",
     ),
     "a whole pipeline raises": (
-        "harmonize(self, picture, mask, strength):\n        raise OSError('lost')", "harmonize", "fails in harmonize() ("
+        "harmonize(self, picture, mask, strength):\n        raise OSError('lost')", "harmonize", "in harmonize() ("
     ),
     "a whole pipeline returns nothing": (
         "harmonize(self, picture, mask, strength): ...", "harmonize", "harmonize() = NoneType, which is no array"
