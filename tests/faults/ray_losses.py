@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -17,6 +18,7 @@ from edge_harmony.folder.run import harmonize_folder
 
 CORES = 2
 """Of each node."""
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,7 @@ def lose(composites: str, masks: str, output: str, *, node: bool) -> Losses:
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CORES, "include_dashboard": False})
-    second = cluster.add_node(num_cpus=CORES)
+    cluster, second = started(Cluster)
     outcomes: Counter[str] = Counter()
     errors: dict[str, str] = {}
     lost: list[str] = []
@@ -85,6 +86,20 @@ def lose(composites: str, masks: str, output: str, *, node: bool) -> Losses:
         cluster.shutdown()
     names = {path.name for path in Path(output).iterdir() if path.suffix == ".png"}
     return Losses(outcomes, errors, names, lost)
+
+
+def started(kind: Any) -> tuple[Any, Any]:
+    """A cluster and its second node. Ray gives a node 30 s to start, which a busy machine may need several times."""
+    for left in reversed(range(_TRIES)):
+        cluster = kind()
+        try:
+            cluster.add_node(num_cpus=CORES, include_dashboard=False)
+            return cluster, cluster.add_node(num_cpus=CORES)
+        except Exception:  # Ray's own is of no other kind
+            cluster.shutdown()
+            if not left:
+                raise
+    raise AssertionError
 
 
 def watch(output: Path, wanted: int, enough: threading.Event) -> None:
