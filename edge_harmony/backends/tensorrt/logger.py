@@ -7,6 +7,7 @@ module here too, which hands every line to all open logs.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import weakref
 from collections import deque
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
     from edge_harmony.backends.tensorrt.bridge import TensorRT
+
+logger = logging.getLogger(__name__)
 
 _KEPT = 50
 _OUT_OF_MEMORY = ("out of memory", "OutOfMemory", "memory allocation")
@@ -194,8 +197,13 @@ class _Relay:
             self._logs.discard(log)
 
     def take(self, severity: str, message: str) -> None:
-        """One line; a Ctrl-C that arrives meanwhile is for whichever operation is under way."""
+        """One line; a Ctrl-C that arrives meanwhile is for whichever operation is under way.
+
+        ``--verbose`` shows all lines but TensorRT's own verbose ones, of which a build has thousands.
+        """
         try:
+            if severity != "VERBOSE":
+                logger.info("%s: %s", severity, " ".join(message.split()))
             with self._lock:
                 logs = list(self._logs)
             for log in logs:

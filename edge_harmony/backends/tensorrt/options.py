@@ -68,7 +68,7 @@ class BuildOptions(BaseModel):
             or one for each.
         input_formats: ``type:format`` of each input, or one for all, in trtexec's words: ``fp16:chw``, ``int8:chw32``;
             several formats of a type are joined by ``+``.
-        output_formats: the same of each output.
+        output_formats: as ``input_formats``, of each output.
         direct_io: no reformatting at the network's inputs and outputs.
         strongly_typed: the file's types rule; None: where this TensorRT can.
         tf32: TF32 in FP32 layers; None: unless the file is typed FP16 or INT8.

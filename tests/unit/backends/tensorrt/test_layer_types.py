@@ -136,3 +136,11 @@ def test_what_a_version_lacks_is_refused_by_its_name(version, options, said, sma
         build_plan(fake_tensorrt(version, world), small_networks["signed"], BuildOptions(**options))
     assert said in str(error.value)
     assert world.builds == 0
+
+
+def test_verbose_shows_what_tensorrt_says_but_for_its_own_verbose_lines(small_networks, caplog):
+    caplog.set_level("INFO", "edge_harmony")
+    build_plan(fake_tensorrt("10.3", World()), small_networks["signed"], BuildOptions())
+    said = [record.getMessage() for record in caplog.records if record.name.endswith("tensorrt.logger")]
+    assert "WARNING: a warning" in said
+    assert not any("much ado" in line for line in said)
