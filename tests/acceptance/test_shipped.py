@@ -39,7 +39,7 @@ def test_quality_and_parity_on_the_shipped_photographs(mini_root, name):
 
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["edge-n", "edge-s"])  # edge-m still has weights that were trained on rims
+@pytest.mark.parametrize("name", FAMILY)
 def test_users_pictures_gain_and_pictures_that_fit_stay(test_data, name):
     """Sealed by 2 is what users have; the composites' own scores are those of the data set."""
     samples = read_split(test_data / "lbharmony", "test")
