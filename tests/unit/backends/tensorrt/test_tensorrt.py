@@ -444,7 +444,7 @@ def test_engines_run_at_every_batch(version, graph, world, tmp_path):
                 context.capture()
             result = context.run(inputs)["transform"]
             assert np.array_equal(result, NOISE[:batch, :3] + NOISE[:batch, 3:])
-        assert world.cuda.launched == (3 if graph else 0)
+        assert world.cuda.launched == (3 if graph and version != "rtx-1.7" else 0)  # which launches its own
     context.close()
     assert world.cuda.held == {}
 
