@@ -1,6 +1,8 @@
 """A Jetson's power: the rails that its monitors and ``tegrastats`` name, and which of them make up the total.
 
-Rails by board: https://docs.nvidia.com/jetson/archives/r38.4/DeveloperGuide/SD/PlatformPowerAndPerformance.html
+Rails of Orin boards:
+https://docs.nvidia.com/jetson/archives/r36.4/DeveloperGuide/SD/PlatformPowerAndPerformance/JetsonOrinNanoSeriesJetsonOrinNxSeriesAndJetsonAgxOrinSeries.html;
+those of Thor as its ``tegrastats`` names them.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ def total_watts(rails: Mapping[str, float | str], source: str) -> Reading:
         source: the monitor.
 
     Returns:
-        The sum of the rails of a board that are there. Without a value if none of them is known, or one cannot be
-        read: a part is not the whole.
+        The sum of those rails of a board that its monitors name. Without a value if no rail is known, or if one that
+        is named cannot be read.
     """
     for names in _TOTALS:
         if names[0] not in rails:

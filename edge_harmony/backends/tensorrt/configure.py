@@ -154,7 +154,7 @@ def _set_dla(
 ) -> None:
     """Run on a DLA core.
 
-    https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-with-dla.html
+    https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/dla-runtime-configuration.html
     """
     core = options.dla_core
     if core is None or core >= builder.num_DLA_cores:
