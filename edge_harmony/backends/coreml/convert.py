@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,8 @@ from edge_harmony.models.weights_file import read_weights
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 
 _INTEGERS_SINCE, _FUNCTIONS_SINCE = "iOS17", "iOS18"
+_CONTENTS = "Manifest.json"
+"""Of a package: where its parts are."""
 _MEANINGS = {
     "composite": "The composite picture, RGB",
     "picture": "The composite picture, RGB",
@@ -164,3 +167,19 @@ def _described(converted: Any, name: str, description: dict[str, Any]) -> Any:
 def _save(program: Any, path: Path) -> None:
     with quiet(*LOGGERS), parsing(f"cannot write {path}", "free space or choose another folder", UsageError):
         program.save(str(path))
+    settle_names(path)
+
+
+def settle_names(package: Path) -> None:
+    """Name the parts of a package by their paths: coremltools draws names at random, and equal packages are one hash.
+
+    Args:
+        package: its ``Manifest.json`` lists the parts under identifiers (UUIDs).
+    """
+    path = package / _CONTENTS
+    contents = json.loads(path.read_bytes())
+    entries = sorted(contents["itemInfoEntries"].items(), key=lambda entry: str(entry[1]["path"]))
+    names = {drawn: str(uuid.uuid5(uuid.NAMESPACE_URL, part["path"])) for drawn, part in entries}
+    contents["itemInfoEntries"] = {names[drawn]: part for drawn, part in entries}
+    contents["rootModelIdentifier"] = names[contents["rootModelIdentifier"]]
+    path.write_text(json.dumps(contents, indent=4) + "\n", encoding="utf-8")

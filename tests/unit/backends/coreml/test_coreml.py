@@ -28,7 +28,7 @@ from edge_harmony.samples import sample_pictures
 pytest.importorskip("coremltools")
 from edge_harmony.backends.coreml import backend as backend_module
 from edge_harmony.backends.coreml.contents import read_contents
-from edge_harmony.backends.coreml.convert import convert
+from edge_harmony.backends.coreml.convert import convert, settle_names
 from edge_harmony.backends.coreml.program import decomposed, decomposed_pipeline
 
 
@@ -381,3 +381,23 @@ def test_a_disk_that_is_full(edge_weights, packages, tmp_path, monkeypatch):
         convert("edge-n", edge_weights, tmp_path, precision="fp16")
     assert [path.name for path in tmp_path.iterdir()] == [packages["fp16"].name]
     assert sha256_of(tmp_path / packages["fp16"].name) == before
+
+
+def test_equal_packages_are_equal_files(packages, edge_weights, tmp_path):
+    again = convert("edge-n", edge_weights, tmp_path, precision="fp16")
+    assert sha256_of(again) == sha256_of(packages["fp16"])
+    assert read_contents(again).convolutions == 14
+
+
+def test_names_of_parts_are_those_of_their_paths(packages, tmp_path):
+    package = tmp_path / "a.mlpackage"
+    shutil.copytree(packages["fp16"], package)
+    before = (package / "Manifest.json").read_bytes()
+    contents = json.loads(before)
+    drawn = {name: f"drawn-{number}" for number, name in enumerate(reversed(contents["itemInfoEntries"]))}
+    contents["itemInfoEntries"] = {drawn[name]: contents["itemInfoEntries"][name] for name in drawn}
+    contents["rootModelIdentifier"] = drawn[contents["rootModelIdentifier"]]
+    (package / "Manifest.json").write_text(json.dumps(contents))
+    settle_names(package)
+    assert (package / "Manifest.json").read_bytes() == before
+    assert sha256_of(package) == sha256_of(packages["fp16"])
