@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 import edge_harmony.samples
 from edge_harmony.errors import InputError, UsageError, name_some
 from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.regular import is_there
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
 from edge_harmony.pictures.images import read_mask, read_picture
@@ -96,7 +97,7 @@ class CalibrationSet(BaseModel):
         """
         pairs = [(file.composite, file.composite_sha256) for file in self.files]
         pairs += [(file.mask, file.mask_sha256) for file in self.files]
-        missing = [path for path, _ in pairs if not (root / path).is_file()]
+        missing = [path for path, _ in pairs if not is_there(root / path)]
         if missing:
             raise InputError(
                 f"{len(missing)} files of the calibration set are missing below {root}: {name_some(missing)}",

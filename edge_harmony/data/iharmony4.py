@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError, name_some
-from edge_harmony.files.regular import read_regular
+from edge_harmony.files.regular import is_there, read_regular
 from edge_harmony.pictures.images import read_mask, read_picture
 
 SUBSETS = ("HCOCO", "HAdobe5k", "HFlickr", "Hday2night")
@@ -85,7 +85,7 @@ def read_split(root: Path | str, split: Split) -> list[Triplet]:
     missing = [
         str(path.relative_to(root))
         for path in dict.fromkeys(p for t in triplets for p in (t.composite, t.mask, t.real))
-        if not path.is_file()
+        if not is_there(path)
     ]
     if missing:
         raise InputError(

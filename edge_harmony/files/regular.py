@@ -1,4 +1,4 @@
-"""Reading files that people name: what is no regular file is refused, because reading it may never end."""
+"""Files that people and documents name: pipes are refused, because reading them may never end."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ def read_regular(path: Path) -> bytes:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise UsageError(f"{path} is a pipe or a device", "name a file")
     return path.read_bytes()
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads to a regular file; it does not where its name is one that no file can have."""
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, say
+        return False

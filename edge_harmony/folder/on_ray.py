@@ -18,6 +18,7 @@ from edge_harmony.folder.work import Work
 
 _BATCH = 16
 _TRIES = 2
+_ANSWER_SECONDS = 60
 
 
 def run_on_ray(work: Work, items: Sequence[Item], workers: int, stop: threading.Event) -> Iterator[Outcome]:
@@ -44,7 +45,7 @@ def run_on_ray(work: Work, items: Sequence[Item], workers: int, stop: threading.
     own = not ray.is_initialized()
     if own:
         ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
-    ledger: Any = ray.remote(num_cpus=0)(Ledger).remote()
+    ledger = _ledger(ray)
     try:
         for row in _rows(ray, work, items, workers, ledger):
             item = Item(row["composite"], row["mask"] or None, row["output"])
@@ -52,11 +53,33 @@ def run_on_ray(work: Work, items: Sequence[Item], workers: int, stop: threading.
             if stop.is_set():
                 return
     except ray.exceptions.RayError as error:
-        reason = ray.get(ledger.reason.remote())
-        raise reason or EdgeHarmonyError(f"Ray failed ({first_line(error)})", "see its logs") from None
+        raise _reason(ray, ledger) or EdgeHarmonyError(
+            f"Ray failed ({first_line(error)})", "see its logs; --resume goes on with what is left"
+        ) from None
     finally:
         if own:
             ray.shutdown()
+
+
+def _ledger(ray: Any) -> Any:
+    """The ledger's actor, on the node of this process: where another node is lost, the ledger is not.
+
+    If its own process dies, it begins anew, and the worst is that items are done twice.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    settings = {"num_cpus": 0, "scheduling_strategy": here, "max_restarts": -1, "max_task_retries": -1}
+    return ray.remote(**settings)(Ledger).remote()
+
+
+def _reason(ray: Any, ledger: Any) -> EdgeHarmonyError | None:
+    """Why no item can be done, if an actor has said so; None if the ledger does not answer."""
+    try:
+        reason: EdgeHarmonyError | None = ray.get(ledger.reason.remote(), timeout=_ANSWER_SECONDS)
+    except ray.exceptions.RayError:
+        return None
+    return reason
 
 
 def _rows(ray: Any, work: Work, items: Sequence[Item], workers: int, ledger: Any) -> Iterator[dict[str, Any]]:

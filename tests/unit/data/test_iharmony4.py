@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_harmony.data.calibration_set import CalibrationFile, CalibrationSet
 from edge_harmony.data.iharmony4 import SUBSETS, read_split
 from edge_harmony.data.photos import read_photos
 from edge_harmony.errors import InputError, UsageError
@@ -55,6 +56,18 @@ def test_missing_files_are_named_in_one_error(mini_root, tmp_path):
         read_split(root, "train")
     assert "2 files are missing" in caught.value.message
     assert all(path.name in caught.value.message for path in gone)
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000 + "_1_1.jpg", "a\x00b_1_1.jpg"])
+def test_names_that_no_file_can_have_are_missing_files(mini_root, tmp_path, name):
+    shutil.copytree(mini_root, tmp_path / "root")
+    (tmp_path / "root" / "IHD_test.txt").write_text(f"HCOCO/composite_images/{name}\n")
+    with pytest.raises(InputError, match="are missing below"):
+        read_split(tmp_path / "root", "test")
+    entry = CalibrationFile(composite=name, composite_sha256="0" * 64, mask=name, mask_sha256="0" * 64)
+    named = CalibrationSet(description="d", source="s", licence="l", files=(entry,))
+    with pytest.raises(InputError, match="2 files of the calibration set are missing"):
+        named.verify(tmp_path)
 
 
 def test_broken_files_are_named_in_one_error(mini_root, tmp_path):

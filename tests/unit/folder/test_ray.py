@@ -5,6 +5,7 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.folder.items import Item
+from edge_harmony.folder.on_ray import _reason as reason_of
 from edge_harmony.folder.on_ray import run_on_ray
 from edge_harmony.folder.run import run_folder
 from edge_harmony.folder.work import Work
@@ -73,6 +75,17 @@ def test_a_stop_and_a_network_that_cannot_be_loaded(tmp_path):
     with pytest.raises(UsageError, match="did you mean"):
         list(run_on_ray(Work("onnxruntime", LoadRequest("edge-x", "int8")), items("a.png"), 2, threading.Event()))
     assert not multiprocessing.active_children()
+
+
+def test_a_ledger_that_is_lost_says_nothing():
+    class Lost:
+        exceptions = ray.exceptions
+
+        def get(self, *_, **__):
+            raise ray.exceptions.ActorUnavailableError("it is gone", None)
+
+    ledger = SimpleNamespace(reason=SimpleNamespace(remote=lambda: None))
+    assert reason_of(Lost(), ledger) is None
 
 
 def test_without_ray(monkeypatch):
