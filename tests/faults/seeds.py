@@ -215,6 +215,7 @@ def weights(root: Path) -> None:
     from edge_harmony.models.weights_file import save_weights
     from edge_harmony.quantization.prepare import observe_with, prepare_qat
     from edge_harmony.training.checkpoint import Position, save_checkpoint
+    from edge_harmony.training.optimizer import make_optimizer
     from edge_harmony.training.recipe import Recipe
     from tests.unit.training.test_trainer import RECIPE
 
@@ -228,7 +229,7 @@ def weights(root: Path) -> None:
 
     text = RECIPE.format(root=".", layout="iharmony4")
     recipe = parse_toml(text, Recipe, "recipe")
-    optimizer = torch.optim.AdamW(model.parameters())
+    optimizer = make_optimizer(model, recipe.optimizer)
     model.train()
     model(torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).square().mean().backward()
     optimizer.step()
