@@ -56,10 +56,12 @@ class WholePipeline(nn.Module):
         """
         height, width = mask.shape
         rows, columns = area_taps(self.size[0], height), area_taps(self.size[1], width)
-        levels, weight = picture.float(), mask.float() / 255
-        small = cell_means(levels, rows, columns).permute(2, 0, 1)
-        small_mask = cell_means(weight[..., None], rows, columns)[..., 0]
+        # Resizing reads levels as integers and painting as floats: a conversion that both share would be written to
+        # memory in full size, while one of its own becomes part of each one's kernel. (8 bits cannot be gathered.)
+        small = cell_means(picture.int(), rows, columns).permute(2, 0, 1)
+        small_mask = cell_means(mask.int()[..., None], rows, columns)[..., 0] / 255
         grid = self._predict(small, small_mask, strength)
+        levels, weight = picture.float(), mask.float() / 255
         planes = [levels[..., channel] for channel in range(3)]
         return torch.stack(self._paint(planes, weight, upsampled(grid, height, width)), 2).to(torch.uint8)
 
@@ -146,10 +148,13 @@ def area_taps(cells: int, size: int) -> tuple[Tensor, Tensor]:
 
 
 def cell_means(picture: Tensor, rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor]) -> Tensor:
-    """Resize ``(H, W, C)`` by area to ``(h, w, C)``, with the :func:`area_taps` of both axes."""
+    """Resize ``(H, W, C)`` by area to ``(h, w, C)`` float32, with the :func:`area_taps` of both axes.
+
+    Lines are gathered in the picture's own type and converted then.
+    """
     (row, row_weights), (column, column_weights) = rows, columns
     width, channels = picture.shape[1:]
-    lines = picture.index_select(0, row.reshape(-1)).reshape(row.shape[0], -1, width * channels)
+    lines = picture.index_select(0, row.reshape(-1)).float().reshape(row.shape[0], -1, width * channels)
     narrow = (lines * row_weights[:, :, None]).sum(1).reshape(row.shape[0], width, channels)
     cells = narrow.index_select(1, column.reshape(-1)).reshape(row.shape[0], column.shape[0], -1, channels)
     return (cells * column_weights[None, :, :, None]).sum(2)
