@@ -433,7 +433,12 @@ def faults_tables() -> str:
             f"| **{part}** | **{total['tried']:,}** | **{total['read']:,}** | **{total['refused']:,}** "
             f"| **{total['faults']}** |"
         )
-    lines += ["", f"Campaign {content['campaign']}, {content['date']}, {content['version']}."]
+    tried = {part: sum(row["tried"] for row in content[part]["kinds"].values()) for part in ("inputs", "accidents")}
+    lines += [
+        "",
+        f"Campaign {content['campaign']}, {content['date']}, {content['version']}: {tried['inputs']:,} of its",
+    ]
+    lines[-1] += f" 10,000 inputs and {tried['accidents']:,} of its 1,000 accidents."
     lines += ["", "| found | what it was | what was done |", "|---|---|---|"]
     lines += [f"| {row['by']} | {row['what']} | {row['mended']} |" for row in content["findings"]]
     return "\n".join(lines) + "\n"
