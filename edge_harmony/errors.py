@@ -105,7 +105,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or of_opencv or of_torch
 
 
-Item = TypeVar("Item")
+Parsed = TypeVar("Parsed")
 
 _PANICS = "pyo3_runtime"
 """Module of the exceptions that Rust's panics become; they do not derive from ``Exception``."""
@@ -137,7 +137,9 @@ def parsing(message: str, hint: str, kind: type[EdgeHarmonyError] = InputError) 
         raise kind(f"{message} ({first_line(error)})", hint) from None
 
 
-def parsed(items: Iterable[Item], message: str, hint: str, kind: type[EdgeHarmonyError] = InputError) -> Iterator[Item]:
+def parsed(
+    items: Iterable[Parsed], message: str, hint: str, kind: type[EdgeHarmonyError] = InputError
+) -> Iterator[Parsed]:
     """What a parser of others yields, each item within the boundary of :func:`parsing`."""
     iterator = iter(items)
     while True:

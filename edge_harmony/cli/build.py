@@ -84,7 +84,7 @@ def build(  # one parameter per flag of trtexec
     percentile: flags.PercentileOption = "90,95,99",
     avg_runs: flags.AvgRunsOption = None,
     inf_streams: flags.InfStreamsOption = 1,
-    threads: flags.ThreadsOption = False,
+    threads: flags.ThreadPerContextOption = False,
     expose_dma: flags.ExposeDMAOption = False,
     idle_time: flags.IdleTimeOption = 0,
     load_inputs: flags.LoadInputsOption = None,

@@ -219,7 +219,7 @@ InfStreamsOption = Annotated[
     int,
     typer.Option("--infStreams", "--streams", min=1, rich_help_panel=_RUN, help="Contexts that run at a time."),
 ]
-ThreadsOption = Annotated[
+ThreadPerContextOption = Annotated[
     bool, typer.Option("--threads", rich_help_panel=_RUN, help="With --infStreams: a thread for each context.")
 ]
 ExposeDMAOption = Annotated[

@@ -24,6 +24,7 @@ DISTRIBUTIONS = {
     "ray": "ray[data]",
     "pyarrow": "ray[data]",
     "pillow_heif": "pillow-heif",
+    "tensorrt_lean": "tensorrt-lean",
 }
 """Names on the package index, where they are not the module's."""
 
