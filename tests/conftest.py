@@ -12,6 +12,7 @@ import itertools
 import os
 import pickle
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from importlib.abc import MetaPathFinder
@@ -47,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # of torch too; several workers share the cores
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore, and children too
     if config.getoption("--without-torch"):
         if "torch" in sys.modules:
             raise pytest.UsageError("a conftest or a plug-in imports torch, so no test can be skipped for it")
