@@ -21,6 +21,8 @@ from tests.faults.accidents import (
 )
 from tests.faults.scenarios import SCENARIOS
 
+pytestmark = pytest.mark.lengthy
+
 CAMPAIGN = 7
 
 

@@ -14,6 +14,8 @@ from tests.faults.mutators import mutate
 from tests.faults.readers import READERS, mutators_of
 from tests.faults.seeds import MARK, make_seeds
 
+pytestmark = pytest.mark.lengthy
+
 CAMPAIGN = 7
 
 

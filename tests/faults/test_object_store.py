@@ -14,6 +14,8 @@ from edge_harmony.folder.run import FAILED, RECORD, harmonize_folder
 from tests.fakes.object_store import ObjectStore, served
 from tests.faults.seeds import as_bytes, foreground, pixels
 
+pytestmark = pytest.mark.lengthy
+
 pytest.importorskip("pyarrow.fs")
 
 COUNT = 4

@@ -19,6 +19,8 @@ from edge_harmony.pictures.images import Picture, decode_mask, decode_picture, e
 from tests.unit.pictures.test_images import smooth
 from tests.unit.pictures.test_real_files import SUFFIXES, mutated, repaired, valid_files
 
+pytestmark = pytest.mark.lengthy
+
 COMPUTING_SECONDS, MEMORY = 900, 12 << 30
 BATCH = 100
 

@@ -24,6 +24,8 @@ from tests.unit.folder.making import REAL
 from tests.unit.pipeline.test_harmonize import FakeRunner
 from tests.unit.video.making import make_video
 
+pytestmark = pytest.mark.lengthy
+
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 INNER = np.s_[15:25, 25:45]
 

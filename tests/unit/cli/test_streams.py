@@ -15,6 +15,8 @@ from edge_harmony.files.atomic import atomic_write, new_file
 from edge_harmony.files.names import shortened
 from edge_harmony.samples import sample_files
 
+pytestmark = pytest.mark.lengthy
+
 CALL = (sys.executable, "-m", "edge_harmony")
 
 

@@ -21,6 +21,8 @@ from edge_harmony.demo.page import checked_strength, chosen, serve
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.samples import sample_files
 
+pytestmark = pytest.mark.lengthy
+
 gradio = pytest.importorskip("gradio")
 client = pytest.importorskip("gradio_client")
 

@@ -171,7 +171,8 @@ def test_onnx_runtime_really_computes_in_integers(exported, tmp_path):
     assert kinds.count("QLinearConv") == convolutions - 1  # all but the head, whose result is float
 
 
-@pytest.mark.parametrize("opset", [pytest.param(18, marks=pytest.mark.slow), 20])
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", [18, 20])
 @pytest.mark.parametrize("variant", ["default", "official"])
 def test_hdnet_exports_and_agrees(tmp_path, opset, variant):
     torch.manual_seed(0)

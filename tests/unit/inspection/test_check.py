@@ -63,6 +63,7 @@ def test_float_and_half_files_say_so(exported):
     assert {row.reason for row in half} == {"typed in 16 bits"}
 
 
+@pytest.mark.slow
 def test_transposed_convolutions_and_layers_kept_in_float_are_explained(tmp_path, edge_weights):
     import torch
 

@@ -107,6 +107,7 @@ def test_edge_options_are_checked(wrong):
         build_model("edge-n", **wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -92,6 +92,7 @@ def test_integers_agree_but_for_roundings_that_tip_over(whole, exported):
     assert np.array_equal(run(whole["int8"], pixels, mask)[mask == 0], pixels[mask == 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_runtimes_agree_on_masks_of_every_kind(size, whole, exported, edge_weights):
     pixels, _ = picture(*size)

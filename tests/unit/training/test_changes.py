@@ -1,7 +1,6 @@
 """Runs that diverge go on with other settings; runs that are stopped or crossed lose nothing."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -138,24 +137,30 @@ def test_the_lock_of_a_dead_run_is_free(tmp_path):
         pass
 
 
+STOPPED = """
+import os, sys
+from edge_harmony.cli.main import main
+from edge_harmony.training.trainer import Trainer
+real = Trainer._update_average
+def stopped(trainer, model, steps):
+    real(trainer, model, steps)
+    if trainer.position.total == 24:
+        os.kill(os.getpid(), int(sys.argv[1]))
+Trainer._update_average = stopped
+sys.exit(main(sys.argv[2:]))
+"""
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_stopped_run_ends_in_order(mini_root, trained, tmp_path, monkeypatch, capsys, number, status):
+def test_a_stopped_run_ends_in_order(mini_root, trained, tmp_path, number, status):
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.format(root=str(mini_root), layout="iharmony4"))
     call = ["train", str(path), "-o", str(tmp_path / "run"), "--device", "cpu"]
-    real = Trainer._update_average
-
-    def stopped(trainer, model, steps):
-        real(trainer, model, steps)
-        if trainer.position.total == 24:
-            os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(Trainer, "_update_average", stopped)
-    assert main(call) == status
-    said = capsys.readouterr()
-    assert "stopped after 24 images" in said.out
-    assert "stopping after this step" in said.err
-    monkeypatch.undo()
+    program = [sys.executable, "-c", STOPPED, str(int(number)), *call]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert "stopped after 24 images" in done.stdout
+    assert "stopping after this step" in done.stderr
     assert main([*call, "--resume"]) == 0
     whole, parts = (load_file(folder / "edge-n.safetensors") for folder in (trained, tmp_path / "run"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)

@@ -13,6 +13,8 @@ from edge_harmony.video.job import VideoJob, harmonize_video
 from edge_harmony.video.reader import VideoReader, is_video
 from tests.unit.video.making import BT601, BT709, make_video, rgb, tone
 
+pytestmark = pytest.mark.lengthy
+
 LEVELS = (120, 90, 160)
 
 
