@@ -11,7 +11,7 @@ from tests.unit.folder.making import make_folders
 PORT = 8193 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
-@pytest.mark.parametrize(("every", "broken"), [(1, False), (3, False), (1, True)])
+@pytest.mark.parametrize(("every", "broken"), [(3, False), (1, True)])
 @pytest.mark.slow
 def test_a_long_stream_holds_no_more_at_its_end(tmp_path, every, broken):
     pytest.importorskip("onnx")
@@ -43,14 +43,13 @@ def test_a_demo_that_was_killed_in_flight_starts_again_at_its_port(tmp_path):
     assert kill_in_flight(tmp_path, PORT + 1) == ""
 
 
-@pytest.mark.parametrize("node", [False, True], ids=["worker", "node"])
 @pytest.mark.slow
-def test_ray_loses_a_part_and_no_picture(tmp_path, node):
+def test_ray_loses_a_node_and_no_picture(tmp_path):  # a worker: tests/unit/folder/test_ray.py
     pytest.importorskip("ray")
     from tests.faults.ray_losses import lose
 
     folders = make_folders(tmp_path, 96)
-    losses = lose(*folders, node=node)
+    losses = lose(*folders, node=True)
     assert losses.lost
     assert losses.lost != ["worker 0"]
     assert losses.errors == {}
