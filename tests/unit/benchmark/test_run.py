@@ -182,6 +182,7 @@ def test_a_baseline_that_fails_ends_the_run(tmp_path):
         run_suite(suite(bad), data=tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_a_network_without_weights_is_timed_and_not_scored():
     effort = Effort(warm_up=0, least_count=2, least_seconds=0, most_seconds=0.1)
     entry = ContenderSpec(model="rcl", backend="pytorch", precision="fp32")

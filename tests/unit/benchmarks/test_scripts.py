@@ -127,6 +127,7 @@ def test_a_run_of_another_recipe_or_an_unfinished_one_lands_nowhere(landing, min
     assert not list(package.iterdir())
 
 
+@pytest.mark.slow
 def test_harm_of_a_shipped_network_and_its_card(mini_root, tmp_path):
     from harm import PREPARATIONS
     from model_card import Words, markdown, quality

@@ -221,6 +221,7 @@ def test_pictures_that_show_nothing_are_named(capsys, own_set, tmp_path):
     assert f"{files[1].name} holds a single colour" in " ".join(err.split())
 
 
+@pytest.mark.slow
 def test_calibrated_weights_can_be_exported_and_compared(capsys, tmp_path, monkeypatch):
     weights = read_weights(shipped())
     model = build_model("edge-s")

@@ -211,6 +211,7 @@ def test_the_average_of_a_quantized_checkpoint_has_its_ranges(mini_root, trained
     assert checkpoint.folded
 
 
+@pytest.mark.slow
 def test_bfloat16_on_cpus_follows_the_float_run_and_resumes_to_the_same_bits(mini_root, tmp_path):
     changes = {"images": 320, "freeze": 0.5, "schedule": "cosine"}
     plain, mixed = (
