@@ -22,19 +22,9 @@ from edge_harmony.backends.tensorrt.profiling import LayerTimes, profile
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError
 from edge_harmony.files.resources import cache_folder
-from tests.fakes.tensorrt import VERSIONS, World, fake_tensorrt
+from tests.fakes.tensorrt import VERSIONS, fake_tensorrt
 
 WEAK = ("8.6", "10.3", "10.13", "10.16")
-
-
-@pytest.fixture
-def world():
-    return World()
-
-
-@pytest.fixture
-def onnx_file(small_networks):
-    return small_networks["signed"]
 
 
 # --- callbacks

@@ -16,7 +16,7 @@ from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.errors import CapabilityError
 from edge_harmony.extras import is_installed
 from edge_harmony.files.resources import cache_folder
-from tests.fakes.tensorrt import World, fake_tensorrt
+from tests.fakes.tensorrt import fake_tensorrt
 
 INPUTS = {"composite": np.zeros((1, 3, 4, 4), np.float32), "mask": np.ones((1, 1, 4, 4), np.float32)}
 REFUSED = [
@@ -24,16 +24,6 @@ REFUSED = [
     ({"hardware_compatibility": "ampere+"}, "--hardwareCompatibilityLevel is not for tensorrt-rtx"),
     ({"hardware_compatibility": "sameComputeCapability"}, "--hardwareCompatibilityLevel is not for tensorrt-rtx"),
 ]
-
-
-@pytest.fixture
-def world():
-    return World()
-
-
-@pytest.fixture
-def onnx_file(small_networks):
-    return small_networks["signed"]
 
 
 @pytest.fixture(scope="module")

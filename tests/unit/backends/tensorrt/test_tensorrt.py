@@ -32,7 +32,7 @@ from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError, InputError, UsageError
 from edge_harmony.files.manifest import manifest_path, read_manifest
 from tests.fakes.cuda import FakeCuda
-from tests.fakes.tensorrt import VERSIONS, World, fake_tensorrt
+from tests.fakes.tensorrt import VERSIONS, fake_tensorrt
 
 WEAK = ("8.6", "10.3", "10.13", "10.16")
 STRONG = ("10.3", "10.13", "10.16", "11.4", "rtx-1.7")
@@ -42,16 +42,6 @@ NOISE = np.random.default_rng(3).random((4, 4, 4, 4), dtype=np.float32)
 def open_profile():
     shapes = [{"composite": (n, 3, 4, 4), "mask": (n, 1, 4, 4)} for n in (1, 2, 4)]
     return Profile(least=shapes[0], best=shapes[1], largest=shapes[2])
-
-
-@pytest.fixture
-def world():
-    return World()
-
-
-@pytest.fixture
-def onnx_file(small_networks):
-    return small_networks["signed"]
 
 
 def made(version, world, onnx_file, **options):

@@ -14,14 +14,9 @@ from edge_harmony.backends.tensorrt.figures import averages, export_outputs, exp
 from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.backends.tensorrt.timing import TimedQuery, TimingOptions, time_engine
 from edge_harmony.errors import InputError, UsageError
-from tests.fakes.tensorrt import World, fake_tensorrt
+from tests.fakes.tensorrt import fake_tensorrt
 
 NOISE = np.random.default_rng(3).random((1, 4, 4, 4), dtype=np.float32)
-
-
-@pytest.fixture
-def world():
-    return World()
 
 
 def engine_of(version, world, folder):
