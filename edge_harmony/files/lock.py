@@ -15,8 +15,8 @@ from edge_harmony.files.atomic import remove_left_overs
 def alone(folder: Path) -> Iterator[None]:
     """Refuse a second run on this machine that writes to a folder, where the system has locks (``flock``).
 
-    The system frees the lock of a process that ends, however it ends: a dead run never keeps others out. What it left
-    of files that it was writing is removed.
+    The system frees the lock of a process that ends, however it ends: a dead run never keeps others out. Half-written
+    files are removed before the run, which are a dead run's, and after it, which are those of workers that died.
 
     Raises:
         UsageError: another run is writing to it.
@@ -26,6 +26,7 @@ def alone(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows
         remove_left_overs(folder)
         yield
+        remove_left_overs(folder)
         return
     held = os.open(folder, os.O_RDONLY)
     try:
@@ -38,5 +39,6 @@ def alone(folder: Path) -> Iterator[None]:
                 ) from None
         remove_left_overs(folder)
         yield
+        remove_left_overs(folder)
     finally:
         os.close(held)

@@ -18,8 +18,8 @@ import pytest
 from edge_harmony.folder.run import FAILED, RECORD
 from tests.unit.folder.making import make_folders
 
-COUNT = int(os.environ.get("EDGE_HARMONY_PICTURES", "240"))
-CORRUPT = ("0123.png", "0177.png")
+COUNT = int(os.environ.get("EDGE_HARMONY_PICTURES", "120"))
+CORRUPT = ("0053.png", "0087.png")
 
 
 # Stands in the way of results beyond three quarters, so that no process is quicker than the kill.

@@ -42,10 +42,10 @@ def test_quality_and_parity_on_the_shipped_photographs(mini_root, name):
 @pytest.mark.parametrize("name", FAMILY)
 def test_users_pictures_gain_and_pictures_that_fit_stay(test_data, name):
     """Sealed by 2 is what users have; the composites' own scores are those of the data set."""
-    samples = read_split(test_data / "lbharmony", "test")[::3]  # the cards have the scores of all
+    samples = read_split(test_data / "lbharmony", "test")[::5]  # the cards have the scores of all
     integer = load_runner(name, backend="onnxruntime", precision="int8")
     scores = evaluate(integer, samples, preparation=SEALED)
-    assert scores["images"] == 204
+    assert scores["images"] == 123
     harm = scores["harm"]
     assert harm["gain"] > 0.4
     assert harm["worse"] < 0.35

@@ -8,6 +8,7 @@ from tests.conftest import write_small_network
 from tests.faults.long_stream import run_stream
 from tests.unit.folder.making import make_folders
 
+FRAMES = 1200
 PORT = 8193 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
@@ -16,8 +17,8 @@ PORT = 8193 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix
 def test_a_long_stream_holds_no_more_at_its_end(tmp_path, every, broken):
     pytest.importorskip("onnx")
     network = write_small_network(tmp_path / "network", quantized=False)
-    grown = run_stream(network, 2000, every=every, broken=broken)
-    assert grown.frames >= 2000 - 4  # what was on its way when the source broke
+    grown = run_stream(network, FRAMES, every=every, broken=broken)
+    assert grown.frames >= FRAMES - 4  # what was on its way when the source broke
     assert grown.memory < 16 << 20
     assert grown.descriptors <= 0
     assert grown.threads <= 0

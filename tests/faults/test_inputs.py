@@ -27,15 +27,15 @@ def seeds(made_once):
 
 
 @pytest.mark.slow
-def test_five_hundred_inputs_end_in_a_result_or_in_a_line(seeds, tmp_path):
+def test_three_hundred_inputs_end_in_a_result_or_in_a_line(seeds, tmp_path):
     (tmp_path / "seeds").symlink_to(seeds)
-    journal = run_inputs(tmp_path, CAMPAIGN, range(500), 1)
-    assert len(journal.verdicts) == 500
+    journal = run_inputs(tmp_path, CAMPAIGN, range(300), 1)
+    assert len(journal.verdicts) == 300
     assert journal.faults == [], journal.summary()
     counts = journal.counts()
     assert len(counts) == len(READERS), "every kind of file has its turn"
-    assert sum(found["refused"] for found in counts.values()) > 100
-    assert sum(found["read"] for found in counts.values()) > 50
+    assert sum(found["refused"] for found in counts.values()) > 60
+    assert sum(found["read"] for found in counts.values()) > 30
 
 
 def test_what_is_known_is_nothing():

@@ -11,6 +11,7 @@ from edge_harmony.backends.targets import Target
 from edge_harmony.errors import ArtifactError, InputError, UsageError
 from edge_harmony.files import resources
 from edge_harmony.files.atomic import atomic_write, make_folder, new_file, new_folder, sha256_of
+from edge_harmony.files.lock import alone
 from edge_harmony.files.manifest import IOSpec, Manifest, artifact_name, read_manifest, write_manifest
 from edge_harmony.files.toml import read_toml
 
@@ -172,3 +173,19 @@ def test_names_of_any_legal_length(tmp_path, name):
     with new_folder(tmp_path / f"folder {name[7:]}") as folder:
         folder.mkdir()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_a_dead_run_left_and_what_its_dead_workers_leave_goes_away(tmp_path):
+    def leave(name):
+        path = tmp_path / name
+        path.write_bytes(b"half")
+        return path
+
+    before, mine = leave(".a.png.0123abcd.part.png"), leave(".notes.part.png")
+    with alone(tmp_path):
+        assert not before.exists()
+        within = leave(".b.png.4567cdef.part.png")
+        result = leave("b.png")
+    assert not within.exists()
+    assert mine.exists()
+    assert result.exists()

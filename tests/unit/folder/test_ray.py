@@ -55,13 +55,12 @@ def test_the_dead_are_replaced_and_their_work_is_done(tmp_path):
 def test_strength_reaches_the_actors(tmp_path):
     composites, masks, output = make_folders(tmp_path, 2)
     with Harmonizer.from_pretrained("edge-n") as harmonizer:
-        for strength in (0.0, 0.5):
-            work = replace(REAL, strength=strength)
-            assert run_folder(work, composites, masks, output, engine="ray", workers=2).done == 2
-            picture, mask = (cv2.imread(f"{folder}/0001.png") for folder in (composites, masks))
-            wanted = harmonizer.harmonize(np.ascontiguousarray(picture[..., ::-1]), mask[..., 0], strength=strength)
-            np.testing.assert_array_equal(cv2.imread(f"{output}/0001.png")[..., ::-1], wanted)
-            assert np.array_equal(wanted, picture[..., ::-1]) == (strength == 0)
+        work = replace(REAL, strength=0.5)
+        assert run_folder(work, composites, masks, output, engine="ray", workers=2).done == 2
+        picture, mask = (cv2.imread(f"{folder}/0001.png") for folder in (composites, masks))
+        wanted = harmonizer.harmonize(np.ascontiguousarray(picture[..., ::-1]), mask[..., 0], strength=0.5)
+        np.testing.assert_array_equal(cv2.imread(f"{output}/0001.png")[..., ::-1], wanted)
+        assert not np.array_equal(wanted, picture[..., ::-1])
 
 
 @pytest.mark.usefixtures("cluster")
