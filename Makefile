@@ -23,7 +23,7 @@ test-quick: .venv/dev.stamp  ## only tests that need no torch and start no progr
 	$(PYTEST) --dist worksteal -m "not slow and not lengthy" --without-torch
 
 test-all: test  ## also the slow ones: browser, Ray, many pictures, long videos, compiled training
-	$(PYTEST) --dist loadfile -m slow
+	$(PYTEST) -n 3 --dist loadfile -m slow  # they wait more than they compute
 
 faults: .venv/dev.stamp  ## 10,000 mutated inputs, 1,000 accidents, long streams, crowds; goes on where it was stopped
 	for part in inputs accidents stream crowd losses; do $(BIN)/python -m tests.faults $$part || failed="$$failed $$part"; done; \

@@ -25,7 +25,7 @@ from edge_harmony.backends.tensorrt.request import BuildRequest
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import write_json
-from edge_harmony.models.registry import MODELS, build_model, weights_folder
+from edge_harmony.models.registry import MODELS, build_model, bundled_weights, has_weights
 from edge_harmony.models.weights_file import read_weights, save_weights
 
 ARCHITECTURES = ("SM86", "SM89", "SM120")
@@ -35,8 +35,9 @@ BATCHES = (1, 2, 8)
 
 def weights_of(name: str, folder: Path) -> Path:
     """The shipped weights of a network, or random ones; with activation ranges."""
-    path = weights_folder() / f"{name}.safetensors"
-    if not path.is_file():
+    if has_weights(name):
+        path = bundled_weights(name)
+    else:
         torch.manual_seed(0)
         path = folder / f"{name}.safetensors"
         save_weights(path, build_model(name), name=name)

@@ -24,7 +24,7 @@ from edge_harmony.models.weights_file import resolve_weights
 from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.preparation import PLAIN, SEALED, Preparation
 
-NETWORKS = {"edge-s": "int8", "edge-n": "int8", "edge-m": "int8", "hdnet-lite": "fp32"}
+NETWORKS = {"edge-n": "int8", "edge-s": "int8", "edge-m": "int8", "edge-l": "int8", "hdnet-lite": "fp32"}
 PREPARATIONS = (PLAIN, SEALED, Preparation(sealed=4), Preparation(moved=True), Preparation(sealed=2, relit=True))
 LABELS = [preparation.label for preparation in PREPARATIONS]
 
@@ -49,13 +49,10 @@ def row_of(
 
 
 def measured(model: str, precision: str, preparation: Preparation, samples: list[Triplet]) -> dict[str, Any]:
-    """The row of a network in ONNX Runtime: of the shipped INT8 file, or of a float file exported from its weights."""
+    """The row of a network in ONNX Runtime, of a file exported from its weights: for INT8 what ships has its bytes."""
     with tempfile.TemporaryDirectory() as folder:
-        artifact = None
-        if precision != "int8":
-            artifact = get_backend("onnxruntime").build(
-                ExportRequest(model, precision), resolve_weights(model), Path(folder)
-            )
+        request = ExportRequest(model, precision)
+        artifact = get_backend("onnxruntime").build(request, resolve_weights(model), Path(folder))
         with load_runner(model, backend="onnxruntime", precision=precision, artifact=artifact) as runner:
             scores = evaluate(runner, samples, preparation=preparation)
     return row_of(model, precision, preparation, scores, len(samples))

@@ -16,6 +16,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -24,10 +25,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, ExportRequest
 from edge_harmony.backends.discovery import get_backend
+from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model, weights_folder
-from edge_harmony.models.weights_file import read_weights, restore
+from edge_harmony.models.weights_file import read_weights, restore, write_half
+from edge_harmony.quantization.calibrate import calibrate_weights
 from edge_harmony.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +55,7 @@ def check_figures(weights: Path, name: str) -> None:
     entry, content = find_model(name), read_weights(weights)
     model = entry.build(**content.options).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.rand(1, 3, 256, 256), torch.rand(1, 1, 256, 256))
+        model(torch.rand(1, 3, *entry.size), torch.rand(1, 1, *entry.size))
     parameters, flops = sum(p.numel() for p in model.parameters()), counter.get_total_flops()
     same = {key: value.shape for key, value in model.state_dict().items()} == {
         key: value.shape for key, value in entry.build().state_dict().items()
@@ -66,9 +69,25 @@ def check_figures(weights: Path, name: str) -> None:
     restore(name, content)
 
 
+def calibrated(name: str, source: Path, folder: Path, words: Words, data: Path) -> Path:
+    """The weights with activation ranges, if the card's words say how float weights get them."""
+    if words.ranges is None:
+        return source
+    how = words.ranges
+    pictures = read_calibration_set(how.set)
+    target = folder / source.name
+    root = pictures.root(None if pictures.shipped else data)
+    calibrate_weights(name, source, pictures, root, target, method=how.method, percentile=how.percentile, cache=folder)
+    return target
+
+
 def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
-    """Write recipe, weights, card and artifact, after the whole run is checked."""
-    source, summary_file = run / f"{name}.safetensors", run / "summary.json"
+    """Write recipe, weights, card and artifact, after the whole run is checked.
+
+    Weights are stored in 16 bits. Of networks that share them only the one that they name has its artifact shipped.
+    """
+    owner = find_model(name).owner
+    source, summary_file = run / f"{owner}.safetensors", run / "summary.json"
     if not summary_file.is_file():
         raise UsageError(f"{run} holds no finished run: there is no summary.json", "wait for its end, or --resume it")
     summary, recipe = json.loads(summary_file.read_text()), read_toml(recipe_file, Recipe)
@@ -77,14 +96,15 @@ def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
     if len(hashes) > 1:
         raise UsageError(f"{source} was not made by {recipe_file}", "name the recipe of the run with RECIPE=file")
     check_figures(source, name)
-    shipped = RECIPES / f"{name}.toml"
+    shipped = RECIPES / f"{owner}.toml"
     if not shipped.exists() or read_toml(shipped, Recipe).sha256() != recipe.sha256():
         shutil.copyfile(recipe_file, shipped)
     weights = weights_folder() / source.name
-    shutil.copyfile(source, weights)
-    if read_weights(weights).ranges:
+    with tempfile.TemporaryDirectory() as folder:
+        write_half(calibrated(name, source, Path(folder), words, data), weights)
+    if name == owner and read_weights(weights).ranges:
         get_backend(DEFAULT_BACKEND).build(ExportRequest(name, DEFAULT_PRECISION), weights, weights_folder())
-    write_card(weights, summary, recipe, words, data)
+    write_card(name, weights, summary, recipe, words, data)
 
 
 def draw(name: str, data: Path) -> None:

@@ -24,7 +24,7 @@ from provenance import provenance
 from edge_harmony.backends.base import ExportRequest
 from edge_harmony.backends.discovery import get_backend, load_runner
 from edge_harmony.files.atomic import write_json
-from edge_harmony.models.registry import MODELS, build_model, weights_folder
+from edge_harmony.models.registry import MODELS, build_model, bundled_weights, has_weights
 from edge_harmony.models.weights_file import read_weights, save_weights
 
 _SETTLE = 0.05  # seconds
@@ -39,7 +39,7 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
     HDNet-lite has random weights if none are shipped; its time does not depend on them.
     """
     torch.manual_seed(0)
-    weights = {name: path for name in MODELS if (path := weights_folder() / f"{name}.safetensors").is_file()}
+    weights = {name: bundled_weights(name) for name in MODELS if has_weights(name)}
     if "hdnet-lite" not in weights:
         weights["hdnet-lite"] = folder / "hdnet-lite.safetensors"
         save_weights(weights["hdnet-lite"], build_model("hdnet-lite"), name="hdnet-lite")

@@ -22,6 +22,7 @@ from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.harm import harm_rows
 from edge_harmony.quality.parity import compare
 from edge_harmony.quality.preparation import SEALED
+from edge_harmony.quantization.histograms import DEFAULT_PERCENTILE, Method
 from edge_harmony.training.recipe import Recipe
 
 COMPARED = 100
@@ -29,10 +30,21 @@ CARDS = Path(__file__).parent / "cards"
 KEYS = ("psnr", "mse", "fmse", "fpsnr", "ssim", "fssim")
 
 
+class Ranges(BaseModel):
+    """How float weights get activation ranges, as ``edge-harmony calibrate`` takes it; the set's root is the data's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    set: str
+    method: Method
+    percentile: float = DEFAULT_PERCENTILE
+
+
 class Words(BaseModel):
     """``cards/NAME.toml``: the words that a person writes about the weights.
 
-    ``data`` is short, ``trained_on`` a sentence; ``notes`` is Markdown that ends the card: known failures.
+    ``data`` is short, ``trained_on`` a sentence; ``notes`` is Markdown that ends the card: known failures. ``ranges``
+    is for weights that were not trained with fake quantization.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +53,7 @@ class Words(BaseModel):
     trained_on: str
     machine: str
     notes: str
+    ranges: Ranges | None = None
 
 
 def rounded(scores: dict[str, Any]) -> dict[str, Any]:
@@ -110,9 +123,13 @@ def markdown(card: dict[str, Any], stages: str, words: Words) -> str:
         if key != "images"
     )
     precision = scores["precision"].upper()
+    ranges = ""
+    if words.ranges:
+        cut = f" {words.ranges.percentile:g}" if words.ranges.method == "percentile" else ""
+        ranges = f"\n| Ranges of INT8 | calibrated after training: `{words.ranges.set}`, {words.ranges.method}{cut} |"
     return f"""# {card["name"]}
 
-{entry.summary[0].upper()}{entry.summary[1:]}; {entry.parameters / 1e6:.3f} M parameters, {entry.flops / 1e9:.3f} GFLOP at 256 x 256.
+{entry.summary[0].upper()}{entry.summary[1:]}; {entry.parameters / 1e6:.3f} M parameters, {entry.flops / 1e9:.3f} GFLOP at {entry.size[0]} x {entry.size[1]}.
 
 | | |
 |---|---|
@@ -121,7 +138,7 @@ def markdown(card: dict[str, Any], stages: str, words: Words) -> str:
 | Recipe | `edge_harmony/training/recipes/{card["recipe"]}.toml` (sha256 {card["recipe_sha256"][:12]}...) |
 | Images seen | {card["images_seen"]:,}: {stages} |
 | Held-out pictures | {card["validation"]["composite_psnr"]:.2f} -> {card["validation"]["psnr"]:.2f} dB, fMSE {card["validation"]["composite_fmse"]:.0f} -> {card["validation"]["fmse"]:.0f} |
-| Machine | {card["machine"]} |
+| Machine | {card["machine"]} |{ranges}
 
 ## Quality
 
@@ -146,24 +163,24 @@ As `docs/evaluation.md` defines it: sealed by 2, which is what users get, and pl
 """
 
 
-def write_card(weights: Path, run: dict[str, Any], recipe: Recipe, words: Words, data: Path) -> None:
-    """Measure ``weights`` and write their card beside them.
+def write_card(name: str, weights: Path, run: dict[str, Any], recipe: Recipe, words: Words, data: Path) -> None:
+    """Measure a network with its weights and write its card beside them.
 
     Args:
-        weights: ``NAME.safetensors``, of a network of the registry.
+        name: of the network in the registry.
+        weights: its weights, which it may share with others.
         run: the ``summary.json`` of their run.
         recipe: the recipe of that run.
         words: the words that a person writes.
         data: root of LB-Harmony.
     """
-    name = weights.stem
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(name, weights, Path(folder), read_split(data, "test"))
     card = {
         "name": name,
         "licence": "MIT",
         "data": words.data,
-        "recipe": name,
+        "recipe": weights.stem,
         "recipe_sha256": run["recipe_sha256"],
         "images_seen": run["images"],
         "training_samples": run["training_samples"],
@@ -176,5 +193,5 @@ def write_card(weights: Path, run: dict[str, Any], recipe: Recipe, words: Words,
         f"{stage.images:,} at {stage.size} pixels{' with fake quantization' if stage.quantize else ''}"
         for stage in recipe.stages
     )
-    write_json(weights.with_suffix(".json"), card)
-    atomic_write(weights.with_suffix(".md"), markdown(card, stages, words).encode())
+    write_json(weights.with_name(f"{name}.json"), card)
+    atomic_write(weights.with_name(f"{name}.md"), markdown(card, stages, words).encode())

@@ -90,7 +90,7 @@ def shipped(axes: Any) -> None:
     axes.axhline(composite, color="#999999", linestyle=":", linewidth=1)
     axes.annotate("composite", (points[0][0], composite), ha="left", va="bottom", fontsize=8)
     logarithmic(axes, [cost for cost, _, _ in points])
-    axes.set_xlabel("GFLOP at 256 x 256")
+    axes.set_xlabel("GFLOP at the size that the network works at")
     axes.set_ylabel("fMSE on LB-Harmony test, shipped weights")
 
 

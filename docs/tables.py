@@ -21,6 +21,10 @@ from edge_harmony.models.registry import MODELS, weights_folder
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "0.1.0"
+EARLIER = (
+    "`edge-s` and `edge-m` were other networks then ([decision 18](decisions/0018-one-network-at-three-sizes.md))."
+)
+"""Goes when what is below it has been measured again."""
 
 
 def result(name: str) -> dict[str, Any]:
@@ -33,23 +37,25 @@ def networks_table() -> str:
     """Sizes of all networks; scores of the shipped ones on pictures without a leak at the rim, and with it."""
     sealed = {row["model"]: row for row in result("harm")["rows"] if row["preparation"] == "sealed by 2"}
     lines = [
-        "| network | parameters | GFLOP at 256 x 256 | scored in | sealed: gain dB | made worse | no-change fMSE | "
+        "| network | parameters | works at | GFLOP | scored in | sealed: gain dB | made worse | no-change fMSE | "
         "plain: PSNR dB | fMSE |",
-        "|---|---:|---:|---|---:|---:|---:|---:|---:|",
+        "|---|---:|---:|---:|---|---:|---:|---:|---:|---:|",
     ]
     for entry in MODELS.values():
         card = weights_folder() / f"{entry.name}.json"
         quality = json.loads(card.read_text())["quality"] if card.is_file() else None
+        size = "{} x {}".format(*entry.size)
         scores = " | ".join("-" * 6)
         if quality:
             row = sealed[entry.name]
             harm = f"{row['gain']:+.2f} | {100 * row['worse']:.0f} % | {row['no_change']:.0f}"
             scores = f"{quality['precision'].upper()} | {harm} | {quality['psnr']:.2f} | {quality['fmse']:.1f}"
-        lines.append(f"| `{entry.name}` | {entry.parameters / 1e6:.3f} M | {entry.flops / 1e9:.2f} | {scores} |")
+        work = f"{entry.parameters / 1e6:.3f} M | {size} | {entry.flops / 1e9:.2f}"
+        lines.append(f"| `{entry.name}` | {work} | {scores} |")
     quality = json.loads((weights_folder() / "edge-s.json").read_text())["quality"]
     composite = quality["composite"]
     nothing = f"0 | 0 % | 0 | {composite['psnr']:.2f} | {composite['fmse']:.1f}"
-    lines.append(f"| *composite, unharmonized* | | | | {nothing} |")
+    lines.append(f"| *composite, unharmonized* | | | | | {nothing} |")
     note = f"\n{quality['images']} test pictures of LB-Harmony at native size, ONNX Runtime; means over pictures.\n"
     return "\n".join(lines) + "\n" + note
 
@@ -145,7 +151,7 @@ def runtimes_table() -> str:
     note = (
         "\nOne picture at 256 x 256; times as fast as HDNet-lite in PyTorch, and as itself in FP32 there: median and "
         f"quartiles over {one['rounds']} and {two['rounds']} interleaved rounds; {machine(one)}; {versions}; "
-        "`benchmarks/latency.py`.\n"
+        f"`benchmarks/latency.py`. {EARLIER}\n"
     )
     return "\n".join(lines) + "\n" + note
 
@@ -164,7 +170,7 @@ def precision_table() -> str:
     note = (
         f"\n`{content['model']}`, {content['images']} pictures of {content['set']}; calibrated on "
         f"{content['calibration']}; parity over {content['compared']} of them; {machine(content)}; "
-        "`benchmarks/precision.py`.\n"
+        f"`benchmarks/precision.py`. {EARLIER}\n"
     )
     return "\n".join(lines) + "\n" + note
 
@@ -187,7 +193,7 @@ def engines_table() -> str:
         sizes = f"{row['onnx_bytes'] / 1e6:.1f} | {row['SM89_bytes'] / 1e6:.1f} | {row['SM89_seconds']:.1f}"
         lines.append(f"| `{model}` | {precision} | {sizes} | {dynamic:.1f} |")
     versions = content["versions"]
-    note = f"\nTensorRT for RTX {versions['tensorrt_rtx_cu13']}; `benchmarks/engine_builds.py`.\n"
+    note = f"\nTensorRT for RTX {versions['tensorrt_rtx_cu13']}; `benchmarks/engine_builds.py`. {EARLIER}\n"
     return "\n".join(lines) + "\n" + note
 
 
@@ -249,7 +255,8 @@ def whole_table() -> str:
     note = (
         f"\n`{content['model']}`, {content['precision']}, a third of the picture foreground; time as a multiple of the "
         f"pipeline's (quartiles), ONNX Runtime {content['versions']['onnxruntime']}, one thread, {machine(content)}, "
-        f"{content['rounds']} interleaved rounds; memory: what a picture adds to the peak; `benchmarks/whole.py`.\n"
+        f"{content['rounds']} interleaved rounds; memory: what a picture adds to the peak; "
+        f"`benchmarks/whole.py`. {EARLIER}\n"
     )
     return "\n".join(lines) + "\n" + note
 
@@ -262,7 +269,8 @@ def packages_table() -> str:
         integers = f"{row['integer_convolutions']} of {row['convolutions']}" if "bytes" in row else row["refused"]
         size = f"{row['bytes'] / 1e6:.1f}" if "bytes" in row else "-"
         lines.append(f"| `{row['model']}` | {row['variant']} | {size} | {integers} |")
-    return "\n".join(lines) + f"\n\ncoremltools {content['versions']['coremltools']}; `benchmarks/packages.py`.\n"
+    note = f"\ncoremltools {content['versions']['coremltools']}; `benchmarks/packages.py`. {EARLIER}\n"
+    return "\n".join(lines) + "\n" + note
 
 
 def ablation_table(name: str) -> str:
@@ -318,7 +326,8 @@ def full_resolution_table() -> str:
     note = (
         f"\n{two['width']} x {two['height']}, {100 * two['foreground']:.0f} % foreground, 8 bits, `edge-s` in INT8 on "
         f"ONNX Runtime, {machine(two)}, {two['rounds']} interleaved rounds; ratios with two threads; "
-        f"`benchmarks/full_resolution.py`. Largest difference to float64: {two['largest_error_levels']:.2f} levels. "
+        f"`benchmarks/full_resolution.py`. {EARLIER} Largest difference to float64: "
+        f"{two['largest_error_levels']:.2f} levels. "
         f"In place the apply step takes {two['ms_a_megapixel']:.2f} ms for every megapixel of foreground with two "
         f"threads and {one['ms_a_megapixel']:.2f} with one; a picture adds {two['ms_of_the_rest']:.1f} "
         f"and {one['ms_of_the_rest']:.1f} ms to that "
@@ -345,7 +354,8 @@ def video_table() -> str:
     note = (
         f"\n{found['size'][0]} x {found['size'][1]}, {found['frames']} frames (foreground, background and mask: "
         f"three videos are decoded), `edge-s` in INT8 on ONNX Runtime, {found['threads']} threads, {machine(found)}, "
-        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. Only the row that says so encodes frames. "
+        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. {EARLIER} Only the row that says so encodes "
+        "frames. "
         f"Memory of the process after every round of {5 * found['frames']} frames: {min(memory):.0f} to "
         f"{max(memory):.0f} MiB, "
         f"{sum(memory[:half]) / half:.0f} on average in the first half, "
@@ -365,7 +375,7 @@ def folders_table() -> str:
     note = (
         f"\n{found['pictures']} JPEG pictures of 640 x 427, decoded, harmonized and encoded, start-up included; "
         f"`edge-s` in INT8 on ONNX Runtime, {machine(found)}, {found['rounds']} interleaved rounds; "
-        "`benchmarks/folders.py`.\n"
+        f"`benchmarks/folders.py`. {EARLIER}\n"
     )
     return "\n".join(lines) + "\n" + note
 

@@ -12,7 +12,7 @@ from edge_harmony.benchmark.result import Contender
 from edge_harmony.benchmark.suite import ContenderSpec, Suite
 from edge_harmony.errors import CapabilityError
 from edge_harmony.extras import require_torch
-from edge_harmony.models.registry import bundled_weights, find_model, weights_folder
+from edge_harmony.models.registry import bundled_weights, has_weights
 
 
 def prepare(entry: ContenderSpec, suite: Suite, folder: Path) -> ContenderJob:
@@ -66,10 +66,10 @@ def describe(job: ContenderJob, sha256: str | None) -> Contender:
 
 
 def _weights(model: str, own: Path | None, folder: Path) -> tuple[Path, bool]:
-    find_model(model)
+    shipped = has_weights(model)
     if own is not None:
         return own, False
-    if (weights_folder() / f"{model}.safetensors").is_file():
+    if shipped:
         return bundled_weights(model), False
     require_torch()
     import torch

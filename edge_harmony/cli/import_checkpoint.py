@@ -15,8 +15,8 @@ from edge_harmony.files.atomic import make_folder
 def import_checkpoint(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth/.pt, .safetensors or .npz file with a state dict.")],
     name: Annotated[
-        Literal["hdnet", "hdnet-lite", "edge-l"],
-        typer.Option("--as", help="Network to import as; edge-l takes EfficientNet-lite0."),
+        Literal["hdnet", "hdnet-lite", "edge-s", "edge-m", "edge-l"],
+        typer.Option("--as", help="Network to import as; the edge networks take EfficientNet-lite0."),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: <name>.safetensors.")] = None,
     variant: Annotated[
@@ -25,11 +25,11 @@ def import_checkpoint(
     ] = "official",
     json: JsonOption = False,
 ) -> None:
-    """Convert a public checkpoint of HDNet, or of EfficientNet-lite0 (edge-l's encoder); only tensors are read."""
+    """Convert a public checkpoint of HDNet, or of EfficientNet-lite0, the encoder of edge-s; only tensors are read."""
     require_torch()
     path = output or Path(f"{name}.safetensors")
     make_folder(path.parent)
-    if name == "edge-l":
+    if name.startswith("edge-"):
         _import_encoder(checkpoint, path, name, json=json)
         return
     from edge_harmony.models.import_hdnet import import_public_checkpoint

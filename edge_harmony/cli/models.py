@@ -9,7 +9,7 @@ from rich.table import Table
 
 from edge_harmony.cli.console import JsonOption, number, out, print_json
 from edge_harmony.files.manifest import artifact_name
-from edge_harmony.models.registry import DEFAULT_MODEL, MODELS, ModelEntry, weights_folder
+from edge_harmony.models.registry import DEFAULT_MODEL, MODELS, ModelEntry, has_weights, weights_folder
 
 
 def models(json: JsonOption = False) -> None:
@@ -19,14 +19,15 @@ def models(json: JsonOption = False) -> None:
         print_json(rows)
         return
     table = Table(title="networks (* default; FLOPs for one picture at the working size)")
-    for heading in ("name", "M params", "GFLOP", "shipped", "PSNR dB", "fMSE", "licence"):
-        right = heading in ("M params", "GFLOP", "PSNR dB", "fMSE")
+    for heading in ("name", "M params", "size", "GFLOP", "shipped", "PSNR dB", "fMSE", "licence"):
+        right = heading in ("M params", "size", "GFLOP", "PSNR dB", "fMSE")
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         quality = row["quality"] or {}
         table.add_row(
             row["name"] + (" *" if row["name"] == DEFAULT_MODEL else ""),
             number(row["parameters"] / 1e6, 3),
+            "{} x {}".format(*row["size"]),
             number(row["flops"] / 1e9, 3),
             ", ".join(row["shipped"]) or "-",
             number(quality.get("psnr")),
@@ -41,13 +42,14 @@ def describe(entry: ModelEntry) -> dict[str, Any]:
     folder = weights_folder()
     files = {p: folder / artifact_name(entry.name, *entry.size, p, ".onnx") for p in ("fp32", "int8")}
     shipped = [precision for precision, path in files.items() if path.is_file()]
-    if (folder / f"{entry.name}.safetensors").is_file():
+    if has_weights(entry.name):
         shipped.append("weights")
     card = folder / f"{entry.name}.json"
     facts = json_format.loads(card.read_text()) if card.is_file() else {}
     return {
         "name": entry.name,
         "parameters": entry.parameters,
+        "size": list(entry.size),
         "flops": entry.flops,
         "output": entry.output,
         "summary": entry.summary,

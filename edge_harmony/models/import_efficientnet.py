@@ -1,4 +1,4 @@
-"""EfficientNet-lite0, trained on ImageNet, as the initial encoder of edge-l."""
+"""EfficientNet-lite0, trained on ImageNet, as the initial encoder of edge-s, edge-m and edge-l."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def import_lite0(source: Path, output: Path, name: str) -> int:
     torch.manual_seed(0)
     model = build_model(name)
     if not isinstance(model, EdgeNet) or not any(isinstance(m, InvertedBottleneck) for m in model.modules()):
-        raise InputError(f"{name} has no encoder of this kind", "use edge-l")
+        raise InputError(f"{name} has no encoder of this kind", "use edge-s")
     taken = sum(_take(unit, state, prefix, norm, source) for unit, prefix, norm in _units(model))
     save_weights(output, model, name=name)
     return taken

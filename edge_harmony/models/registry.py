@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,8 @@ class ModelEntry:
         size: height and width that it works at; exports may choose others.
         summary: one line for people.
         options: the factory's arguments.
-        unnamed: the arguments of weights that name none, as versions before 0.2 wrote them.
+        unnamed: all arguments of weights that name none, as versions before 0.2 wrote them.
+        weights: the network whose shipped weights it takes, which is the same network at another size; itself if empty.
     """
 
     name: str
@@ -45,6 +47,16 @@ class ModelEntry:
     summary: str
     options: dict[str, Any] = field(default_factory=dict)
     unnamed: dict[str, Any] = field(default_factory=dict)
+    weights: str = ""
+
+    def takes_weights_of(self, name: str) -> bool:
+        """Whether weights that name a network are for this one: they name it, or one that shares weights with it."""
+        return name == self.name or (name in MODELS and MODELS[name].owner == self.owner)
+
+    @property
+    def owner(self) -> str:
+        """The network whose shipped weights this one takes."""
+        return self.weights or self.name
 
     def build(self, **options: Any) -> nn.Module:
         """Build the network with fresh weights; ``options`` override the entry's own.
@@ -53,16 +65,34 @@ class ModelEntry:
             CapabilityError: torch is not installed.
             UsageError: the factory does not take these options.
         """
+        return self._made(self.options | options, options)
+
+    def rebuild(self, options: Mapping[str, Any]) -> nn.Module:
+        """Build the network that a file describes by all its ``options``; what the entry has become since is ignored.
+
+        Raises:
+            CapabilityError: torch is not installed.
+            UsageError: the factory does not take these options.
+        """
+        return self._made(options, options)
+
+    def _made(self, arguments: Mapping[str, Any], told: Mapping[str, Any]) -> nn.Module:
         require_torch()
         module, name = self.factory.split(":")
         factory = getattr(importlib.import_module(module), name)
-        merged = {k: tuple(v) if isinstance(v, list) else v for k, v in (self.options | options).items()}
-        told = ", ".join(f"{key} = {str(value)[:_SHOWN]}" for key, value in options.items())
-        with parsing(f"{self.name} does not take the options {told}", "see its docstring", UsageError):
-            model: nn.Module = factory(**merged)
+        text = ", ".join(f"{key} = {str(value)[:_SHOWN]}" for key, value in told.items())
+        with parsing(f"{self.name} does not take the options {text}", "see its docstring", UsageError):
+            model: nn.Module = factory(**{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
         return model
 
 
+_ON_LITE0: dict[str, Any] = {
+    "widths": (16, 24, 40, 112, 320),
+    "hidden": 192,
+    "encoder": "efficientnet-lite0",
+    "decoder_widths": (160, 96),
+    "overall": 128,
+}
 _ENTRIES = (
     ModelEntry(
         "edge-n",
@@ -72,27 +102,30 @@ _ENTRIES = (
         223_268_352,
         "smallest of the edge family",
         {"widths": (16, 16, 32, 80, 112), "hidden": 64, "overall": 64},
-        {"widths": (16, 24, 32, 64, 96), "hidden": 64, "overall": 0},
+        {"widths": (16, 24, 32, 64, 96), "hidden": 64},
     ),
     ModelEntry(
         "edge-s",
         "edge_harmony.models.edge:EdgeNet",
         "affine",
-        868_088,
-        571_445_248,
-        "the default: affine colour transforms at 1/8, INT8",
-        {"widths": (32, 32, 64, 96, 128), "hidden": 128, "overall": 64},
-        {"widths": (32, 32, 56, 96, 128), "overall": 0},
+        4_147_416,
+        520_569_280,
+        "the default: affine colour transforms at 1/8, EfficientNet-lite0 as encoder",
+        _ON_LITE0,
+        {"widths": (32, 32, 56, 96, 128)},
+        size=(160, 160),
     ),
     ModelEntry(
         "edge-m",
         "edge_harmony.models.edge:EdgeNet",
         "affine",
-        1_148_568,
-        880_164_864,
-        "affine colour transforms at 1/8, half again as wide as edge-s",
-        {"widths": (32, 48, 80, 112, 144), "hidden": 128, "overall": 64},
-        {"overall": 0},
+        4_147_416,
+        748_940_544,
+        "the network of edge-s on larger pictures",
+        _ON_LITE0,
+        {"widths": (32, 48, 80, 112, 144)},
+        "edge-s",
+        size=(192, 192),
     ),
     ModelEntry(
         "edge-l",
@@ -100,14 +133,10 @@ _ENTRIES = (
         "affine",
         4_147_416,
         1_330_249_216,
-        "largest of the edge family: EfficientNet-lite0 as encoder",
-        {
-            "widths": (16, 24, 40, 112, 320),
-            "hidden": 192,
-            "encoder": "efficientnet-lite0",
-            "decoder_widths": (160, 96),
-            "overall": 128,
-        },
+        "the network of edge-s on the largest pictures",
+        _ON_LITE0,
+        {},
+        "edge-s",
     ),
     ModelEntry(
         "hdnet",
@@ -172,16 +201,29 @@ def weights_folder() -> Path:
     return Path(__file__).parent / "weights"
 
 
+def has_weights(name: str) -> bool:
+    """Whether weights of a network are shipped.
+
+    Raises:
+        UsageError: there is no such network.
+    """
+    return _weights_path(name).is_file()
+
+
 def bundled_weights(name: str) -> Path:
-    """The shipped weights of a network.
+    """The shipped weights of a network, which networks may share.
 
     Raises:
         UsageError: none are shipped.
     """
-    path = weights_folder() / f"{find_model(name).name}.safetensors"
+    path = _weights_path(name)
     if not path.is_file():
-        shipped = sorted(p.stem for p in weights_folder().glob("*.safetensors"))
+        shipped = [entry for entry in MODELS if has_weights(entry)]
         raise UsageError(
             f"no weights of {name} are shipped", f"pass --weights FILE, or use one of: {', '.join(shipped)}"
         )
     return path
+
+
+def _weights_path(name: str) -> Path:
+    return weights_folder() / f"{find_model(name).owner}.safetensors"

@@ -100,7 +100,15 @@ def calibrate_weights(
         histograms = collect(network, inputs_of(pictures, root, entry.size, seen), histograms, save)
     scales = set_ranges(network, histograms, method, percentile)
     make_folder(output.parent)
-    save_weights(output, network, name=entry.name, options=stored.options, recipe_sha256=stored.recipe_sha256)
+    save_weights(
+        output,
+        network,
+        name=entry.name,
+        options=stored.options,
+        recipe_sha256=stored.recipe_sha256,
+        images=stored.images,
+        history=stored.history,
+    )
     return CalibratedRanges(scales, {point: histograms[point].largest for point in scales})
 
 

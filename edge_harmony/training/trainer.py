@@ -185,6 +185,11 @@ class Trainer:
             return self._run(resume=resume)
 
     def _run(self, *, resume: bool) -> dict[str, Any] | None:
+        if self.recipe.optimizer.encoder_rate == 0 and not (resume or self.position.past):
+            raise TrainingError(
+                "the recipe keeps the weights of the encoder (optimizer.encoder_rate = 0), and there are none",
+                "start from weights with --init FILE; `edge-harmony import` makes them from a public checkpoint",
+            )
         restored = read_checkpoint(self.checkpoint, self.recipe, self.changes) if resume else None
         if restored is not None:
             self.position = restored.position

@@ -111,7 +111,7 @@ class BuildReport:
 def build_engine(request: BuildRequest, *, report: Callable[[float, str], None] | None = None) -> BuildReport:
     """Do what ``edge-harmony build`` does: turn an ONNX file into a TensorRT engine, and time it.
 
-    >>> build_engine(BuildRequest("edge-s-256x256-int8.onnx", save="edge-s.plan", timing=TimingRequest()))
+    >>> build_engine(BuildRequest("edge-s-160x160-int8.onnx", save="edge-s.plan", timing=TimingRequest()))
 
     The file is checked before the build. Without ``save`` the engine comes from the cache, where nothing changed.
 

@@ -48,7 +48,7 @@ def test_every_target_has_a_plan(name, tmp_path, capsys):
     arguments = ["export", "edge-s", "--target", name, "-o", str(tmp_path / "out"), "--dry-run"]
     assert main([*arguments, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert plan["steps"][-1]["makes"].startswith(f"edge-s-256x256-{read_target(name).precision}")
+    assert plan["steps"][-1]["makes"].startswith(f"edge-s-160x160-{read_target(name).precision}")
     assert all(step["fix"] for step in plan["steps"] if step["missing"])
     assert plan["limits"]["max_p90_ms"] > 0
     assert main(arguments) == 0
@@ -81,7 +81,7 @@ def test_what_is_missing_here_is_in_the_plan(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "not here: this needs torch" in said
     assert "not here: tensorrt is not installed" in said
-    assert "out/edge-s-256x256-int8-<sm>-trt<version>.plan" in said
+    assert "out/edge-s-160x160-int8-<sm>-trt<version>.plan" in said
     assert "3. on the device: edge-harmony selftest --target jetson-orin-nano-int8" in said
 
 

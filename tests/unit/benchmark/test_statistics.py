@@ -30,7 +30,7 @@ def autoregressive(rng, count, correlation):
 @pytest.mark.parametrize(("correlation", "least"), [(0.0, 0.90), (0.5, 0.88), (0.8, 0.84)])
 def test_the_interval_of_a_median_covers_the_truth(correlation, least):
     rng = np.random.default_rng(1)
-    covered = [abs_in(interval(autoregressive(rng, 300, correlation)), 10.0) for _ in range(200)]
+    covered = [abs_in(interval(autoregressive(rng, 300, correlation)), 10.0) for _ in range(100)]
     assert least <= np.mean(covered) <= 0.99
 
 
@@ -52,7 +52,7 @@ def test_intervals_that_ignore_dependence_are_too_narrow():
 def test_the_interval_of_a_high_percentile_covers_the_truth():
     rng = np.random.default_rng(3)
     truth = -np.log(0.1)
-    covered = [abs_in(interval(rng.exponential(size=400), percentile(90)), truth) for _ in range(200)]
+    covered = [abs_in(interval(rng.exponential(size=400), percentile(90)), truth) for _ in range(100)]
     assert np.mean(covered) >= 0.88
 
 

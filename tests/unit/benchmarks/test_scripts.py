@@ -115,12 +115,30 @@ def test_a_finished_run_lands_with_its_recipe_artifact_and_card(landing, every_b
     assert "## Known failures" in text
 
 
+def test_float_weights_land_with_ranges_calibrated_as_their_card_says(landing, every_bin, tmp_path, monkeypatch):
+    import land_weights
+    from model_card import CARDS
+
+    run, package = landing
+    cards = tmp_path / "cards"
+    cards.mkdir()
+    words = (CARDS / "edge-n.toml").read_text()
+    (cards / "edge-n.toml").write_text(f'{words}\n[ranges]\nset = "samples-24"\nmethod = "min-max"\n')
+    monkeypatch.setattr(land_weights, "CARDS", cards)
+    land_weights.land("edge-n", run, run / "recipe.toml", every_bin)
+    before, landed = (read_weights(folder / "edge-n.safetensors") for folder in (run, package))
+    assert landed.ranges.keys() == before.ranges.keys()
+    assert landed.ranges != before.ranges
+    assert (landed.images, landed.history) == (before.images, before.history)
+    assert "calibrated after training: `samples-24`, min-max |" in (package / "edge-n.md").read_text()
+
+
 def test_a_run_of_another_recipe_or_an_unfinished_one_lands_nowhere(landing, mini_root):
     from land_weights import land
 
     run, package = landing
     with pytest.raises(UsageError, match="was not made by"):
-        land("edge-n", run, find_resource("recipes", "edge-m"), mini_root)
+        land("edge-n", run, find_resource("recipes", "hdnet-lite"), mini_root)
     (run / "summary.json").unlink()
     with pytest.raises(UsageError, match="no finished run"):
         land("edge-n", run, run / "recipe.toml", mini_root)

@@ -365,7 +365,7 @@ def test_import_writes_weights(capsys, tmp_path):
     assert status == 1
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "x.safetensors").exists()
-    assert run(capsys, "import", tmp_path / "net.pth", "--as", "edge-s")[0] == 2
+    assert run(capsys, "import", tmp_path / "net.pth", "--as", "edge-n")[0] == 2
 
 
 def test_models_and_doctor(capsys):

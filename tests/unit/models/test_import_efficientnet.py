@@ -77,9 +77,9 @@ def public_features(x, state):
 def test_features_are_those_of_the_public_network(tmp_path):
     state = public_state()
     torch.save(state, tmp_path / "lite0.pth")
-    taken = import_lite0(tmp_path / "lite0.pth", tmp_path / "start.safetensors", "edge-l")
+    taken = import_lite0(tmp_path / "lite0.pth", tmp_path / "start.safetensors", "edge-s")
     assert taken == sum(value.numel() for name, value in state.items() if not name.startswith("_fc"))
-    model = load_model("edge-l", tmp_path / "start.safetensors").eval()
+    model = load_model("edge-s", tmp_path / "start.safetensors").eval()
     picture = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     mask = torch.zeros(2, 1, 64, 64)
     mask[:, :, 16:48, 16:48] = 1
@@ -96,17 +96,17 @@ def test_what_is_no_such_checkpoint_is_told(tmp_path, broken):
     del state[broken]
     torch.save(state, tmp_path / "lite0.pth")
     with pytest.raises(InputError, match=broken):
-        import_lite0(tmp_path / "lite0.pth", tmp_path / "start.safetensors", "edge-l")
+        import_lite0(tmp_path / "lite0.pth", tmp_path / "start.safetensors", "edge-s")
     assert not (tmp_path / "start.safetensors").exists()
 
 
 def test_networks_without_such_an_encoder_are_refused(tmp_path):
     torch.save(public_state(), tmp_path / "lite0.pth")
-    for name in ("hdnet-lite", "edge-s"):
-        with pytest.raises(InputError, match="use edge-l"):
+    for name in ("hdnet-lite", "edge-n"):
+        with pytest.raises(InputError, match="use edge-s"):
             import_lite0(tmp_path / "lite0.pth", tmp_path / "start.safetensors", name)
     with pytest.raises(UsageError, match="there is no checkpoint"):
-        import_lite0(tmp_path / "none.pth", tmp_path / "start.safetensors", "edge-l")
+        import_lite0(tmp_path / "none.pth", tmp_path / "start.safetensors", "edge-s")
 
 
 def test_widths_that_are_not_the_encoders_are_refused():

@@ -112,7 +112,7 @@ def test_snapping_is_the_same_in_both_worlds_and_keeps_the_rest():
     assert snapped[-4:].tolist() == [0, 1, 0, 1]
 
 
-@pytest.mark.parametrize("model", ["edge-n", "edge-s", "edge-m"])
+@pytest.mark.parametrize("model", ["edge-n", "edge-s"])
 def test_networks_of_16_bits_are_finite_and_close(model):
     network = restore(model, read_weights(bundled_weights(model)))
     for name in masks(256, 256):

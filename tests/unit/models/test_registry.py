@@ -15,8 +15,8 @@ from edge_harmony.errors import ArtifactError, CapabilityError, UsageError, is_o
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.models.edge import EdgeNet, Exchange
 from edge_harmony.models.layers.conv_unit import fold_norms
-from edge_harmony.models.registry import MODELS, build_model, find_model
-from edge_harmony.models.weights_file import load_model, read_weights, restore, save_weights
+from edge_harmony.models.registry import MODELS, build_model, bundled_weights, find_model
+from edge_harmony.models.weights_file import load_model, read_weights, restore, save_weights, write_half
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 
 
@@ -27,7 +27,7 @@ def test_figures_of_the_registry(name):
     assert sum(p.numel() for p in model.parameters()) == entry.parameters
     assert model.output == entry.output
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.rand(1, 3, 256, 256), torch.rand(1, 1, 256, 256))
+        model(torch.rand(1, 3, *entry.size), torch.rand(1, 1, *entry.size))
     assert counter.get_total_flops() == entry.flops
 
 
@@ -37,12 +37,12 @@ def test_edge_s_has_less_than_a_sixth_of_the_work_of_hdnet_lite():
 
 def test_weights_that_name_no_options_are_of_the_network_as_it_was(tmp_path):
     path = tmp_path / "old.safetensors"
-    first = build_model("edge-s", widths=(32, 32, 56, 96, 128), overall=0)
-    save_weights(path, first, name="edge-s", options={"widths": (32, 32, 56, 96, 128), "overall": 0})
+    first = EdgeNet((32, 32, 56, 96, 128))
+    save_weights(path, first, name="edge-s")
     with safe_open(path, framework="pt") as file:
         metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     save_file(tensors, path, metadata=metadata | {"options": "{}"})
-    assert read_weights(path).options == {"widths": (32, 32, 56, 96, 128), "overall": 0}
+    assert read_weights(path).options == {"widths": (32, 32, 56, 96, 128)}
     loaded = load_model("edge-s", path).state_dict()
     assert loaded.keys() == first.state_dict().keys()
 
@@ -51,8 +51,51 @@ def test_weights_name_all_options_of_their_network(tmp_path):
     """A later registry may define another network of this name, so files must not depend on the registry."""
     path = tmp_path / "edge-s.safetensors"
     save_weights(path, build_model("edge-s", hidden=64), name="edge-s", options={"hidden": 64})
-    assert read_weights(path).options == {"widths": [32, 32, 64, 96, 128], "hidden": 64, "overall": 64}
+    options = json.loads(json.dumps(find_model("edge-s").options)) | {"hidden": 64}
+    assert read_weights(path).options == options
     assert restore("edge-s", read_weights(path)).bottleneck[0].reduce.out_features == 64
+
+
+def test_weights_of_the_network_that_the_name_had_before_are_still_read(tmp_path):
+    path = tmp_path / "edge-s.safetensors"
+    save_weights(path, EdgeNet((32, 32, 64, 96, 128), 128, overall=64), name="edge-s")
+    options = {"widths": [32, 32, 64, 96, 128], "hidden": 128, "overall": 64}
+    with safe_open(path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, metadata=metadata | {"options": json.dumps(options)})
+    assert load_model("edge-s", path)(torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape == (1, 12, 8, 8)
+
+
+def test_networks_that_are_one_at_several_sizes_share_weights(tmp_path):
+    path = tmp_path / "any.safetensors"
+    save_weights(path, build_model("edge-s"), name="edge-s")
+    for name in ("edge-m", "edge-l"):
+        assert bundled_weights(name) == bundled_weights("edge-s")
+        assert load_model(name, path).state_dict().keys() == build_model(name).state_dict().keys()
+    save_weights(path, build_model("edge-l"), name="edge-l")
+    assert load_model("edge-s", path).state_dict().keys() == build_model("edge-s").state_dict().keys()
+    with pytest.raises(ArtifactError, match="weights of edge-l, not of edge-n"):
+        load_model("edge-n", path)
+    assert len({MODELS[name].size for name in ("edge-s", "edge-m", "edge-l")}) == 3
+
+
+def test_weights_in_16_bits_are_half_as_large_and_are_read_as_32(tmp_path):
+    source, target = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    model = build_model("edge-n")
+    with torch.no_grad():
+        model.head.bias[0] = 1e5  # more than 16 bits hold
+    save_weights(source, model, name="edge-n", recipe_sha256="1" * 64, images=3)
+    write_half(source, target)
+    assert target.stat().st_size < 0.55 * source.stat().st_size
+    whole, half = read_weights(source), read_weights(target)
+    assert (half.name, half.options, half.recipe_sha256, half.images) == ("edge-n", whole.options, "1" * 64, 3)
+    for key, value in whole.tensors.items():
+        assert half.tensors[key].dtype == value.dtype
+        torch.testing.assert_close(half.tensors[key], value, rtol=2**-11, atol=1e-7)
+    assert half.tensors["head.bias"][0] == 1e5
+    again = tmp_path / "again.safetensors"
+    write_half(target, again)
+    assert again.read_bytes() == target.read_bytes()
 
 
 def test_misspelt_names_are_not_guessed():

@@ -243,7 +243,7 @@ def test_calibrated_weights_can_be_exported_and_compared(capsys, tmp_path, monke
         main(["export", "edge-s", "--weights", str(target), "--target", "cpu-onnxruntime-int8", "-o", str(tmp_path)])
         == 0
     )
-    artifact = str(tmp_path / "edge-s-256x256-int8.onnx")
+    artifact = str(tmp_path / "edge-s-160x160-int8.onnx")
     assert main(["compare", artifact, "--weights", str(target), "--min-psnr", "38"]) == 0
 
 

@@ -16,7 +16,8 @@ from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import CapabilityError, InputError, TrainingError, UsageError
 from edge_harmony.files.resources import find_resource, resource_names
 from edge_harmony.files.toml import parse_toml, read_toml
-from edge_harmony.models.weights_file import read_weights, restore
+from edge_harmony.models.registry import build_model
+from edge_harmony.models.weights_file import read_weights, restore, save_weights
 from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.preparation import Preparation
 from edge_harmony.samples import sample_files
@@ -297,7 +298,12 @@ def test_near_changes_draw_partners_and_encoders_may_learn_more_slowly(mini_root
 def test_an_encoder_without_a_share_of_the_rate_keeps_its_weights_and_norms(mini_root, tmp_path):
     parsed = recipe(mini_root)
     parsed = parsed.model_copy(update={"optimizer": parsed.optimizer.model_copy(update={"encoder_rate": 0.0})})
-    trainer = Trainer(parsed, tmp_path / "out", WORLD)
+    with pytest.raises(TrainingError, match="there are none"):
+        Trainer(parsed, tmp_path / "out", WORLD).run()
+    start = tmp_path / "start.safetensors"
+    options = parsed.model.options
+    save_weights(start, build_model(parsed.model.name, **options), name=parsed.model.name, options=options)
+    trainer = Trainer(parsed, tmp_path / "out", WORLD, initial=start)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     trainer.run()
     after = read_weights(trainer.float_weights).tensors
