@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -44,8 +45,7 @@ def describe(entry: ModelEntry) -> dict[str, Any]:
     shipped = [precision for precision, path in files.items() if path.is_file()]
     if has_weights(entry.name):
         shipped.append("weights")
-    card = folder / f"{entry.name}.json"
-    facts = json_format.loads(card.read_text()) if card.is_file() else {}
+    facts, of_weights = (_card(folder / f"{name}.json") for name in (entry.name, entry.owner))
     return {
         "name": entry.name,
         "parameters": entry.parameters,
@@ -55,5 +55,9 @@ def describe(entry: ModelEntry) -> dict[str, Any]:
         "summary": entry.summary,
         "shipped": shipped,
         "quality": facts.get("quality"),
-        "licence": facts.get("licence"),
+        "licence": of_weights.get("licence"),
     }
+
+
+def _card(path: Path) -> dict[str, Any]:
+    return json_format.loads(path.read_text()) if path.is_file() else {}
