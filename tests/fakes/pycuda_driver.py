@@ -1,9 +1,11 @@
 """A stand-in for ``pycuda.driver`` with PyCUDA's rules about contexts, and for the driver's library beside it.
 
-PyCUDA's C++ (``src/cpp/cuda.hpp``) keeps a stack of contexts per thread. What creates or frees something needs a
-context on the calling thread's stack; what is freed without one in another thread is leaked with a warning; and the
-process is aborted when a thread ends, or the process, with a context on its stack. That end is
-:meth:`FakePycuda.check`.
+It follows the sources of PyCUDA 2026.1 (``src/cpp/cuda.hpp``, ``src/wrapper/wrap_cudadrv.cpp``), whose names are in
+``tests/golden/pycuda.json``. PyCUDA keeps a stack of contexts per thread, beside the driver's: a push goes to both, and
+a pop takes from both. What creates something needs a context on the calling thread's stack. What is freed while its
+context is not on top is freed within a push in the thread that retained the context, and leaked with a warning in any
+other. Freeing twice is an error. The process is aborted when a thread ends, or the process, with a context on its
+stack; that end is :meth:`FakePycuda.check`.
 """
 
 from __future__ import annotations
@@ -18,14 +20,22 @@ from edge_harmony.backends.tensorrt.cuda.api import CudaError
 
 
 class FakePycuda:
-    """One or more Orins. ``calls`` records what was asked for, with the device that was current in the driver."""
+    """One or more Orins.
+
+    Attributes:
+        calls: what was asked for.
+        fail: what the next calls raise.
+        leaked: kinds of what could not be freed.
+        stacks: PyCUDA's contexts by thread, the current one last.
+        current: the driver's contexts of the calling thread, as the handles of :class:`FakeLibrary`.
+    """
 
     def __init__(self, devices: int = 1) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.fail: Exception | None = None
         self.leaked: list[str] = []
-        self.stacks: dict[int, list[int]] = {}
-        self.local = threading.local()  # the driver's current context, by thread
+        self.stacks: dict[int, list[_Context]] = {}
+        self._local = threading.local()
         self.Error = type("Error", (Exception,), {})
         self.MemoryError = type("MemoryError", (self.Error,), {})
         self.LogicError = type("LogicError", (self.Error,), {})
@@ -52,7 +62,7 @@ class FakePycuda:
                 return (8, 7)
 
             def retain_primary_context(self) -> Any:
-                return SimpleNamespace(push=lambda: outer._push(self.index))
+                return _Context(outer, self.index)
 
         class Owned:
             """What holds something of a context, as PyCUDA's objects."""
@@ -61,12 +71,14 @@ class FakePycuda:
                 outer._here(kind, *arguments)
                 if outer.fail:
                     raise outer.fail
-                self.kind, self.context, self.thread = kind, outer._stack()[-1], threading.get_ident()
+                self.kind, self.context = kind, outer._stack()[-1]
                 self.is_held = True
 
             def free(self) -> None:
+                if not self.is_held:
+                    raise outer.LogicError(f"{self.kind}::free failed: invalid resource handle")
                 self.is_held = False
-                if outer._stack()[-1:] != [self.context] and threading.get_ident() != self.thread:
+                if outer._stack()[-1:] != [self.context] and threading.get_ident() != self.context.thread:
                     outer.leaked.append(self.kind)
                 outer.calls.append((f"free {self.kind}",))
 
@@ -114,20 +126,29 @@ class FakePycuda:
         assert not left, "PyCUDA ERROR: The context stack was not empty upon module cleanup."
         assert self.leaked == []
 
-    def _stack(self) -> list[int]:
+    @property
+    def current(self) -> list[int]:
+        if not hasattr(self._local, "contexts"):
+            self._local.contexts = []
+        found: list[int] = self._local.contexts
+        return found
+
+    def _stack(self) -> list[_Context]:
         return self.stacks.setdefault(threading.get_ident(), [])
 
-    def _push(self, device: int) -> None:
-        self._stack().append(device)
-
     def _pop(self) -> None:
-        if not self._stack():
-            raise self.LogicError("m_stack::pop failed: invalid device context - cannot pop context from empty stack")
-        self._stack().pop()
+        stack = self._stack()
+        if not stack:
+            raise self.LogicError("context::pop failed: invalid device context - cannot pop non-current context")
+        self.current.pop()
+        stack.pop()
+        if stack:
+            self.current.append(stack[-1].handle)
 
     def _here(self, *call: Any) -> None:
         if not self._stack():
             raise self.LogicError(f"{call[0]} failed: invalid device context - no currently active context?")
+        assert self.current[-1] == self._stack()[-1].handle, "PyCUDA and the driver are at different contexts"
         self.calls.append(call)
 
     def init(self) -> None:
@@ -135,7 +156,7 @@ class FakePycuda:
 
     def mem_get_info(self) -> tuple[int, int]:
         self._here("mem_get_info")
-        return (5, 8 + self._stack()[-1])
+        return (5, 8 + self._stack()[-1].device)
 
     def get_driver_version(self) -> int:
         return 12060
@@ -145,6 +166,20 @@ class FakePycuda:
 
     def memcpy_dtoh_async(self, array: Any, address: int, stream: Any) -> None:
         self._here("dtoh", address, array.nbytes, stream.handle)
+
+
+class _Context:
+    """A primary context, as it was retained by a thread."""
+
+    def __init__(self, pycuda: FakePycuda, device: int) -> None:
+        self._pycuda, self.device, self.handle = pycuda, device, 100 + device
+        self.thread = threading.get_ident()
+
+    def push(self) -> None:
+        if self._pycuda._stack():
+            self._pycuda.current.pop()
+        self._pycuda.current.append(self.handle)
+        self._pycuda._stack().append(self)
 
 
 class _Pinned:
@@ -167,7 +202,7 @@ class FakeLibrary:
         return 100 + index
 
     def make_current(self, context: int) -> None:
-        self.pycuda.local.current = context
+        self.pycuda.current[-1:] = [context]
 
     def begin_capture(self, stream: int) -> None:
         self._note("begin_capture", stream)
@@ -183,6 +218,6 @@ class FakeLibrary:
         self._note("destroy_graph", graph)
 
     def _note(self, *call: Any) -> None:
-        if getattr(self.pycuda.local, "current", None) is None:
+        if not self.pycuda.current:
             raise CudaError(call[0], "CUDA_ERROR_INVALID_CONTEXT", "invalid device context")
         self.pycuda.calls.append(call)

@@ -287,7 +287,8 @@ class Context:
                 self.cuda.copy_to_host(buffer.pinned, buffer.address, buffer.size, stream or self.stream)
 
     def synchronize(self) -> None:
-        """Wait for all that is queued."""
+        """Wait for all that is queued, from any thread."""
+        self.cuda.activate()
         self.cuda.synchronize(self.stream)
 
     def capture(self) -> None:
@@ -371,7 +372,6 @@ class Context:
 
     def finish(self) -> dict[str, NDArray[Any]]:
         """Wait for what :meth:`begin` queued; returns the outputs as :meth:`run`. Another thread may call it."""
-        self.cuda.activate()
         self.synchronize()
         return {buffer.name: buffer.array for buffer in self.outputs}
 

@@ -62,10 +62,10 @@ class PyCuda:
                 return function(*arguments)
             finally:
                 driver.Context.pop()
-        except driver.MemoryError as error:
-            raise cuda_error(name, "CUDA_ERROR_OUT_OF_MEMORY", str(error)) from None
         except driver.Error as error:
-            raise cuda_error(name, type(error).__name__, str(error)) from None
+            kind = "CUDA_ERROR_OUT_OF_MEMORY" if isinstance(error, driver.MemoryError) else type(error).__name__
+            said = str(error).removeprefix(f"{name} failed: ")  # PyCUDA names the call too
+            raise cuda_error(name, kind, said) from None
 
     def activate(self) -> None:
         """See :class:`~edge_harmony.backends.tensorrt.cuda.api.Cuda`; as all methods."""

@@ -54,6 +54,19 @@ def test_two_gpus_serve_many_threads(worlds, tmp_path):
     assert [world.cuda.held for world in worlds] == [{}, {}]
 
 
+def test_what_is_waited_for_and_closed_is_on_its_own_gpu_whatever_the_thread_used_last(worlds, tmp_path):
+    first, second = (load(world, tmp_path) for world in worlds)
+    one, two = first.context(), second.context()
+    one.begin(INPUTS)
+    two.begin(INPUTS)
+    one.synchronize()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(two.synchronize).result()
+        for thing in (one, first, two, second):
+            pool.submit(thing.close).result()
+    assert [world.cuda.held for world in worlds] == [{}, {}]
+
+
 def test_after_a_lost_context_the_first_error_is_the_one_that_is_seen(worlds, tmp_path):
     cuda = worlds[0].cuda
     engine = load(worlds[0], tmp_path)

@@ -350,7 +350,7 @@ def test_pycuda_follows_the_gpu_that_was_activated_last(pycuda):
     one, two = find_cuda(device=0), find_cuda(device=1)
     for cuda, current in ((one, 100), (two, 101), (one, 100)):
         cuda.activate()
-        assert pycuda.local.current == current
+        assert pycuda.current == [current]
     assert [cuda.device().memory for cuda in (one, two, one)] == [8, 9, 8]
 
 
