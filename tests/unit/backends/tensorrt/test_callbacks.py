@@ -201,6 +201,9 @@ def test_a_plan_of_another_version_or_gpu_is_refused_with_the_cause(world, onnx_
     Engine(fake_tensorrt("10.3", world), world.cuda, tmp_path / "x.plan", BuildOptions()).close()
     with pytest.raises(ArtifactError, match="SERIALIZATION_VERSION"):
         Engine(fake_tensorrt("10.13", world), world.cuda, tmp_path / "x.plan", BuildOptions())
+    world.cuda.model = replace(world.cuda.model, capability=(8, 9))
+    with pytest.raises(ArtifactError, match=r"\(The engine plan file is generated on an incompatible device\)"):
+        Engine(fake_tensorrt("10.3", world), world.cuda, tmp_path / "x.plan", BuildOptions())
 
 
 @pytest.mark.parametrize(
