@@ -5,6 +5,7 @@ import re
 import sys
 
 import pytest
+from packaging.requirements import Requirement
 
 from edge_harmony import extras
 from edge_harmony.errors import CapabilityError
@@ -55,6 +56,17 @@ def test_every_extra_brings_its_module(module):
     brought = [re.split(r"[><=; ]", requirement)[0] for requirement in DECLARED[EXTRAS[module]]]
     assert DISTRIBUTIONS.get(module, module) in brought
     assert f"[{EXTRAS[module]}]" in install_hint(module)
+
+
+@pytest.mark.parametrize("extra", ["jetson", "tensorrt", "tensorrt-lean"])
+@pytest.mark.parametrize(("python", "major"), [("3.10", 12), ("3.11", 12), ("3.12", 13), ("3.13", 13)])
+def test_cuda_bindings_are_of_the_cuda_that_comes_with_a_jetpacks_python(extra, python, major):
+    requirements = [
+        r for r in map(Requirement, DECLARED[extra]) if r.marker and r.marker.evaluate({"python_version": python})
+    ]
+    assert [r.name for r in requirements] == ["cuda-bindings"]
+    assert f"{major}.9" in requirements[0].specifier
+    assert f"{25 - major}.9" not in requirements[0].specifier  # 12 and 13 exclude each other
 
 
 def test_modules_are_looked_for_in_one_way():

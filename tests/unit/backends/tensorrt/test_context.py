@@ -135,15 +135,20 @@ def test_packed_formats_are_timed_and_not_run(world, tmp_path):
     assert world.cuda.held == {}
 
 
-@pytest.mark.parametrize("graphs", [True, False])
-def test_the_runner_launches_graphs_unless_told_otherwise(graphs, world, tmp_path):
+@pytest.mark.parametrize(("options", "launched"), [({}, 4), ({"graphs": False}, 0)])
+@pytest.mark.parametrize("integrated", [True, False])
+def test_the_runner_launches_graphs_unless_told_otherwise_and_copies_only_where_it_must(
+    options, launched, integrated, world, tmp_path
+):
+    world.cuda.model = replace(world.cuda.model, integrated=integrated)
     io = {"height": 4, "width": 4, "output": "affine"}
     manifest = Manifest(model="edge-n", precision="fp32", backend="tensorrt", io=io, file_sha256="", weights_sha256="")
-    with TensorRTRunner(engine_of("10.3", world, tmp_path), manifest, graphs=graphs) as runner:
+    with TensorRTRunner(engine_of("10.3", world, tmp_path), manifest, **options) as runner:
         for _ in range(5):
             result = runner.infer(NOISE[:1, :3], NOISE[:1, 3:])
             np.testing.assert_array_equal(result, NOISE[:1, :3] + NOISE[:1, 3:])
-    assert world.cuda.launched == (4 if graphs else 0)
+    assert world.cuda.launched == launched
+    assert world.cuda.copied == (0 if integrated else 5 * 4 * 16 * 7)
     assert world.cuda.held == {}
 
 
