@@ -238,7 +238,7 @@ int cuEventElapsedTime(float *milliseconds, Event *start, Event *end) {
     *milliseconds = end->time - start->time;
     return SUCCESS;
 }
-static int elapsed_v2(float *milliseconds, Event *start, Event *end) {
+int cuEventElapsedTime_v2(float *milliseconds, Event *start, Event *end) {
     return cuEventElapsedTime(milliseconds, start, end);
 }
 
@@ -319,7 +319,7 @@ static const struct { const char *name; int since; void *function; } functions[]
     F(cuStreamDestroy_v2, "cuStreamDestroy", 4000), F(cuStreamSynchronize, "cuStreamSynchronize", 2000),
     F(cuEventCreate, "cuEventCreate", 2000), F(cuEventDestroy_v2, "cuEventDestroy", 4000),
     F(cuStreamWaitEvent, "cuStreamWaitEvent", 3020), F(cuEventRecord, "cuEventRecord", 2000), F(cuEventSynchronize, "cuEventSynchronize", 2000),
-    F(cuEventElapsedTime, "cuEventElapsedTime", 2000), F(elapsed_v2, "cuEventElapsedTime", 12080),
+    F(cuEventElapsedTime, "cuEventElapsedTime", 2000), F(cuEventElapsedTime_v2, "cuEventElapsedTime", 12080),
     F(cuGetErrorName, "cuGetErrorName", 6000), F(cuGetErrorString, "cuGetErrorString", 6000),
     F(cuGetProcAddress_v2, "cuGetProcAddress", 12000),
 };

@@ -5,7 +5,8 @@ It follows the sources of PyCUDA 2026.1 (``src/cpp/cuda.hpp``, ``src/wrapper/wra
 a pop takes from both. What creates something needs a context on the calling thread's stack. What is freed while its
 context is not on top is freed within a push in the thread that retained the context, and leaked with a warning in any
 other. Freeing twice is an error. The process is aborted when a thread ends, or the process, with a context on its
-stack; that end is :meth:`FakePycuda.check`.
+stack, and when something is collected whose context is lost, since no context can be pushed then; a primary context
+that is collected is detached, which fails. That end is :meth:`FakePycuda.check`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class FakePycuda:
     Attributes:
         calls: what was asked for.
         fail: what the next calls raise.
+        is_lost: whether an error has ended the contexts.
+        faults: warnings and ends of the process for which C++ destructors are the cause.
         leaked: kinds of what could not be freed.
         stacks: PyCUDA's contexts by thread, the current one last.
         current: the driver's contexts of the calling thread, as the handles of :class:`FakeLibrary`.
@@ -33,6 +36,8 @@ class FakePycuda:
     def __init__(self, devices: int = 1) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.fail: Exception | None = None
+        self.is_lost = False
+        self.faults: list[str] = []
         self.leaked: list[str] = []
         self.stacks: dict[int, list[_Context]] = {}
         self._local = threading.local()
@@ -74,7 +79,7 @@ class FakePycuda:
                 self.kind, self.context = kind, outer._stack()[-1]
                 self.is_held = True
 
-            def free(self) -> None:
+            def _free(self) -> None:
                 if not self.is_held:
                     raise outer.LogicError(f"{self.kind}::free failed: invalid resource handle")
                 self.is_held = False
@@ -84,9 +89,14 @@ class FakePycuda:
 
             def __del__(self) -> None:
                 if getattr(self, "is_held", False):
-                    self.free()
+                    if outer.is_lost:
+                        outer.faults.append(f"terminate called after throwing 'pycuda::error' ({self.kind})")
+                    self._free()
 
-        class Allocation(Owned):
+        class HostAllocation(Owned):
+            free = Owned._free
+
+        class Allocation(HostAllocation):
             def __int__(self) -> int:
                 return 77
 
@@ -118,13 +128,14 @@ class FakePycuda:
 
         self.Device, self.Stream, self.Event = Device, Stream, Event
         self.mem_alloc = lambda size: Allocation("memory", size)
-        self.pagelocked_empty = lambda size, kind: _Pinned(np.zeros(size, kind), Owned("pinned", size))
+        self.pagelocked_empty = lambda size, kind: _Pinned(np.zeros(size, kind), HostAllocation("pinned", size))
 
     def check(self) -> None:
         """The end of all threads and of the process."""
         left = {thread: stack for thread, stack in self.stacks.items() if stack}
         assert not left, "PyCUDA ERROR: The context stack was not empty upon module cleanup."
         assert self.leaked == []
+        assert self.faults == []
 
     @property
     def current(self) -> list[int]:
@@ -175,7 +186,12 @@ class _Context:
         self._pycuda, self.device, self.handle = pycuda, device, 100 + device
         self.thread = threading.get_ident()
 
+    def __del__(self) -> None:
+        self._pycuda.faults.append("a clean-up operation failed: cuCtxDetach failed: invalid device context")
+
     def push(self) -> None:
+        if self._pycuda.is_lost:
+            raise self._pycuda.LogicError("cuCtxPushCurrent failed: an illegal memory access was encountered")
         if self._pycuda._stack():
             self._pycuda.current.pop()
         self._pycuda.current.append(self.handle)

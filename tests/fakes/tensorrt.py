@@ -5,7 +5,8 @@ its bindings: the first logger is the only one, it is called from other threads 
 callbacks raise is printed and forgotten; constructors that TensorRT answers with null raise TypeError; errors of
 kernels that were tried and left out come before the one that counts; calibration reads batches of the best shape of
 its profile; a plan loads only in the version and on the GPU that it was built for; DLA has rules of its own; the parser
-before 10 ignores axes that are inputs; layers come as their base class.
+before 10 ignores axes that are inputs; layers come as their base class; scratch memory that is left to the caller must
+be enough for the shapes, and it and the buffers must still be held when the network, or a graph of it, runs.
 """
 
 from __future__ import annotations
@@ -501,7 +502,7 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             self._addresses: dict[str, int] = {}
             self._batch = -1 if world.open_batch else 1
             self._ready = 0  # batch that the last enqueue outside of a capture set the context up for
-            self._scratch = 0
+            self._scratch, self._scratch_address = 0, 0
 
         @property
         def _is_managed(self) -> bool:
@@ -513,8 +514,8 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
             return 512 * self._batch
 
         def set_device_memory(self, address: int, size: int) -> None:
-            assert address in world.cuda.held, "scratch memory that was given back"
-            self._scratch = size
+            assert len(world.cuda.memory[address]) >= size, "scratch memory is smaller than was said"
+            self._scratch, self._scratch_address = size, address
 
         def set_tensor_address(self, name: str, address: int) -> bool:
             self._addresses[name] = address
@@ -548,13 +549,16 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
                 cache._kernels += b"%d." % self._batch
                 world.compiled += 1
             batch, dtype = self._batch, np.float16 if world.halves else np.float32
-            world.cuda.queue(stream, lambda: self._compute(batch, dtype))
+            places = [
+                self._addresses[name] for name in (*world.names, "transform")
+            ]  # a graph keeps those of its capture
+            scratch = self._scratch_address if self._is_managed else 0
+            world.cuda.queue(stream, lambda: self._compute(batch, dtype, places, scratch))
             return True
 
-        def _compute(self, batch: int, dtype: Any) -> None:
-            composite, mask, output = (
-                world.cuda.bytes_at(self._addresses[name]).view(dtype) for name in (*world.names, "transform")
-            )
+        def _compute(self, batch: int, dtype: Any, places: list[int], scratch: int) -> None:
+            assert not {scratch, *places} - {0, *world.cuda.held}, "memory that was given back before the network ran"
+            composite, mask, output = (world.cuda.bytes_at(place).view(dtype) for place in places)
             planes = composite[: batch * 48].reshape(batch, 3, 4, 4)
             output[: batch * 48] = (planes + mask[: batch * 16].reshape(batch, 1, 4, 4)).ravel()
             if self.profiler is not None:

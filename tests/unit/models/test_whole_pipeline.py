@@ -6,6 +6,7 @@ import json
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
@@ -175,6 +176,20 @@ def test_other_grids(transform, stride, strength, tmp_path):
     expected = harmonize_pixels(runner, pixels, mask, strength=strength)
     assert np.abs(result.astype(int) - expected).max() <= 1
     assert not np.array_equal(result, pixels)
+
+
+def test_no_matrix_product_reads_or_writes_a_picture(whole):
+    model = onnx.load(whole["fp32"])
+    products = [node for node in model.graph.node if node.op_type in ("MatMul", "Gemm", "Einsum")]
+    fixed = {tensor.name for tensor in model.graph.initializer}
+    names = sorted({name for node in products for name in (*node.input, *node.output)} - fixed)
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    pixels, mask = picture(1031, 1543)
+    feed = {"picture": pixels, "mask": mask, "strength": np.array(1, np.float32)}
+    sizes = {name: array.size for name, array in zip(names, session.run(names, feed), strict=True)}
+    assert sizes
+    assert [name for name, size in sizes.items() if size >= mask.size] == []
 
 
 def test_networks_that_paint_are_refused():

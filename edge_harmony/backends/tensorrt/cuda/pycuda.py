@@ -7,6 +7,7 @@ that stack: for its calls :meth:`PyCuda.activate` makes the context current in t
 
 from __future__ import annotations
 
+import ctypes
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ class PyCuda:
 
     The device's primary context is used, as TensorRT uses it. PyCUDA's objects free what they hold when they are
     collected, so they are kept here by their handles; what is left at the end of the process is freed before CUDA ends.
+    After the context is lost they are never collected: PyCUDA would abort the process.
 
     Args:
         device: its number.
@@ -49,13 +51,14 @@ class PyCuda:
         self._index = device
         self._device: Any = driver.Device(device)
         self._context: Any = self._device.retain_primary_context()
+        _keep_for_ever(self._context)  # PyCUDA's destructor calls cuCtxDetach, which primary contexts do not have
         self._library = DriverLibrary()
         self._handle = self._library.primary_context(device)
         self._kept: dict[int, Any] = {}
         weakref.finalize(self, _release, self._context, self._kept)
         self.activate()
 
-    def _call(self, name: str, function: Callable[..., T], *arguments: Any) -> T:
+    def _call(self, function: Callable[..., T], *arguments: Any) -> T:
         try:
             self._context.push()
             try:
@@ -63,9 +66,9 @@ class PyCuda:
             finally:
                 driver.Context.pop()
         except driver.Error as error:
+            call, _, said = str(error).partition(" failed: ")  # "cuMemAlloc failed: out of memory"
             kind = "CUDA_ERROR_OUT_OF_MEMORY" if isinstance(error, driver.MemoryError) else type(error).__name__
-            said = str(error).removeprefix(f"{name} failed: ")  # PyCUDA names the call too
-            raise cuda_error(name, kind, said) from None
+            raise cuda_error(call, kind, said) from None
 
     def activate(self) -> None:
         """See :class:`~edge_harmony.backends.tensorrt.cuda.api.Cuda`; as all methods."""
@@ -73,7 +76,7 @@ class PyCuda:
             self._library.make_current(self._handle)
 
     def device(self) -> Device:
-        free, total = self._call("cuMemGetInfo", driver.mem_get_info)
+        free, total = self._call(driver.mem_get_info)
         version = driver.get_driver_version()
         capability = self._device.compute_capability()
         name = f"{version // 1000}.{version % 1000 // 10}"
@@ -81,64 +84,68 @@ class PyCuda:
         return Device(self._index, self._device.name(), tuple(capability), total, free, name, integrated)
 
     def allocate(self, size: int) -> int:
-        allocation = self._call("cuMemAlloc", driver.mem_alloc, size)
+        allocation = self._call(driver.mem_alloc, size)
         address = int(allocation)
         self._kept[address] = allocation
         return address
 
     def free(self, address: int) -> None:
         with unless_lost():
-            self._call("cuMemFree", self._kept.pop(address).free)
+            self._call(self._kept[address].free)
+            del self._kept[address]
 
     def pin(self, size: int) -> Pinned:
-        array = self._call("cuMemHostAlloc", driver.pagelocked_empty, size, np.uint8)
-        return Pinned(array, int(array.ctypes.data), array)
+        array = self._call(driver.pagelocked_empty, size, np.uint8)
+        address = int(array.ctypes.data)
+        self._kept[address] = array.base
+        return Pinned(array, address, array)
 
     def unpin(self, memory: Pinned) -> None:
         with unless_lost():
-            self._call("cuMemFreeHost", memory.owner.base.free)
+            self._call(self._kept[memory.address].free)
+            del self._kept[memory.address]
 
     def copy_to_device(self, address: int, memory: Pinned, size: int, stream: int) -> None:
         queued = self._kept[stream]
-        self._call("cuMemcpyHtoDAsync", driver.memcpy_htod_async, address, memory.array[:size], queued)
+        self._call(driver.memcpy_htod_async, address, memory.array[:size], queued)
 
     def copy_to_host(self, memory: Pinned, address: int, size: int, stream: int) -> None:
         queued = self._kept[stream]
-        self._call("cuMemcpyDtoHAsync", driver.memcpy_dtoh_async, memory.array[:size], address, queued)
+        self._call(driver.memcpy_dtoh_async, memory.array[:size], address, queued)
 
     def create_stream(self) -> int:
-        stream = self._call("cuStreamCreate", driver.Stream, 1)  # CU_STREAM_NON_BLOCKING
+        stream = self._call(driver.Stream, 1)  # CU_STREAM_NON_BLOCKING
         self._kept[stream.handle] = stream
         return int(stream.handle)
 
     def destroy_stream(self, stream: int) -> None:
         with unless_lost():
-            self._call("cuStreamDestroy", self._kept.__delitem__, stream)
+            self._call(self._kept.__delitem__, stream)
 
     def synchronize(self, stream: int) -> None:
-        self._call("cuStreamSynchronize", self._kept[stream].synchronize)
+        self._call(self._kept[stream].synchronize)
 
     def create_event(self, *, blocking: bool = False) -> int:
         flags = driver.event_flags.BLOCKING_SYNC if blocking else driver.event_flags.DEFAULT
-        event = self._call("cuEventCreate", driver.Event, flags)
+        event = self._call(driver.Event, flags)
         self._kept[id(event)] = event
         return id(event)
 
     def destroy_event(self, event: int) -> None:
         with unless_lost():
-            self._call("cuEventDestroy", self._kept.__delitem__, event)
+            self._call(self._kept.__delitem__, event)
 
     def record(self, event: int, stream: int) -> None:
-        self._call("cuEventRecord", self._kept[event].record, self._kept[stream])
+        self._call(self._kept[event].record, self._kept[stream])
 
     def wait(self, event: int) -> None:
-        self._call("cuEventSynchronize", self._kept[event].synchronize)
+        self._call(self._kept[event].synchronize)
 
     def stream_wait(self, stream: int, event: int) -> None:
-        self._call("cuStreamWaitEvent", self._kept[stream].wait_for_event, self._kept[event])
+        self._call(self._kept[stream].wait_for_event, self._kept[event])
 
     def elapsed(self, start: int, end: int) -> float:
-        return float(self._call("cuEventElapsedTime", self._kept[end].time_since, self._kept[start]))
+        return float(self._call(self._kept[end].time_since, self._kept[start]))
 
     def begin_capture(self, stream: int) -> None:
         self._library.begin_capture(stream)
@@ -158,9 +165,14 @@ def _release(context: Any, kept: dict[int, Any]) -> None:
     """Free PyCUDA's objects with their context pushed: without it they warn and leak."""
     try:
         context.push()
-    except driver.Error:  # the context is lost, and its memory with it
+    except driver.Error:  # the context is lost, and its memory with it; destructors of C++ would raise, which aborts
+        _keep_for_ever(kept)
         return
     try:
         kept.clear()
     finally:
         driver.Context.pop()
+
+
+def _keep_for_ever(thing: object) -> None:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

@@ -104,6 +104,22 @@ def test_without_graphs_kernels_are_queued_after_one_warning(call, world, tmp_pa
     assert caplog.text.count("running without CUDA graphs") == 1
 
 
+def test_a_context_that_is_lost_in_a_capture_is_no_reason_to_go_on_without_graphs(engine, world, caplog):
+    with closing(engine.context(graphs=True)) as context:
+        check(context, 1)
+        begin = world.cuda.begin_capture
+
+        def lose(stream):
+            world.cuda.lost = "an illegal memory access was encountered"
+            begin(stream)
+
+        world.cuda.begin_capture = lose
+        with pytest.raises(CudaError, match=r"begin_capture failed: an illegal .* start it again"):
+            context.run(batch_of(1))
+    assert caplog.text == ""
+    assert world.cuda.held == {}
+
+
 def test_where_host_and_device_share_their_memory_nothing_is_copied(world, tmp_path):
     world.cuda.model = replace(world.cuda.model, integrated=True)
     with closing(engine_of("10.3", world, tmp_path)) as engine:

@@ -8,6 +8,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,8 @@ from tests.fakes.pycuda_driver import FakeLibrary, FakePycuda
 
 METHODS = {name for name, kind in vars(Cuda).items() if inspect.isfunction(kind) and not name.startswith("_")}
 SOURCE = Path(tests.fakes.__file__).with_name("libcuda.c")
+NAMES = json.loads((Path(tests.fakes.__file__).parents[1] / "golden" / "pycuda.json").read_text())["names"]
+"""Names of PyCUDA 2026.1 and the members of its classes, as far as the stand-in has them."""
 
 
 # --- cuda-bindings as it is, on a driver written in C
@@ -142,14 +145,17 @@ def test_errors_name_the_call_and_the_way_out(on_driver):
     assert found[1] == "cuStreamSynchronize failed: invalid resource handle (CUDA_ERROR_INVALID_HANDLE)"
 
 
+LOST = """
+    cuda = find_cuda("cuda-python")
+    stream, address, pinned = cuda.create_stream(), cuda.allocate(4), cuda.pin(8)
+    cuda.copy_to_device(address, pinned, 8, stream)
+    found = [said(cuda.synchronize, stream), said(cuda.allocate, 1), said(cuda.free, address)]
+    found += [said(cuda.unpin, pinned), said(cuda.destroy_stream, stream)]
+"""
+
+
 def test_after_a_lost_context_giving_back_is_silent_and_all_else_says_why(on_driver):
-    found, _ = on_driver("""
-        cuda = find_cuda("cuda-python")
-        stream, address, pinned = cuda.create_stream(), cuda.allocate(4), cuda.pin(8)
-        cuda.copy_to_device(address, pinned, 8, stream)
-        found = [said(cuda.synchronize, stream), said(cuda.allocate, 1), said(cuda.free, address)]
-        found += [said(cuda.unpin, pinned), said(cuda.destroy_stream, stream)]
-    """)
+    found, _ = on_driver(LOST)
     for line in found[:2]:
         assert "an illegal memory access was encountered" in line
         assert line.endswith("no further call can succeed in this process: start it again")
@@ -357,14 +363,60 @@ def test_pycuda_follows_the_gpu_that_was_activated_last(pycuda):
 def test_errors_of_pycuda_name_the_call(pycuda):
     cuda = find_cuda("pycuda")
     pycuda.fail = pycuda.MemoryError("cuMemAlloc failed: out of memory")
-    with pytest.raises(CudaError, match=r"out of memory .*; close what else uses the GPU"):
+    with pytest.raises(CudaError, match=r"^cuMemAlloc failed: out of memory .*; close what else uses the GPU"):
         cuda.allocate(1)
-    pycuda.fail = pycuda.LogicError("an illegal memory access was encountered")
-    with pytest.raises(CudaError, match="start it again") as error:
-        cuda.allocate(1)
+    pycuda.fail = pycuda.LogicError("cuStreamCreate failed: an illegal memory access was encountered")
+    with pytest.raises(
+        CudaError, match=r"^cuStreamCreate failed: an illegal .*; no further call .* start it again"
+    ) as error:
+        cuda.create_stream()
     assert error.value.is_lost
     with pytest.raises(CapabilityError, match="no CUDA device 9"):
         find_cuda("pycuda", 9)
+
+
+def test_after_a_lost_context_nothing_of_pycudas_is_collected(pycuda):
+    cuda = find_cuda("pycuda")
+    stream, address, pinned, event = cuda.create_stream(), cuda.allocate(4), cuda.pin(8), cuda.create_event()
+    cuda.create_event()
+    pycuda.is_lost = True
+    with pytest.raises(CudaError, match=r"cuCtxPushCurrent failed: .* start it again"):
+        cuda.synchronize(stream)
+    cuda.free(address)
+    cuda.unpin(pinned)
+    cuda.destroy_event(event)
+    cuda.destroy_stream(stream)
+    del cuda, pinned
+    gc.collect()
+    assert not [call for call in pycuda.calls if call[0].startswith("free ")]
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_the_stand_in_has_pycudas_names(name, pycuda):
+    stand_in = getattr(pycuda, name)
+    members = {member for member in dir(stand_in) if not member.startswith("_")} if NAMES[name] else set()
+    assert members <= set(NAMES[name])
+
+
+def test_every_name_of_pycuda_is_there():
+    source = Path(find.__file__).with_name("pycuda.py").read_text()
+    used = {tuple(name.split(".")) for name in re.findall(r"\bdriver\.(\w+(?:\.\w+)?)", source)} - {("driver", "API")}
+    assert len(used) > 10
+    missing = [name for name in used if name[0] not in NAMES or (len(name) > 1 and name[1] not in NAMES[name[0]])]
+    assert missing == []
+
+
+@pytest.mark.skipif(not find.is_installed("pycuda.driver"), reason="PyCUDA is not installed")
+def test_the_real_pycuda_does_the_same(on_driver):
+    lazily = (
+        "\n    import os\n    sys.setdlopenflags(os.RTLD_LAZY)"  # the stand-in lacks some of the driver's functions
+    )
+    found, left = on_driver(lazily + EVERYTHING.replace("cuda-python", "pycuda"), version=13000)
+    assert (found["copied"], found["elapsed"], found["launched"]) == ([*range(12), 0, 0, 0, 0], 3.0, [7] * 16)
+    assert left == "0 things left\n"
+    lost, _ = on_driver(lazily + LOST.replace("cuda-python", "pycuda"), version=13000)
+    assert lost[0].endswith("start it again")
+    assert lost[2:] == [None] * 3
 
 
 # --- the choice
