@@ -1,88 +1,22 @@
-"""Running an engine: tensors by name, buffers and scratch memory for the shapes in use, one stream, a CUDA graph."""
+"""Running an engine: buffers and scratch memory for the shapes in use, one stream, a CUDA graph."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.backends.tensorrt.cuda.api import CudaError, Pinned
+from edge_harmony.backends.tensorrt.buffers import Buffer, make_buffer
+from edge_harmony.backends.tensorrt.cuda.api import CudaError
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError, InputError
 
 if TYPE_CHECKING:
     import tensorrt as trt
 
-    from edge_harmony.backends.tensorrt.bridge import TensorRT
     from edge_harmony.backends.tensorrt.engine import Engine
-
-_DTYPES = {
-    "FLOAT": np.float32,
-    "HALF": np.float16,
-    "INT8": np.int8,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "UINT8": np.uint8,
-    "BOOL": np.bool_,
-}
-
-
-@dataclass
-class Buffer:
-    """One input or output: page-locked memory of the host, and memory of the device.
-
-    Where host and device share their memory (Tegra), both are the same bytes and nothing is copied.
-
-    Attributes:
-        name: of the tensor.
-        dtype: of its elements.
-        is_input: whether it goes in.
-        padding: None where its elements lie in C order; otherwise the dimension that is filled up and to a multiple of
-            what. Such engines are for timing only.
-        shape: as it is now.
-        host: page-locked; None until a shape is known.
-        address: on the device; 0 until a shape is known.
-        capacity: bytes of both.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    is_input: bool
-    padding: tuple[int, int] | None = None
-    shape: tuple[int, ...] = ()
-    host: Pinned | None = None
-    address: int = 0
-    capacity: int = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes in use."""
-        return math.prod(self._stored) * self.dtype.itemsize
-
-    @property
-    def _stored(self) -> tuple[int, ...]:
-        if self.padding is None:
-            return self.shape
-        dimension, multiple = self.padding
-        filled = -(-self.shape[dimension] // multiple) * multiple
-        return (*self.shape[:dimension], filled, *self.shape[dimension + 1 :])
-
-    @property
-    def pinned(self) -> Pinned:
-        """The page-locked memory."""
-        if self.host is None:
-            raise RuntimeError(f"{self.name} has no memory yet")
-        return self.host
-
-    @property
-    def array(self) -> NDArray[Any]:
-        """The page-locked memory, in the tensor's shape, filled up where it is."""
-        return self.pinned.array[: self.size].view(self.dtype).reshape(self._stored)
-
 
 _USER_MANAGED = (
     "ExecutionContextAllocationStrategy.USER_MANAGED",
@@ -168,15 +102,10 @@ class Context:
 
     def _make_buffers(self) -> None:
         """Learn the tensors; memory follows where no size is open, and otherwise when shapes are known."""
-        tensorrt = self._engine.tensorrt
         plan: trt.ICudaEngine = self._engine.engine
-        goes_in = tensorrt.get("TensorIOMode.INPUT")
         is_open = False
         for name in (plan.get_tensor_name(k) for k in range(plan.num_io_tensors)):
-            dtype = _dtype(name, plan.get_tensor_dtype(name))
-            self.buffers[name] = Buffer(
-                name, dtype, plan.get_tensor_mode(name) == goes_in, _padding(tensorrt, plan, name)
-            )
+            self.buffers[name] = make_buffer(self._engine.tensorrt, plan, name)
             if self.buffers[name].is_input:
                 shape = tuple(plan.get_tensor_shape(name))
                 is_open = is_open or -1 in shape
@@ -389,19 +318,3 @@ class Context:
         if self.stream:
             self.cuda.destroy_stream(self.stream)
             self.stream = 0
-
-
-def _padding(tensorrt: TensorRT, plan: trt.ICudaEngine, name: str) -> tuple[int, int] | None:
-    """The dimension whose elements are packed and their number, ``(0, 1)`` for another order; None for C order."""
-    if not tensorrt.has("TensorFormat.LINEAR"):  # the lean runtime names no formats
-        return None
-    if plan.get_tensor_format(name) == tensorrt.get("TensorFormat.LINEAR"):
-        return None
-    dimension = int(plan.get_tensor_vectorized_dim(name))
-    return (dimension, int(plan.get_tensor_components_per_element(name))) if dimension >= 0 else (0, 1)
-
-
-def _dtype(name: str, kind: Any) -> np.dtype[Any]:
-    if kind.name not in _DTYPES:
-        raise CapabilityError(f"the tensor {name} is {kind.name}, which NumPy lacks", f"use {', '.join(_DTYPES)}")
-    return np.dtype(_DTYPES[kind.name])

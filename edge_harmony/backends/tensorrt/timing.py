@@ -24,7 +24,8 @@ from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
-    from edge_harmony.backends.tensorrt.context import Buffer, Context
+    from edge_harmony.backends.tensorrt.buffers import Buffer
+    from edge_harmony.backends.tensorrt.context import Context
     from edge_harmony.backends.tensorrt.engine import Engine
 
 

@@ -101,7 +101,7 @@ def test_where_the_file_lies_does_not_decide_the_engine(world, onnx, tmp_path):
 
 FILES = [
     Path(engines_module.__file__).parent / f"{name}.py"
-    for name in ("context", "engine", "logger", "profiling", "runner", "timing")
+    for name in ("buffers", "context", "engine", "logger", "profiling", "runner", "timing")
 ]
 NOT_LEAN = {"EngineInspector", "LayerInformationFormat", "TensorFormat", "OnnxParserRefitter"}
 
