@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.engine import Engine
 
 _REFORMAT = re.compile(r"reformat|copy node|shuffle between", re.IGNORECASE)
+_LONGEST_MS = 1e12
 _PRECISIONS = (
     ("int8", "INT8"),
     ("fp8", "FP8"),
@@ -124,17 +125,16 @@ def read_profile(path: Path, information: Path | None = None) -> list[Layer]:
     """
     content = _read(path)
     precisions = _precisions(_read(information)) if information else {}
-    layers = []
-    try:
-        for row in content:
-            if "name" in row:
-                milliseconds = float(row.get("medianMs", row["averageMs"]))
-                layers.append(Layer(row["name"], milliseconds, precisions.get(row["name"], "")))
-    except (TypeError, KeyError, ValueError, AttributeError):
-        layers = []
-    if not layers:
+    rows = [row for row in content if isinstance(row, dict) and "name" in row] if isinstance(content, list) else []
+    times: list[Any] = [row.get("medianMs", row.get("averageMs")) for row in rows]
+    if not rows or not all(isinstance(row["name"], str) for row in rows) or not all(map(_is_time, times)):
         raise InputError(f"{path} is no profile", "write one with edge-harmony build ... --exportProfile FILE")
-    return layers
+    names = [row["name"] for row in rows]
+    return [Layer(name, float(time), precisions.get(name, "")) for name, time in zip(names, times, strict=True)]
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LONGEST_MS
 
 
 def _read(path: Path) -> Any:
@@ -147,11 +147,12 @@ def _read(path: Path) -> Any:
 def _precisions(content: Any) -> dict[str, str]:
     """Precision of every layer: what its output is stored in."""
     found: dict[str, str] = {}
-    for layer in content.get("Layers", []) if isinstance(content, dict) else []:
-        if isinstance(layer, dict) and layer.get("Outputs"):
-            output = layer["Outputs"][0]
-            text = str(output.get("Datatype") or output.get("Format/Datatype", "")).lower()
-            found[layer.get("Name", "")] = next((name for key, name in _PRECISIONS if key in text), text)
+    layers = content.get("Layers") if isinstance(content, dict) else None
+    for layer in layers if isinstance(layers, list) else []:
+        name, outputs = (layer.get("Name"), layer.get("Outputs")) if isinstance(layer, dict) else (None, None)
+        if isinstance(name, str) and isinstance(outputs, list) and outputs and isinstance(outputs[0], dict):
+            text = str(outputs[0].get("Datatype") or outputs[0].get("Format/Datatype", "")).lower()
+            found[name] = next((kind for key, kind in _PRECISIONS if key in text), text)
     return found
 
 

@@ -103,12 +103,40 @@ def test_nothing_is_called_slower_for_being_alone(files):
     assert slower_in_integers(rows) == []
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", "3", '[{"count": 3}]', '[{"name": "x"}]', "[[1]]", "null"])
+ROW = '[{{"name": "x", "medianMs": 1}}, {{"name": {}, "medianMs": {}}}]'
+NO_ROWS = [
+    *(ROW.format(name, 1) for name in ("Infinity", "3", "null", "[]", "{}", "true")),
+    *(ROW.format('"y"', time) for time in ("NaN", "Infinity", "-1", "1e300", "9" * 400, '"1"', "null", "[]", "true")),
+]
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", "3", '[{"count": 3}]', '[{"name": "x"}]', "[[1]]", "null", '"name"', *NO_ROWS]
+)
 def test_what_is_no_profile_is_refused(content, tmp_path):
     path = tmp_path / "x.json"
     path.write_text(content)
     with pytest.raises(InputError, match="is no profile"):
         read_profile(path)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        *("3", "{}", "null", '"text"', '["a name"]', "[3]", '[{"Name": "/head/Conv"}]'),
+        *(
+            f'[{{"Name": "/head/Conv", "Outputs": {outputs}}}]'
+            for outputs in ("3", "{}", '"text"', "[3]", "[[]]", "[]")
+        ),
+        *(f'[{{"Name": {name}, "Outputs": [{{"Datatype": "INT8"}}]}}]' for name in ("3", "[]", "{}", "null")),
+        '[{"Name": "/head/Conv", "Outputs": [{"Datatype": {"a": []}}]}]',
+    ],
+)
+def test_layer_information_of_other_types_tells_no_precision(files, tmp_path, layers):
+    path = tmp_path / "layers.json"
+    path.write_text(f'{{"Layers": {layers}}}')
+    rows = read_profile(files["int8"], path)
+    assert not {row.precision for row in rows} & {"INT8", "FP16", "FP32"}
 
 
 def test_files_that_cannot_be_read(files, tmp_path):
