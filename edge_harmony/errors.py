@@ -12,6 +12,8 @@ from enum import IntEnum
 from typing import TypeVar
 
 _NAMED_IN_ERROR = 5
+_QUOTED, _LOOKED_AT = 1000, 8000
+"""Letters of another library's message that are quoted, and that are searched for the line to quote."""
 
 
 class ExitCode(IntEnum):
@@ -159,7 +161,19 @@ def name_some(items: Sequence[str]) -> str:
 
 def first_line(error: BaseException) -> str:
     """The first line of another library's error, the system's reason alone if it is one of the system; its type if the
-    message is empty.
+    message is empty. A message may quote a whole file: a long line is cut off.
     """
-    message = getattr(error, "strerror", None) or str(error)
-    return next(iter(str(message).strip().splitlines()), type(error).__name__)
+    return _line(error, str(getattr(error, "strerror", None) or error)[:_LOOKED_AT], 0)
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of another library's error, for libraries that say there what is wrong; otherwise as
+    :func:`first_line`.
+    """
+    return _line(error, str(error)[-_LOOKED_AT:], -1)
+
+
+def _line(error: BaseException, message: str, which: int) -> str:
+    lines = message.strip().splitlines()
+    line = lines[which].strip() if lines else type(error).__name__
+    return line if len(line) <= _QUOTED else f"{line[:_QUOTED]}..."

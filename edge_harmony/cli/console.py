@@ -52,6 +52,8 @@ WeightsOption = Annotated[Path | None, typer.Option("--weights", help="Weights i
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or a CUDA device.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: the backend's choice.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Use only the first N pictures; 0: all.")]
+_ENDS = 5000
+"""Letters at either end of a long message that are shown."""
 
 
 def print_json(value: Any) -> None:
@@ -60,7 +62,12 @@ def print_json(value: Any) -> None:
 
 
 def one_line(message: str) -> str:
-    """A message as one line; what a terminal would obey, or cannot show, is written as an escape."""
+    """A message as one line; what a terminal would obey, or cannot show, is written as an escape.
+
+    Names and values from files may be long: the middle of a message of more than 10,000 letters is left out.
+    """
+    if len(message) > 2 * _ENDS:
+        message = f"{message[:_ENDS]} ... {message[-_ENDS:]}"
     line = " ".join(message.split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
 

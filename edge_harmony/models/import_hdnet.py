@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from edge_harmony.errors import InputError, UsageError, parsing
+from edge_harmony.errors import InputError, UsageError, last_line, parsing
 from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import save_weights
@@ -163,8 +163,9 @@ def import_public_checkpoint(source: Path, output: Path, name: str, variant: str
     try:
         model.load_state_dict(convert_public_state(state))
     except RuntimeError as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise InputError(f"{source} is not a checkpoint of {name} ({detail})", "try --as with the other size") from None
+        raise InputError(
+            f"{source} is not a checkpoint of {name} ({last_line(error)})", "try --as with the other size"
+        ) from None
     save_weights(output, model, name=name, options=options)
     return sum(parameter.numel() for parameter in model.parameters())
 

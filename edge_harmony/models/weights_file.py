@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, FiniteFloat, Json, ValidationError
 from torch import Tensor, nn
 
-from edge_harmony.errors import ArtifactError, UsageError, parsing
+from edge_harmony.errors import ArtifactError, UsageError, last_line, parsing
 from edge_harmony.files.toml import problems_of
 from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.registry import bundled_weights, find_model
@@ -202,8 +202,7 @@ def restore(name: str, weights: Weights) -> nn.Module:
     try:
         model.load_state_dict(weights.tensors)
     except RuntimeError as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise ArtifactError(f"the weights do not fit {name} ({detail})", again) from None
+        raise ArtifactError(f"the weights do not fit {name} ({last_line(error)})", again) from None
     return model.eval()
 
 

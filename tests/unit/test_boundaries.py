@@ -17,7 +17,16 @@ from edge_harmony.benchmark.budget import read_budget
 from edge_harmony.benchmark.result import is_of_suite, read_result
 from edge_harmony.benchmark.suite import read_suite
 from edge_harmony.data.calibration_set import read_calibration_set
-from edge_harmony.errors import ArtifactError, EdgeHarmonyError, InputError, UsageError, parsed, parsing
+from edge_harmony.errors import (
+    ArtifactError,
+    EdgeHarmonyError,
+    InputError,
+    UsageError,
+    first_line,
+    last_line,
+    parsed,
+    parsing,
+)
 from edge_harmony.files.manifest import manifest_path, read_manifest
 from edge_harmony.files.toml import parse_value, read_toml
 from edge_harmony.folder.run import RECORD, run_folder
@@ -233,6 +242,22 @@ def test_whatever_a_parser_raises_is_one_error(error):
     assert next(found) == 1
     with pytest.raises(InputError, match="f is damaged"):
         next(found)
+
+
+@pytest.mark.parametrize("text", ["x", "x\n", "\n", " x"])
+def test_parsers_that_quote_a_whole_file(text):
+    error = ValueError(text * 10_000_000)
+    with pytest.raises(InputError, match="f is damaged") as caught, parsing("f is damaged", "get it again"):
+        raise error
+    check(caught.value)
+    assert len(last_line(error)) < 2000
+
+
+@pytest.mark.parametrize(("text", "first", "last"), [("", "KeyError", "KeyError"), ("\n a: \n b \n", "a:", "b")])
+def test_lines_of_messages(text, first, last):
+    error = type("KeyError", (Exception,), {})(text)
+    assert (first_line(error), last_line(error)) == (first, last)
+    assert first_line(FileNotFoundError(2, "none", "name")) == "none"
 
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit, UsageError("usage")])

@@ -11,7 +11,7 @@ import openvino
 from numpy.typing import NDArray
 
 from edge_harmony.backends.artifact_runner import ArtifactRunner
-from edge_harmony.errors import ArtifactError
+from edge_harmony.errors import ArtifactError, last_line
 from edge_harmony.files.manifest import Manifest
 
 
@@ -42,8 +42,7 @@ class OpenVinoRunner(ArtifactRunner):
             self._model: Any = self._core.read_model(path)
             self._request(1)
         except Exception as error:  # OpenVINO raises RuntimeError and its own kinds
-            first = str(error).strip().splitlines()[-1]
-            raise ArtifactError(f"OpenVINO does not take {path} ({first})", "export it again") from None
+            raise ArtifactError(f"OpenVINO does not take {path} ({last_line(error)})", "export it again") from None
 
     def _request(self, batch: int) -> Any:
         """An inference request for a batch size; a fixed one is faster than an open one, and compiled once."""

@@ -164,6 +164,13 @@ def test_what_a_terminal_would_obey_is_shown():
     assert one_line("a\x1b[2Jb \udcff\n c \u00e9 \u6f22 \U0001f600") == "a\\x1b[2Jb \\udcff c \u00e9 \u6f22 \U0001f600"
 
 
+def test_long_messages_keep_their_ends():
+    line = one_line("begin " + "x" * 100_000_000 + " end; do this")
+    assert line.startswith("begin x")
+    assert line.endswith("x end; do this")
+    assert len(line) < 11_000
+
+
 @pytest.mark.parametrize(("name", "room"), [("\u00e4" * 5, 3), ("a\udcffb", 2), ("abc", 9), ("\u6f22\u5b57", 5)])
 def test_beginnings_of_names(name, room):
     kept = shortened(name, room)

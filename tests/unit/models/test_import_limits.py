@@ -64,6 +64,19 @@ DAMAGE = {
 }
 
 
+def test_an_entry_that_the_parser_quotes(tmp_path, capsys):
+    """A hundred megabytes where torch wants ``little`` or ``big``: its error holds them all."""
+    torch.save({"a": torch.zeros(1)}, tmp_path / "whole.pth")
+    with zipfile.ZipFile(tmp_path / "whole.pth") as whole, zipfile.ZipFile(tmp_path / "a.pth", "w", 8) as damaged:
+        for name in whole.namelist():
+            damaged.writestr(name, b"x" * 100_000_000 if name.endswith("byteorder") else whole.read(name))
+    assert main(["import", str(tmp_path / "a.pth"), "--as", "hdnet-lite", "-o", str(tmp_path / "o")]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("error: ")
+    assert "a.pth is damaged or holds more than tensors" in " ".join(line.split())
+    assert len(line) < 3000
+
+
 @pytest.mark.parametrize("name", DAMAGE)
 @pytest.mark.parametrize("network", ["hdnet-lite", "edge-l"])
 def test_damaged_checkpoints_are_one_line(tmp_path, capsys, name, network):
