@@ -74,7 +74,7 @@ def compare_results(old: Result, new: Result, tolerance: float) -> Comparison:
         tolerance: how much slower a contender may be, as a share.
 
     Raises:
-        InputError: the results have no contender in common, or measured different things.
+        InputError: the results have no contender in common, measured different things, or hold too few turns.
     """
     before, after = _by_name(old), _by_name(new)
     common = [name for name in after if name in before]
@@ -89,7 +89,10 @@ def compare_results(old: Result, new: Result, tolerance: float) -> Comparison:
     for name in common:
         if name == baseline:
             continue
-        time = quotient(_times(after, name, baseline), _times(before, name, baseline))
+        try:
+            time = quotient(_times(after, name, baseline), _times(before, name, baseline))
+        except ValueError as error:
+            raise InputError(f"the times of {name} cannot be compared ({error})", "measure for longer") from None
         psnr = _psnr_change(before[name], after[name])
         lost = None if psnr is None else Verdict.FAIL if psnr < -_LOSS_DB else Verdict.PASS
         changes.append(Change(name, time, time.at_most(1 + tolerance), psnr, lost))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from edge_harmony.benchmark.statistics import Interval, Verdict
 from edge_harmony.errors import InputError, UsageError, parsing
@@ -19,6 +19,22 @@ Scenario = Literal["single-stream", "multi-stream", "offline", "sustained", "end
 ContenderKind = Literal["pipeline", "network", "peer"]
 SCHEMA_VERSION = 1
 _STRICT = ConfigDict(extra="forbid", frozen=True)
+
+# Results come from other machines and from strangers: reports and comparisons rely on these limits.
+_SHORTEST_MS, _LONGEST_MS = 1e-9, 1e12
+Count = Annotated[int, Field(ge=1)]
+Milliseconds = Annotated[float, Field(ge=_SHORTEST_MS, le=_LONGEST_MS, allow_inf_nan=False)]
+Part = Annotated[float, Field(ge=0, le=_LONGEST_MS, allow_inf_nan=False)]
+Decibels = Annotated[float, Field(ge=-200, le=200, allow_inf_nan=False)]
+
+
+def _time(interval: Interval) -> Interval:
+    if not all(_SHORTEST_MS <= value <= _LONGEST_MS for value in (interval.estimate, interval.low, interval.high)):
+        raise ValueError(f"times are from {_SHORTEST_MS:g} to {_LONGEST_MS:g} ms")
+    return interval
+
+
+TimeInterval = Annotated[Interval, AfterValidator(_time)]
 
 
 class Contender(BaseModel):
@@ -68,14 +84,14 @@ class MeasuringConditions(BaseModel):
     model_config = _STRICT
 
     scenario: Scenario
-    height: int = Field(description="height of the pictures")
-    width: int = Field(description="width of the pictures")
+    height: Count = Field(description="height of the pictures")
+    width: Count = Field(description="width of the pictures")
     foreground: float = Field(description="mean share of the pictures that the mask covers")
-    pictures: int = Field(1, description="pictures per query")
-    streams: int = Field(1, description="threads that share a query, each with its own network")
+    pictures: Count = Field(1, description="pictures per query")
+    streams: Count = Field(1, description="threads that share a query, each with its own network")
     threads: int = Field(description="CPU threads of a network; 0: the backend's choice")
     warm_up: int = Field(description="queries before the measurement, not counted")
-    burst: int = Field(1, description="counted queries per turn; one uncounted query goes first")
+    burst: Count = Field(1, description="counted queries per turn; one uncounted query goes first")
     interleaved: bool = Field(True, description="contenders took turns, in a new order every round")
 
 
@@ -86,8 +102,8 @@ class Summary(BaseModel):
 
     count: int
     mean: float
-    p50: Interval
-    p90: Interval
+    p50: TimeInterval
+    p90: TimeInterval
     p95: float
     p99: float
     minimum: float
@@ -102,8 +118,8 @@ class Sustained(BaseModel):
 
     seconds: float
     window_seconds: float = Field(description="a minute, or a third of the time if that is less")
-    first: Interval = Field(description="median of the first window, ms")
-    last: Interval = Field(description="median of the last window, ms")
+    first: TimeInterval = Field(description="median of the first window, ms")
+    last: TimeInterval = Field(description="median of the last window, ms")
     seconds_to_throttle: Reading
 
 
@@ -112,7 +128,7 @@ class MeanScores(BaseModel):
 
     model_config = _STRICT
 
-    psnr: float | None
+    psnr: Decibels | None
     mse: float | None
     fmse: float | None
     fpsnr: float | None
@@ -155,7 +171,7 @@ class Parity(BaseModel):
 
     set: str
     images: int
-    psnr: float = Field(description="dB of the foreground, mean over pictures; 99 for identical ones")
+    psnr: Decibels = Field(description="dB of the foreground, mean over pictures; 99 for identical ones")
     least: float
     largest_level: int = Field(description="largest difference of a pixel, in levels of 255")
     largest_output_error: float = Field(description="largest difference of the network's raw output")
@@ -210,8 +226,8 @@ class Measurement(BaseModel):
 
     contender: Contender
     protocol: MeasuringConditions
-    samples_ms: list[float] = Field(description="raw samples, in order of time")
-    stages_ms: dict[str, list[float]] = Field(
+    samples_ms: list[Milliseconds] = Field(min_length=2, description="raw samples, in order of time")
+    stages_ms: dict[str, list[Part]] = Field(
         description="times of the parts of every query, if known: decode, preprocess, copy, infer, apply, encode, "
         "harmonize"
     )
@@ -252,7 +268,7 @@ class Result(BaseModel):
     baseline: str = Field(description="name of the contender whose median is 1")
     seconds: float = Field(description="duration of the run")
     environment: Environment
-    measurements: list[Measurement]
+    measurements: list[Measurement] = Field(min_length=1)
     failures: list[Failure] = []
 
 

@@ -138,7 +138,7 @@ def stages(result: Result, width: int) -> str:
     for k, m in enumerate(rows):
         middle = 4 + _ROW * (k + 0.5)
         medians = {name: float(np.median(m.stages_ms[name])) for name in STAGES if m.stages_ms.get(name)}
-        total, at = sum(medians.values()), 0.0
+        total, at = sum(medians.values()) or 1.0, 0.0  # parts that took no time that the clock can tell
         parts.append(_text(left - 6, middle + 4, _fitted(m.contender.name, left), "end"))
         for name, value in medians.items():
             start, end = x(at), x(at + value / total)
