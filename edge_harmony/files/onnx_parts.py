@@ -24,6 +24,7 @@ _WITHIN: dict[str, dict[int, str]] = {
 }
 """Messages that may lie in a message, by the number of their field."""
 _KEY, _VALUE = 1, 2
+_LOCATION = b"location"
 _VARINT, _FIXED64, _BYTES, _START_GROUP, _END_GROUP, _FIXED32 = range(6)
 _DEEPEST = 128
 """Deeper than protobuf's own parsers go."""
@@ -32,10 +33,13 @@ _DEEPEST = 128
 def external_files(path: Path) -> list[str]:
     """Names of the files besides ``path`` that hold its tensors, in order; none if it is whole, or no ONNX file."""
     names: set[str] = set()
+    data = path.read_bytes()
+    if _LOCATION not in data:  # which spares the way through all nodes
+        return []
     with contextlib.suppress(ValueError):  # behind which no parser of ONNX goes either
-        for entry in _entries(memoryview(path.read_bytes()), "model", 0):
+        for entry in _entries(memoryview(data), "model", 0):
             fields = {number: bytes(value) for number, value in _fields(entry)}
-            if fields.get(_KEY) == b"location":
+            if fields.get(_KEY) == _LOCATION:
                 names.add(fields.get(_VALUE, b"").decode(errors="replace"))
     return sorted(names)
 
