@@ -26,7 +26,7 @@ test-all: test  ## also the slow ones: browser, Ray, many pictures, long videos,
 	$(PYTEST) -n 3 --dist loadfile -m slow  # they wait more than they compute
 
 faults: .venv/dev.stamp  ## 10,000 mutated inputs, 1,000 accidents, long streams, crowds; goes on where it was stopped
-	for part in inputs accidents stream crowd losses; do $(BIN)/python -m tests.faults $$part || failed="$$failed $$part"; done; \
+	for part in inputs guided accidents stream crowd losses; do $(BIN)/python -m tests.faults $$part || failed="$$failed $$part"; done; \
 	  test -z "$$failed" || { echo "faults in:$$failed; see out/faults/failed"; exit 1; }
 
 format: .venv/dev.stamp  ## format the code and fix what ruff can fix

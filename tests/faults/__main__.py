@@ -18,14 +18,21 @@ PORT = 8099
 def main() -> int:
     """Run what is asked for; the exit status is 1 if there are faults."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("what", choices=("inputs", "accidents", "stream", "crowd", "losses", "record"))
+    parser.add_argument("what", choices=("inputs", "guided", "accidents", "stream", "crowd", "losses", "record"))
     parser.add_argument("--count", type=int, help="how many inputs, accidents, frames, requests, pictures")
     parser.add_argument("--first", type=int, default=0, help="number of the first input or accident")
     parser.add_argument("--seed", type=int, default=1, help="of the campaign")
     parser.add_argument("--workers", type=int, default=2, help="processes that read inputs")
     parser.add_argument("--out", type=Path, default=Path("out/faults"), help="folder of journal and failing cases")
     arguments = parser.parse_args()
-    parts = {"inputs": inputs, "accidents": accidents, "stream": stream, "crowd": crowd, "losses": losses}
+    parts = {
+        "inputs": inputs,
+        "guided": guided,
+        "accidents": accidents,
+        "stream": stream,
+        "crowd": crowd,
+        "losses": losses,
+    }
     return (parts | {"record": record})[arguments.what](arguments)
 
 
@@ -37,6 +44,18 @@ def inputs(arguments: argparse.Namespace) -> int:
     journal = run_inputs(arguments.out, arguments.seed, numbers, arguments.workers)
     print(journal.summary())
     return 1 if journal.faults else 0
+
+
+def guided(arguments: argparse.Namespace) -> int:
+    """Inputs for our own parsers, guided by coverage."""
+    from tests.faults.guided import is_there, run_guided
+
+    if not is_there():
+        print("guided inputs are left out: pip install atheris")
+        return 0
+    faults = run_guided(arguments.out, arguments.count or 20_000, arguments.seed)
+    print("\n".join(faults))
+    return 1 if faults else 0
 
 
 def accidents(arguments: argparse.Namespace) -> int:

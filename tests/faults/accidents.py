@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_harmony.files.lock import alone
 from tests.faults.inputs import Verdict
 from tests.faults.journal import Journal
 from tests.faults.scenarios import SCENARIOS, Scenario, _is_sound
@@ -333,18 +334,21 @@ def run_accidents(out: Path, campaign: int, numbers: Iterable[int]) -> Journal:
     left = [number for number in numbers if number not in journal.verdicts]
     if not left:
         return journal
-    stage = Stage(out, Server(out))
-    try:
-        for number in left:
-            verdict = have(stage, campaign, number)
-            journal.add(verdict)
-            if verdict.fault:
-                kept = out / "failed" / f"accident-{campaign}-{number}"
-                shutil.rmtree(kept, ignore_errors=True)
-                shutil.copytree(out / "accident", kept, symlinks=True)
-                (kept / "verdict.txt").write_text(
-                    f"{verdict.kind}, {verdict.name}\n{verdict.fault}\n\n{verdict.detail}\n"
-                )
-        return journal
-    finally:
-        stage.server.end()
+    with alone(out):  # the accident at hand has a folder of a fixed name
+        stage = Stage(out, Server(out))
+        try:
+            for number in left:
+                verdict = have(stage, campaign, number)
+                journal.add(verdict)
+                if verdict.fault:
+                    _keep(out, campaign, verdict)
+        finally:
+            stage.server.end()
+    return journal
+
+
+def _keep(out: Path, campaign: int, verdict: Verdict) -> None:
+    kept = out / "failed" / f"accident-{campaign}-{verdict.number}"
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(out / "accident", kept, symlinks=True)
+    (kept / "verdict.txt").write_text(f"{verdict.kind}, {verdict.name}\n{verdict.fault}\n\n{verdict.detail}\n")

@@ -12,12 +12,15 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import psutil
+
+from edge_harmony.files.lock import alone
 from tests.faults.inputs import Verdict, make_input
 from tests.faults.journal import Journal
 from tests.faults.seeds import ROOT, make_seeds
 
 BLOCKED = 600
-"""Seconds after which a worker that does nothing is ended: no limit of the processor's time ends it."""
+"""Seconds after which a worker that does not use the processor is ended: no limit of the processor's time ends it."""
 
 
 class Worker:
@@ -27,7 +30,7 @@ class Worker:
         self._command = [sys.executable, "-m", "tests.faults.input_worker", str(seeds), str(campaign), str(home)]
         self._home = home
         self.number: int | None = None
-        self.since = 0.0
+        self._used = self._since = 0.0
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[str]:
@@ -41,7 +44,7 @@ class Worker:
         if self.process.poll() is not None:
             self.process = self._start()
         assert self.process.stdin is not None
-        self.number, self.since = number, time.monotonic()
+        self.number, self._used, self._since = number, 0.0, time.monotonic()
         self.process.stdin.write(f"{number}\n")
         self.process.stdin.flush()
 
@@ -53,6 +56,13 @@ class Worker:
             self.process.wait()
             return None
         return Verdict(**json.loads(line))
+
+    def is_blocked(self) -> bool:
+        """Whether it waits for something; a machine that is busy with other things only makes it slow."""
+        used = sum(psutil.Process(self.process.pid).cpu_times()[:2])
+        if used > self._used:
+            self._used, self._since = used, time.monotonic()
+        return time.monotonic() - self._since > BLOCKED
 
     def end(self) -> None:
         """End the process."""
@@ -70,38 +80,45 @@ def run_inputs(out: Path, campaign: int, numbers: Iterable[int], workers: int) -
         workers: number of processes.
     """
     out = out.resolve()
-    make_seeds(out / "seeds")
-    journal = Journal.at(out / f"inputs-{campaign}.jsonl")
-    left = iter([number for number in numbers if number not in journal.verdicts])
-    pool = [Worker(out / "seeds", campaign, out / f"worker-{k}") for k in range(workers)]
-    try:
-        while True:
+    out.mkdir(parents=True, exist_ok=True)
+    with alone(out):  # the workers' folders have fixed names
+        make_seeds(out / "seeds")
+        journal = Journal.at(out / f"inputs-{campaign}.jsonl")
+        pool = [Worker(out / "seeds", campaign, out / f"worker-{k}") for k in range(workers)]
+        try:
+            _share_out(out, campaign, [number for number in numbers if number not in journal.verdicts], pool, journal)
+        finally:
             for worker in pool:
-                if worker.number is None and (number := next(left, None)) is not None:
-                    worker.hand(number)
-            busy = [worker for worker in pool if worker.number is not None]
-            if not busy:
-                return journal
-            for worker in answered(busy):
-                verdict = worker.answer() or died(worker, out / "seeds", campaign)
-                worker.number = None
-                journal.add(verdict)
-                if verdict.fault:
-                    write_failing(out, campaign, verdict)
-    finally:
+                worker.end()
+        return journal
+
+
+def _share_out(out: Path, campaign: int, numbers: list[int], pool: list[Worker], journal: Journal) -> None:
+    left = iter(numbers)
+    while True:
         for worker in pool:
-            worker.end()
+            if worker.number is None and (number := next(left, None)) is not None:
+                worker.hand(number)
+        busy = [worker for worker in pool if worker.number is not None]
+        if not busy:
+            return
+        for worker in answered(busy):
+            verdict = worker.answer() or died(worker, out / "seeds", campaign)
+            worker.number = None
+            journal.add(verdict)
+            if verdict.fault:
+                write_failing(out, campaign, verdict)
 
 
 def answered(busy: list[Worker]) -> list[Worker]:
-    """The workers that have an answer, or have died; those that do nothing are ended."""
+    """The workers that have an answer, or have died; those that wait for ever are ended."""
     with selectors.DefaultSelector() as selector:
         for worker in busy:
             assert worker.process.stdout is not None
             selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
         found = [key.data for key, _ in selector.select(10)]
     for worker in busy:
-        if worker not in found and time.monotonic() - worker.since > BLOCKED:
+        if worker not in found and worker.is_blocked():
             worker.process.send_signal(signal.SIGALRM)
     return found
 

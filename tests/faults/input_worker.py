@@ -13,9 +13,14 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
+import typer.main
 
+import edge_harmony.cli.main as command_line
+from edge_harmony.backends.onnxruntime import runner
+from edge_harmony.models.registry import weights_folder
 from tests.faults.inputs import ADDRESSES, SECONDS, judge, make_input, status_of_process
 
 FILES = 256
@@ -29,6 +34,7 @@ def main(seeds: Path, campaign: int, home: Path) -> None:
         for descriptor in (1, 2):
             os.dup2(target.fileno(), descriptor)
     cv2.setNumThreads(1)
+    keep_warm()
     os.environ["EDGE_HARMONY_HOME"] = str(home / "home")
     tempfile.tempdir = str(home)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -40,6 +46,22 @@ def main(seeds: Path, campaign: int, home: Path) -> None:
         verdict = judge(given, printed)
         sys.stdout.flush()
         print(json.dumps(asdict(verdict)), file=answers)
+
+
+def keep_warm() -> None:
+    """Make once what no input changes: the parser of the command line, and sessions of the shipped networks."""
+    real, kept = runner.open_session, {}
+
+    def open_session(path: Path, options: Any) -> Any:
+        if path.parent != weights_folder():
+            return real(path, options)
+        key = path, options.intra_op_num_threads
+        if key not in kept:
+            kept[key] = real(path, options)
+        return kept[key]
+
+    vars(runner)["open_session"] = open_session
+    vars(command_line)["app"] = typer.main.get_command(command_line.app)
 
 
 def limit() -> None:

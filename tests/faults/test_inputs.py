@@ -1,10 +1,14 @@
 """A seeded part of the campaign of inputs, and what its parts promise each other."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from edge_harmony.errors import UsageError
+from edge_harmony.files.lock import alone
+from tests.faults import input_campaign
 from tests.faults.containers import fields_of
 from tests.faults.input_campaign import Worker, run_inputs, write_failing
 from tests.faults.inputs import Verdict, make_input
@@ -99,6 +103,22 @@ def test_a_worker_that_dies_is_a_fault_and_is_replaced(seeds, tmp_path):
         assert (verdict.number, verdict.fault) == (1, "")
     finally:
         worker.end()
+
+
+def test_a_slow_worker_is_not_blocked_and_one_that_waits_is(monkeypatch):
+    now, used = [0.0], [0.0]
+    process = SimpleNamespace(cpu_times=lambda: (used[0], 0.0, 7.0))
+    monkeypatch.setattr(input_campaign, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(input_campaign, "psutil", SimpleNamespace(Process=lambda pid: process))
+    worker = Worker.__new__(Worker)
+    worker.process, worker._used, worker._since = SimpleNamespace(pid=1), 0.0, 0.0
+    for now[0], used[0], blocked in ((500, 1, False), (1000, 2, False), (1500, 2, False), (1601, 2, True)):
+        assert worker.is_blocked() is blocked
+
+
+def test_a_campaign_has_its_folder_to_itself(tmp_path):
+    with alone(tmp_path), pytest.raises(UsageError, match="another run"):
+        run_inputs(tmp_path, CAMPAIGN, [], 1)
 
 
 def test_a_journal_goes_on_after_a_kill_in_the_middle_of_a_line(tmp_path):
