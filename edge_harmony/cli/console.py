@@ -162,7 +162,10 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """See :class:`logging.Handler`."""
         level = (f"{record.levelname:8} ", f"logging.level.{record.levelname.lower()}")
-        err.print(Text.assemble(level, self.format(record)), soft_wrap=True)
+        lines = [one_line(record.getMessage())]
+        if record.exc_info:
+            lines.append(logging.Formatter().formatException(record.exc_info))
+        err.print(Text.assemble(level, "\n".join(lines)), soft_wrap=True)
 
 
 def set_verbosity(*, verbose: bool = False, quiet: bool = False) -> None:

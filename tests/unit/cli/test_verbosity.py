@@ -5,6 +5,7 @@ import logging
 import pytest
 import typer
 
+from edge_harmony.cli.console import log_to_stderr
 from edge_harmony.cli.main import app, main
 from edge_harmony.samples import sample_files
 
@@ -53,6 +54,13 @@ def test_verbose_shows_where_an_error_was_raised(capsys):
     assert told.splitlines()[-1].startswith("error: ")
     assert main(["harmonize", "none.jpg", "none.png", "-o", "x.png"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_warning_is_one_line_that_no_terminal_obeys(capsys):
+    log_to_stderr()
+    logging.getLogger("edge_harmony.x").warning("the tag \x1b]0;title\x07 of\n%s is left out", "a\x1b[2J.mp4")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("the tag \\x1b]0;title\\x07 of a\\x1b[2J.mp4 is left out")
 
 
 def test_quiet_leaves_errors_and_results_only(capsys, tmp_path):
