@@ -65,8 +65,7 @@ class _Block:
         """Where the entry of each tag lies, and where the directory's entries end."""
         at = self._first if directory is None else directory
         count = self._number("H", at)
-        places = [at + 2 + 12 * k for k in range(count)]
-        found = {self._number("H", place): place for place in places}
+        found = {self._number("H", place): place for place in range(at + 2, at + 2 + 12 * count, 12)}
         return found, at + 2 + 12 * count
 
     def settled(self, size: tuple[int, int]) -> bytes:

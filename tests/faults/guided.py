@@ -49,7 +49,8 @@ def headers() -> Read:
     def read(data: bytes, folder: Path) -> None:
         blocks = [data]
         for _, content in jpeg_segments(data)[0]:
-            blocks.append(content.removeprefix(exif.PREFIX))
+            if content.startswith(exif.PREFIX):
+                blocks.append(content.removeprefix(exif.PREFIX))
         png_chunks(data)
         assert len(png_pixels(data)) <= len(data)
         blocks += webp_chunks(data).values()
@@ -197,7 +198,7 @@ def run_guided(out: Path, count: int, seed: int) -> list[str]:
             "runs": count,
             "seed": seed,
             "max_len": LONGEST,
-            "timeout": 60,
+            "timeout": 1200,
             "rss_limit_mb": 2048,
         }
         options["artifact_prefix"] = out / "failed" / f"guided-{parser.name}-"

@@ -103,7 +103,7 @@ def test_nothing_is_called_slower_for_being_alone(files):
     assert slower_in_integers(rows) == []
 
 
-ROW = '[{{"name": "x", "medianMs": 1}}, {{"name": {}, "medianMs": {}}}]'
+ROW = '[{{"name": "x", "averageMs": 1}}, {{"name": {}, "averageMs": 1, "medianMs": {}}}]'
 NO_ROWS = [
     *(ROW.format(name, 1) for name in ("Infinity", "3", "null", "[]", "{}", "true")),
     *(ROW.format('"y"', time) for time in ("NaN", "Infinity", "-1", "1e300", "9" * 400, '"1"', "null", "[]", "true")),
