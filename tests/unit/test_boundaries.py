@@ -16,6 +16,7 @@ from edge_harmony.backends.tensorrt.profiling import read_profile
 from edge_harmony.benchmark.budget import read_budget
 from edge_harmony.benchmark.result import is_of_suite, read_result
 from edge_harmony.benchmark.suite import read_suite
+from edge_harmony.cli.main import main
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import (
     ArtifactError,
@@ -163,6 +164,20 @@ def test_onnx_constants_that_do_not_fit(tmp_path, name):
     with pytest.raises(ArtifactError, match=r"a\.onnx is no usable ONNX file") as caught:
         read_graph(path)
     check(caught.value)
+
+
+@pytest.mark.parametrize("dims", [[5, 7, 3], [-2, 3], [1 << 40, 1 << 40], []])
+@pytest.mark.parametrize("which", ["bottleneck.0.reduce.weight", "bottleneck.0.expand.bias"])
+def test_check_of_constants_that_do_not_fit(tmp_path, capsys, dims, which):
+    model = onnx.load(weights_folder() / "edge-n-256x256-int8.onnx")
+    (tensor,) = (each for each in model.graph.initializer if each.name == which)
+    tensor.ClearField("dims")
+    tensor.dims.extend(dims)
+    path = tmp_path / "a.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert main(["check", str(path), "--target", "onnxruntime"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a.onnx is no usable ONNX file" in line
 
 
 def test_onnx_files_that_are_cut_off_or_none(tmp_path):
