@@ -37,7 +37,7 @@ _PLUGINS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"P[1-6]", PpmImagePlugin.PpmImageFile),
 )
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)  # of fill bytes (0xff) before it the last one
 _JPEG_ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 
 

@@ -25,12 +25,8 @@ _PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _LARGEST = 1 << 26
 _INCH = 0.0254
 _TURNED = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>\s*))\d""")
-_OF_OTHER_PARTS = re.compile(
-    rb"""\s(?:hdrgm|GCamera|Camera|HDRGainMap|apdi):[\w]+\s*=\s*(?:"[^"]*"|'[^']*')"""
-    rb"""|<((?:G?Container):Directory)\b.*?</\1\s*>|<(xmp:Thumbnails)\b.*?</\2\s*>""",
-    re.DOTALL,
-)
-"""The parts of XMP that describe gain maps, videos and previews behind the picture, which results do not have."""
+_OTHER_ATTRIBUTES = re.compile(rb"""\s(?:hdrgm|GCamera|Camera|HDRGainMap|apdi):[\w]+\s*=\s*(?:"[^"]*"|'[^']*')""")
+_OTHER_ELEMENTS = re.compile(rb"<((?:G?Container):Directory|xmp:Thumbnails)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +79,27 @@ def of_upright(fields: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     if fields.get("exif"):
         fields["exif"] = settled(fields["exif"], size)
     if fields.get("xmp"):
-        fields["xmp"] = _OF_OTHER_PARTS.sub(b"", _TURNED.sub(rb"\g<1>1", fields["xmp"]))
+        fields["xmp"] = _of_this_picture(_TURNED.sub(rb"\g<1>1", fields["xmp"]))
     return fields
+
+
+def _of_this_picture(xmp: bytes) -> bytes:
+    """XMP without what it says of gain maps, videos and previews behind the picture, which results do not have.
+
+    No regular expression looks for the end of an element: without one, each beginning would search all that follows.
+    """
+    kept, at, endless = [], 0, set()
+    for found in _OTHER_ELEMENTS.finditer(xmp):
+        name = found[1]
+        if found.start() < at or name in endless:
+            continue
+        end = re.compile(rb"</" + name + rb"\s*>").search(xmp, found.end())
+        if end is None:
+            endless.add(name)
+        else:
+            kept.append(xmp[at : found.start()])
+            at = end.end()
+    return _OTHER_ATTRIBUTES.sub(b"", b"".join([*kept, xmp[at:]]))
 
 
 def _of_jpeg(data: bytes) -> tuple[dict[str, Any], bool]:

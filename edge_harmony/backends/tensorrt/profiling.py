@@ -112,7 +112,7 @@ class Layer:
     @property
     def parts(self) -> frozenset[str]:
         """ONNX nodes that were fused into it."""
-        cleaned = re.sub(r"\[[^\]]*\]|\{|\}|PWN\(|\)|Reformatting CopyNode for .*", " ", self.name)
+        cleaned = re.sub(r"\[[^\[\]]*\]|\{|\}|PWN\(|\)|Reformatting CopyNode for .*", " ", self.name)
         return frozenset(part for part in re.split(r"\s*\+\s*|,\s*|\s*\|\|\s*|\s+", cleaned) if part)
 
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.pictures.headers import jpeg_segments, png_chunks
 from edge_harmony.pictures.images import Picture, check_holds, decode_picture, encode_picture, match_mask, read_picture
-from edge_harmony.pictures.metadata import PHOTOSHOP_NAME, XMP_NAME
+from edge_harmony.pictures.metadata import PHOTOSHOP_NAME, XMP_NAME, _of_this_picture
 from tests.unit.pictures.test_images import png_header, smooth
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -441,3 +441,23 @@ def test_damaged_chunks_beside_the_pixels(capfd, name, content):
     assert picture.icc is None
     ours = "WARNING  p.png has a profile"  # on stderr if an earlier test of the process ran the command line
     assert [line for line in capfd.readouterr().err.splitlines() if not line.startswith(ours)] == []
+
+
+def test_fill_bytes_before_a_marker_are_read_once():
+    """A search that begins anew at each of 16 million bytes would take days."""
+    filled = b"\xff\xd8" + b"\xff" * (1 << 24)
+    assert jpeg_segments(filled + b"\x00") == ([], None)
+    segment = b"\xe1" + (4).to_bytes(2, "big") + b"ab"
+    whole = filled + segment + b"\xff\xff\xd9"
+    assert jpeg_segments(whole + b"more") == ([(0xE1, b"ab")], len(whole))
+
+
+@pytest.mark.parametrize("name", ["Container:Directory", "GContainer:Directory", "xmp:Thumbnails"])
+def test_elements_without_an_end_are_searched_for_once(name):
+    """A search to the end from each of a million beginnings would take days."""
+    begin, end = f"<{name} ".encode(), f"</{name} >".encode()
+    assert _of_this_picture(begin * 1_000_000) == begin * 1_000_000
+    whole = b"<a/>" + begin + begin + b"x" + end + b"<b/>" + end + begin + end + b"<c/>" + begin
+    assert _of_this_picture(whole) == b"<a/><b/>" + end + b"<c/>" + begin
+    attributes = b' hdrgm:a="' * 1_000_001
+    assert _of_this_picture(attributes) == b' hdrgm:a="'

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edge_harmony.backends.tensorrt.profiling import diff, read_profile, slower_in_integers
+from edge_harmony.backends.tensorrt.profiling import Layer, diff, read_profile, slower_in_integers
 from edge_harmony.errors import InputError, UsageError
 
 # Names and keys as trtexec 8.6 and 10.3 write them; the numbers are made up.
@@ -137,6 +137,12 @@ def test_layer_information_of_other_types_tells_no_precision(files, tmp_path, la
     path.write_text(f'{{"Layers": {layers}}}')
     rows = read_profile(files["int8"], path)
     assert not {row.precision for row in rows} & {"INT8", "FP16", "FP32"}
+
+
+def test_names_of_brackets_are_read_once():
+    """A search that begins anew at each of a million brackets would take an hour."""
+    assert len(Layer("[" * 1_000_000, 1.0, "").parts) == 1
+    assert Layer("{ForeignNode[/a/Conv.../b/Relu]} + /c/Conv [1]", 1.0, "").parts == {"ForeignNode", "/c/Conv"}
 
 
 def test_files_that_cannot_be_read(files, tmp_path):
