@@ -19,17 +19,17 @@ def models(json: JsonOption = False) -> None:
     if json:
         print_json(rows)
         return
-    table = Table(title="networks (* default; FLOPs for one picture at the working size)")
-    for heading in ("name", "M params", "size", "GFLOP", "shipped", "PSNR dB", "fMSE", "licence"):
-        right = heading in ("M params", "size", "GFLOP", "PSNR dB", "fMSE")
+    table = Table(title="networks (* default; px: side of the picture that it works at; FLOPs for one; PSNR in dB)")
+    for heading in ("name", "params", "px", "GFLOP", "shipped", "PSNR", "fMSE", "licence"):
+        right = heading in ("params", "px", "GFLOP", "PSNR", "fMSE")
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         quality = row["quality"] or {}
         table.add_row(
             row["name"] + (" *" if row["name"] == DEFAULT_MODEL else ""),
-            number(row["parameters"] / 1e6, 3),
-            "{} x {}".format(*row["size"]),
-            number(row["flops"] / 1e9, 3),
+            number(row["parameters"] / 1e6, 2) + " M",
+            "x".join(str(side) for side in dict.fromkeys(row["size"])),
+            number(row["flops"] / 1e9, 2),
             ", ".join(row["shipped"]) or "-",
             number(quality.get("psnr")),
             number(quality.get("fmse"), 1),
