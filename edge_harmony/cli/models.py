@@ -32,7 +32,7 @@ def models(json: JsonOption = False) -> None:
             number(row["flops"] / 1e9, 2),
             ", ".join(row["shipped"]) or "-",
             number(quality.get("psnr")),
-            number(quality.get("fmse"), 1),
+            number(quality.get("fmse"), 0),
             row["licence"] or "-",
         )
     out.print(table)

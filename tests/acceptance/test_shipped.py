@@ -23,6 +23,7 @@ SHIPPED = [name for name in MODELS if has_weights(name)]
 
 LEAST_GAIN = 0.2  # dB
 FAMILY = ("edge-n", "edge-s")
+GAINS = {"edge-n": 0.4, "edge-s": 1.1}  # dB, least
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -46,13 +47,13 @@ def test_users_pictures_gain_and_pictures_that_fit_stay(test_data, name):
     scores = evaluate(integer, samples, preparation=SEALED)
     assert scores["images"] == 123
     harm = scores["harm"]
-    assert harm["gain"] > 0.4
+    assert harm["gain"] > GAINS[name]
     assert harm["worse"] < 0.35
-    assert harm["no_change"] < 80
+    assert harm["no_change"] < 100
     plain = evaluate(integer, samples[::2])
     reference = evaluate(load_runner(name, backend="pytorch", precision="fp32"), samples[::2])
     assert abs(plain["psnr"] - reference["psnr"]) < 0.1
-    assert plain["psnr"] > plain["composite"]["psnr"] + 0.4
+    assert plain["psnr"] > plain["composite"]["psnr"] + GAINS[name] - 0.2
 
 
 @pytest.mark.data
