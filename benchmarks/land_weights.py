@@ -84,7 +84,8 @@ def calibrated(name: str, source: Path, folder: Path, words: Words, data: Path) 
 def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
     """Write recipe, weights, card and artifact, after the whole run is checked.
 
-    Weights are stored in 16 bits. Of networks that share them only the one that they name has its artifact shipped.
+    Weights are stored in 16 bits. A network that takes another one's weights, which must have landed before, gets a
+    card only.
     """
     owner = find_model(name).owner
     source, summary_file = run / f"{owner}.safetensors", run / "summary.json"
@@ -96,13 +97,18 @@ def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
     if len(hashes) > 1:
         raise UsageError(f"{source} was not made by {recipe_file}", "name the recipe of the run with RECIPE=file")
     check_figures(source, name)
+    weights = weights_folder() / source.name
+    if name != owner:
+        if not weights.is_file() or read_weights(weights).recipe_sha256 != recipe.sha256():
+            raise UsageError(f"{name} takes the weights of {owner}, and those of {run} are not there", f"land {owner}")
+        write_card(name, weights, summary, recipe, words, data)
+        return
     shipped = RECIPES / f"{owner}.toml"
     if not shipped.exists() or read_toml(shipped, Recipe).sha256() != recipe.sha256():
         shutil.copyfile(recipe_file, shipped)
-    weights = weights_folder() / source.name
     with tempfile.TemporaryDirectory() as folder:
         write_half(calibrated(name, source, Path(folder), words, data), weights)
-    if name == owner and read_weights(weights).ranges:
+    if read_weights(weights).ranges:
         get_backend(DEFAULT_BACKEND).build(ExportRequest(name, DEFAULT_PRECISION), weights, weights_folder())
     write_card(name, weights, summary, recipe, words, data)
 
