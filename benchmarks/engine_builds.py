@@ -2,7 +2,8 @@
 
     python benchmarks/engine_builds.py -o benchmarks/results/0.1.0/engine-builds.json
 
-It needs no GPU and runs no engine. Networks without shipped weights are built from random ones. Needs [train] and
+It needs no GPU and runs no engine. Networks without shipped weights are built from random ones. Networks that have a
+whole pipeline are built with it too, for pictures from the working size to 4096 x 2160. Needs [train] and
 [tensorrt-rtx].
 """
 
@@ -13,24 +14,26 @@ import json
 import tempfile
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from calibrating import calibrated
 from provenance import provenance
 
+from edge_harmony.backends.tensorrt.backend import picture_sizes
 from edge_harmony.backends.tensorrt.engines import build_engine
 from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.request import BuildRequest
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.export.onnx import export_onnx
 from edge_harmony.files.atomic import write_json
-from edge_harmony.models.registry import MODELS, build_model, bundled_weights, has_weights
+from edge_harmony.models.registry import MODELS, build_model, bundled_weights, find_model, has_weights
 from edge_harmony.models.weights_file import read_weights, save_weights
 
 ARCHITECTURES = ("SM86", "SM89", "SM120")
 PRECISIONS = ("fp32", "fp16", "int8")
 BATCHES = (1, 2, 8)
+Batch = Literal["1", "1-8", "whole pipeline"]
 
 
 def weights_of(name: str, folder: Path) -> Path:
@@ -46,21 +49,33 @@ def weights_of(name: str, folder: Path) -> Path:
     return calibrated(name, path, "samples-24", "min-max", folder / "calibrated")
 
 
-def profile() -> Profile:
-    """A profile with an open batch size."""
-    shapes = [{"composite": (n, 3, 256, 256), "mask": (n, 1, 256, 256)} for n in BATCHES]
+def profile(batch: Batch, size: tuple[int, int]) -> Profile | None:
+    """The profile of an engine whose inputs have open sizes."""
+    if batch == "1":
+        return None
+    if batch == "whole pipeline":
+        return picture_sizes(size)
+    shapes = [{"composite": (n, 3, *size), "mask": (n, 1, *size)} for n in BATCHES]
     return Profile(least=shapes[0], best=shapes[1], largest=shapes[2])
 
 
-def build(name: str, precision: str, weights: Path, *, dynamic: bool, folder: Path) -> dict[str, Any]:
+def build(name: str, precision: str, weights: Path, batch: Batch, folder: Path) -> dict[str, Any]:
     """One export and an engine for every architecture."""
-    row: dict[str, Any] = {"model": name, "precision": precision, "batch": "1-8" if dynamic else "1"}
-    place = folder / f"{name}-{precision}-{dynamic}"
+    row: dict[str, Any] = {"model": name, "precision": precision, "batch": batch}
+    place = folder / f"{name}-{precision}-{batch}"
     try:
-        onnx = export_onnx(name, weights, place, precision=precision, flavour="signed", dynamic_batch=dynamic)
+        onnx = export_onnx(
+            name,
+            weights,
+            place,
+            precision=precision,
+            flavour="signed",
+            dynamic_batch=batch == "1-8",
+            whole_pipeline=batch == "whole pipeline",
+        )
         row["onnx_bytes"] = onnx.stat().st_size
         for architecture in ARCHITECTURES:
-            options = BuildOptions(architectures=(architecture,), profile=profile() if dynamic else None)
+            options = BuildOptions(architectures=(architecture,), profile=profile(batch, find_model(name).size))
             request = BuildRequest(onnx, options=options, save=place / "engine.plan", distribution="tensorrt-rtx")
             made = build_engine(request).engine
             row[f"{architecture}_bytes"] = made.path.stat().st_size
@@ -83,8 +98,9 @@ def main() -> None:
             folder = Path(temporary) / name
             folder.mkdir()
             weights = weights_of(name, folder)
-            for precision, dynamic in product(PRECISIONS, (False, True)):
-                rows.append(build(name, precision, weights, dynamic=dynamic, folder=folder))
+            paints = find_model(name).output == "rgb"  # such a network has no whole pipeline
+            for precision, batch in product(PRECISIONS, get_args(Batch)[: 2 if paints else 3]):
+                rows.append(build(name, precision, weights, batch, folder))
                 print(json.dumps(rows[-1]), flush=True)
     result = {**provenance("torch", "onnx", "tensorrt_rtx_cu13"), "architectures": ARCHITECTURES, "rows": rows}
     write_json(arguments.output, result)

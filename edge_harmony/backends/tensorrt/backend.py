@@ -133,12 +133,12 @@ def _options(request: ExportRequest) -> BuildOptions:
     """The target's options; whole pipelines are built for pictures of many sizes unless they name some."""
     options: BuildOptions = request.options or BuildOptions()
     if request.whole_pipeline and options.profile is None:
-        return options.model_copy(update={"profile": _picture_sizes(request.working_size)})
+        return options.model_copy(update={"profile": picture_sizes(request.working_size)})
     return options
 
 
-def _picture_sizes(least: tuple[int, int]) -> Profile:
-    """Pictures from the network's working size to 4K, best at 1080p."""
+def picture_sizes(least: tuple[int, int]) -> Profile:
+    """The profile of a whole pipeline: pictures from the network's working size, ``(H, W)``, to 4K, best at 1080p."""
     return Profile(
         **{
             side: {"picture": (*size, 3), "mask": size}
