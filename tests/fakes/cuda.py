@@ -45,9 +45,14 @@ class FakeCuda:
     invalid: set[int] = field(default_factory=set)
     _next: int = 1
 
+    @property
+    def is_current(self) -> bool:
+        """Whether this device is the current one of the calling thread."""
+        return getattr(CURRENT, "cuda", None) is self
+
     def check_current(self, name: str) -> None:
         """Refuse a call in a thread where this device is not the current one."""
-        if getattr(CURRENT, "cuda", None) is not self:
+        if not self.is_current:
             raise CudaError(name, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context")
 
     def _call(self, name: str) -> None:

@@ -49,6 +49,7 @@ class World:
         dla: DLA cores.
         murmurs: errors that every call reports before the one that counts.
         swallowed: what callbacks raised and the bindings forgot.
+        strays: engines that were freed while another GPU, or none, was current.
         cancelled: builds that a monitor stopped.
         parsed: opset of every file.
         gpu: whether there is one, of which TensorRT for RTX wants to know only at times.
@@ -71,6 +72,7 @@ class World:
     open_batch: bool = False
     murmurs: tuple[str, ...] = ()
     swallowed: list[BaseException] = field(default_factory=list)
+    strays: int = 0
     cancelled: int = 0
     parsed: list[int] = field(default_factory=list)
     compiled: int = 0
@@ -431,6 +433,9 @@ def _classes(trt: Any, names: dict[str, list[str]], world: World) -> dict[str, t
 
         def __init__(self, facts: dict[str, Any]) -> None:
             self._stripped = facts["stripped"]
+
+        def __del__(self) -> None:
+            world.strays += not world.cuda.is_current
 
         def create_runtime_config(self) -> Any:
             return IRuntimeConfig()

@@ -127,5 +127,6 @@ class Engine:
         if self.kernels is not None:
             self.kernels.save()
             self.kernels = None
+        self.cuda.activate()  # where none is current, TensorRT would free in a new context on the first GPU
         self.engine = None  # type: ignore[assignment]
         self._runtime = None

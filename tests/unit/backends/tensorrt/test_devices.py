@@ -62,9 +62,9 @@ def test_what_is_waited_for_and_closed_is_on_its_own_gpu_whatever_the_thread_use
     one.synchronize()
     with ThreadPoolExecutor(1) as pool:
         pool.submit(two.synchronize).result()
-        for thing in (one, first, two, second):
+        for thing in (one, two, first, second):
             pool.submit(thing.close).result()
-    assert [world.cuda.held for world in worlds] == [{}, {}]
+    assert [(world.cuda.held, world.strays) for world in worlds] == [({}, 0), ({}, 0)]
 
 
 def test_after_a_lost_context_the_first_error_is_the_one_that_is_seen(worlds, tmp_path):
