@@ -162,6 +162,9 @@ def test_the_reason_is_of_this_build_and_not_of_kernels_that_were_left_out(world
     world.fails = {"build": "Could not find any implementation for node conv"}
     with pytest.raises(CapabilityError, match="--memPoolSize"):
         build_plan(tensorrt, onnx_file, BuildOptions(), log=log)
+    world.murmurs = ()  # memory was lacking in earlier builds only
+    with pytest.raises(ArtifactError, match="Could not find any implementation for node conv"):
+        build_plan(tensorrt, onnx_file, BuildOptions(), log=log)
 
 
 def test_a_running_engine_names_its_own_failure(world, tmp_path):
