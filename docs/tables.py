@@ -382,6 +382,28 @@ def folders_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def startup_table() -> str:
+    """Whole processes beside one that imports the libraries of every run, and the size of the base install."""
+    found = result("startup")
+    lines = [
+        "| process | seconds | relative to the first row (quartiles) | busy, relative | peak MiB |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, row in found["rows"].items():
+        label = f"`python -c '{name}'`" if name == found["base"] else name
+        cells = [f"{row['seconds']:.2f}", spread(row, "of_base"), f"{row['cpu_of_base']:.1f}", f"{row['mib']:.0f}"]
+        lines.append(f"| {' | '.join([label, *cells])} |")
+    lines += ["", "| base install | MB on disk |", "|---|---:|"]
+    lines += [f"| {name} | {size:.0f} |" for name, size in found["megabytes"].items()]
+    note = (
+        f"\nWhole processes on a machine that was busy with other work: compare the ratios. {machine(found)}, "
+        f"{found['rounds']} interleaved rounds ({found['first_runs']} of the first run); *busy* are seconds of busy "
+        "cores. Sizes are those of the packages that the base install brings, edge-harmony's own files left out; "
+        "`benchmarks/startup.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
 def harm_table() -> str:
     """Gain and harm of the shipped networks, plain and without a leak at the rim."""
     found = result("harm")
@@ -488,6 +510,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/video.md", "video"): video_table,
     ("docs/training.md", "rates"): training_table,
     ("docs/folders.md", "folders"): folders_table,
+    ("docs/startup.md", "startup"): startup_table,
     ("docs/coreml.md", "packages"): packages_table,
     ("docs/whole-pipeline.md", "whole"): whole_table,
     ("docs/quantization.md", "precision"): precision_table,

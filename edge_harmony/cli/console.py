@@ -1,21 +1,19 @@
-"""The streams of every verb: results on stdout, logs and progress on stderr."""
+"""What every verb prints and is given: results on stdout, logs and progress on stderr."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import json
 import logging
 import math
-import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -31,11 +29,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from edge_harmony.errors import EdgeHarmonyError, UsageError, first_line
+from edge_harmony.cli.streams import Interrupted, Terminated, one_line
+from edge_harmony.errors import UsageError
 
 out = Console()
 err = Console(stderr=True)
-"""Errors and the log."""
+"""The log, and errors of single files."""
 notes = Console(stderr=True)
 """Notes and progress; ``--quiet`` silences them."""
 
@@ -52,84 +51,11 @@ WeightsOption = Annotated[Path | None, typer.Option("--weights", help="Weights i
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or a CUDA device.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: the backend's choice.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Use only the first N pictures; 0: all.")]
-_ENDS = 5000
-"""Letters at either end of a long message that are shown."""
 
 
 def print_json(value: Any) -> None:
     """Print one JSON object on stdout; values that JSON lacks (NaN, infinity) become null."""
     sys.stdout.write(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
-
-
-def one_line(message: str) -> str:
-    """A message as one line; what a terminal would obey, or cannot show, is written as an escape.
-
-    Names and values from files may be long: the middle of a message of more than 10,000 letters is left out.
-    """
-    if len(message) > 2 * _ENDS:
-        message = f"{message[:_ENDS]} ... {message[-_ENDS:]}"
-    line = " ".join(message.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
-
-
-def fill_streams() -> None:
-    """Open the standard streams that are closed, on nothing: a file would be opened in their place and printed into."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115  (to the end of the process)
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
-
-
-class StdoutError(EdgeHarmonyError):
-    """Nothing can be written to stdout: nobody reads it, or its disk is full."""
-
-
-class _Stdout:
-    """A stream whose failure is an error, then and at every later use; what Python still holds for it goes nowhere."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._failure = ""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with self._checked():
-            return self._stream.write(text)
-
-    def flush(self) -> None:
-        with self._checked():
-            self._stream.flush()
-
-    @contextmanager
-    def _checked(self) -> Iterator[None]:
-        if self._failure:
-            raise StdoutError(self._failure)
-        try:
-            yield
-        except OSError as error:
-            with contextlib.suppress(OSError, ValueError):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self._stream.fileno())
-                os.close(nowhere)
-            self._failure = f"stdout cannot be used ({first_line(error)})"
-            raise StdoutError(self._failure) from None
-
-
-@contextmanager
-def checked_stdout() -> Iterator[None]:
-    """Have failures of stdout raise :class:`StdoutError`, at the end too."""
-    before = sys.stdout
-    sys.stdout = cast(TextIO, _Stdout(before))
-    try:
-        yield
-        sys.stdout.flush()
-    finally:
-        sys.stdout = before
 
 
 def _plain(value: Any) -> Any:
@@ -263,14 +189,6 @@ class _Rate(ProgressColumn):
         return Text("-" if task.speed is None else f"{task.speed:.1f} {self._unit}")
 
 
-class Interrupted(BaseException):
-    """Ctrl-C has ended a verb."""
-
-
-class Terminated(BaseException):
-    """SIGTERM has come: the process ends, and removes on its way what is half done."""
-
-
 class Stop(threading.Event):
     """The wish that work ends.
 
@@ -279,23 +197,6 @@ class Stop(threading.Event):
     """
 
     exit_status = 128 + signal.SIGINT
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Have SIGTERM raise :class:`Terminated`, so that files and processes are tidied up; in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, frame: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -20,11 +20,11 @@ from edge_harmony.cli.console import (
     WeightsOption,
     err,
     notes,
-    one_line,
     print_json,
     rate_bar,
     stopping,
 )
+from edge_harmony.cli.streams import one_line
 from edge_harmony.errors import ExitCode, UsageError
 from edge_harmony.files.identity import is_address
 from edge_harmony.files.stderr import silent_libraries

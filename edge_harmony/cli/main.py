@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
@@ -10,33 +11,8 @@ from collections.abc import Sequence
 import typer
 
 import edge_harmony
-from edge_harmony.cli.benchmark import benchmark
-from edge_harmony.cli.build import build
-from edge_harmony.cli.calibrate import calibrate
-from edge_harmony.cli.check import check
-from edge_harmony.cli.compare import compare
-from edge_harmony.cli.console import (
-    Interrupted,
-    Terminated,
-    checked_stdout,
-    err,
-    fill_streams,
-    log_to_stderr,
-    one_line,
-    terminable,
-    with_verbosity,
-)
-from edge_harmony.cli.demo import demo
-from edge_harmony.cli.doctor import doctor
-from edge_harmony.cli.evaluate import evaluate
-from edge_harmony.cli.export import export
-from edge_harmony.cli.harmonize import harmonize
-from edge_harmony.cli.import_checkpoint import import_checkpoint
-from edge_harmony.cli.models import models
-from edge_harmony.cli.selftest import selftest
-from edge_harmony.cli.sensitivity import sensitivity
-from edge_harmony.cli.train import train
-from edge_harmony.cli.trtexec import TrtexecCommand
+from edge_harmony.cli.streams import Interrupted, Terminated, checked_stdout, fill_streams, one_line, terminable
+from edge_harmony.cli.verbs import Verbs
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, first_line, is_out_of_memory
 
 # From 0.20 on, typer has its own copy of click and exports only leaves of the exception tree, so the base class is
@@ -49,31 +25,12 @@ _INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 app = typer.Typer(
     name="edge-harmony",
+    cls=Verbs,
     help="Image harmonization on edge devices.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain: rich is imported for the help of single verbs only
 )
-_VERBS = (
-    harmonize,
-    evaluate,
-    train,
-    calibrate,
-    sensitivity,
-    export,
-    build,
-    check,
-    compare,
-    benchmark,
-    selftest,
-    import_checkpoint,
-    models,
-    doctor,
-    demo,
-)
-for _verb in _VERBS:
-    _kind = TrtexecCommand if _verb is build else None
-    app.command("import" if _verb is import_checkpoint else None, cls=_kind)(with_verbosity(_verb))
 
 
 def _print_version(value: bool) -> None:
@@ -92,7 +49,6 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; errors are one line on stderr."""
     fill_streams()
-    log_to_stderr()
     try:
         with terminable(), checked_stdout():
             status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
@@ -124,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str) -> None:
-    err.print(f"error: {one_line(message)}", markup=False, highlight=False, soft_wrap=True)
+    with contextlib.suppress(OSError):  # stderr that nobody reads; the exit status says it too
+        print(f"error: {one_line(message)}", file=sys.stderr, flush=True)
 
 
 def run() -> None:

@@ -31,7 +31,7 @@ class IOSpec(BaseModel):
     and ``mask`` ``(H, W)``, uint8, of any size from ``height`` x ``width`` on, and ``strength``, a float32.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     height: int
     width: int
@@ -52,7 +52,7 @@ class Manifest(BaseModel):
     ``engine`` holds the further dependencies of a compiled file; see the backend that compiles it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     schema_version: Literal[1] = 1
     model: str

@@ -32,9 +32,12 @@ BLOCKED = 900
 def warm_up() -> None:
     """Do once what every child needs."""
     import edge_harmony.cli.main  # noqa: F401
+    from edge_harmony.cli.verbs import VERBS, load_verb
     from edge_harmony.harmonizer import Harmonizer
     from edge_harmony.pictures.parallel_rows import set_threads
 
+    for verb in VERBS:
+        load_verb(verb)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     set_threads(1)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_harmony.cli.main import app, main
+from edge_harmony.cli.main import main
+from edge_harmony.cli.verbs import VERBS, load_verb
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.models.registry import bundled_weights, weights_folder
 from edge_harmony.samples import sample_files
@@ -48,8 +49,7 @@ READ = {
 
 
 def test_every_option_that_is_a_path_is_one_that_is_read_or_written():
-    for command in app.registered_commands:
-        verb = command.callback.__wrapped__
+    for verb in map(load_verb, VERBS):
         known = WRITTEN.get(verb.__name__, set()) | READ.get(verb.__name__, set())
         for name, parameter in inspect.signature(verb, eval_str=True).parameters.items():
             if "Path" in str(parameter.annotation):
@@ -128,9 +128,7 @@ def test_what_is_read_is_not_written(place, name, capsys):
 
 
 def test_every_verb_that_writes_is_called():
-    names = {
-        command.callback.__name__: command.name or command.callback.__name__ for command in app.registered_commands
-    }
+    names = {load_verb(name).__name__: name for name in VERBS}
     called = {call.split()[0] for call in CALLS.values()}
     missing = {names[verb] for verb in WRITTEN} - called
     assert missing == {"export"}, "export writes names of its own, see the test below"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_harmony.cli.console import fill_streams, one_line
 from edge_harmony.cli.main import main
+from edge_harmony.cli.streams import fill_streams, one_line
 from edge_harmony.files.atomic import atomic_write
 from edge_harmony.files.names import shortened
 from edge_harmony.samples import sample_files
@@ -141,7 +141,8 @@ def test_signals_end_any_verb_in_one_line(number, status, said, tmp_path):
 
 TWICE = """
 import os, signal
-from edge_harmony.cli.console import Terminated, stopping
+from edge_harmony.cli.console import stopping
+from edge_harmony.cli.streams import Terminated
 for number, status, ends in ((signal.SIGTERM, 143, Terminated), (signal.SIGINT, 130, KeyboardInterrupt)):
     with stopping() as stop:
         os.kill(os.getpid(), number)
@@ -185,16 +186,26 @@ def test_results_have_names_that_are_no_utf8(tmp_path):
     assert json.dumps([path.name for path in tmp_path.iterdir()])
 
 
-def test_ctrl_c_while_the_command_is_loaded(tmp_path):
+@pytest.mark.parametrize("module", ["typer", "edge_harmony.models.registry"])
+def test_ctrl_c_while_the_command_or_its_verb_is_loaded(module):
     code = (
         "import sys, importlib.abc\n"
         "class Stops(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'typer': raise KeyboardInterrupt\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Stops())\n"
+        "sys.argv = ['edge-harmony', 'models']\n"
         "from edge_harmony.__main__ import run\n"
         "run()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 130
     assert lines(done.stderr) == ["error: interrupted"]
+
+
+def test_an_error_that_nobody_reads_still_has_its_status():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*CALL, "no-such-verb"], stdout=subprocess.DEVNULL, stderr=writer)
+    os.close(writer)
+    assert done.returncode == 2
