@@ -87,7 +87,7 @@ class Target(BaseModel):
             try:
                 return wanted.model_validate(given.model_dump() if isinstance(given, BaseModel) else given)
             except ValidationError as error:
-                problem = problems_of(error, "together")
+                problem = problems_of(error, "together", model=wanted)
         raise ValueError(problem)
 
     @model_validator(mode="after")

@@ -55,7 +55,8 @@ def change_recipe(recipe: Recipe, changes: Changes) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise UsageError(
-            f"--set {', '.join(changes)} does not fit: {problems_of(error)}", "see docs/training.md for the keys"
+            f"--set {', '.join(changes)} does not fit: {problems_of(error, model=Recipe, content=content)}",
+            "see docs/training.md for the keys",
         ) from None
 
 

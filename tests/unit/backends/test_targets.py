@@ -115,9 +115,14 @@ def test_the_working_size_is_the_networks_own_unless_a_target_sets_it(tmp_path, 
 
 OPTIONS = {
     "coreml": ("iphone-int8", 'minimum = "iOS17"', 'minimum = "iOS12"', r"options: .*minimum: Input should be 'iOS16'"),
-    "tensorrt-rtx": ("rtx-int8", "architectures", "architecture", r"options: .*architecture: Extra inputs"),
+    "tensorrt-rtx": (
+        "rtx-int8",
+        "architectures",
+        "architecture",
+        r"options: .*architecture: there is no such key, did you mean architectures",
+    ),
     "tensorrt": ("cuda-int8", "", "gpu_fallback = true", r"options: .*--allowGPUFallback goes with --useDLACore"),
-    "onnxruntime": ("cpu-onnxruntime-int8", "", "threads = 3", r"options: .*threads: Extra inputs are not permitted"),
+    "onnxruntime": ("cpu-onnxruntime-int8", "", "threads = 3", r"options: .*threads: there is no such key"),
 }
 
 
