@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +32,11 @@ from edge_harmony.pictures.images import (
     read_picture,
     write_picture,
 )
+from edge_harmony.pictures.inputs import as_composite, as_mask
 from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.paste import paste
+from edge_harmony.pictures.placement import Placement
 from edge_harmony.pictures.preview import before_after
-from edge_harmony.pictures.resize import resize
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.pipeline.stream import StreamOptions, in_step, stream
 
@@ -42,7 +45,9 @@ class Harmonizer:
     """Adapts the foreground of composites to the background.
 
     >>> with Harmonizer.from_pretrained("edge-s") as harmonizer:
-    ...     result = harmonizer.harmonize(composite, mask)
+    ...     result = harmonizer(composite, mask)
+
+    One that :meth:`from_pretrained` has loaded can be pickled: another process loads the network itself.
 
     Args:
         runner: a loaded network; :meth:`from_pretrained` loads one for you.
@@ -50,6 +55,25 @@ class Harmonizer:
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
+        self._loaded_with: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        spec = self.runner.io_spec
+        if self._loaded_with is None:
+            said = type(self.runner).__name__
+        else:
+            given = inspect.signature(Harmonizer.from_pretrained).parameters
+            changed = {k: v for k, v in self._loaded_with.items() if k == "model" or v != given[k].default}
+            said = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+        return f"<Harmonizer {said}, working at {spec.height}x{spec.width}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._loaded_with is None:
+            raise TypeError(
+                f"a Harmonizer of a {type(self.runner).__name__} of your own cannot be pickled; "
+                "make it with Harmonizer.from_pretrained"
+            )
+        return functools.partial(type(self).from_pretrained, **self._loaded_with), ()
 
     @classmethod
     def from_pretrained(
@@ -70,33 +94,58 @@ class Harmonizer:
             CapabilityError: this machine cannot run it.
             ArtifactError: a file is damaged.
         """
-        runner = load_runner(
-            model,
-            backend=backend,
-            precision=precision,
-            artifact=artifact,
-            weights=weights,
-            threads=threads,
-            device=device,
-        )
-        return cls(runner)
+        options: dict[str, Any] = {"backend": backend, "precision": precision, "artifact": artifact, "weights": weights}
+        options |= {"threads": threads, "device": device}
+        harmonizer = cls(load_runner(model, **options))
+        harmonizer._loaded_with = {"model": model} | options
+        return harmonizer
 
+    @overload
     def harmonize(
-        self, composite: NDArray[Any], mask: NDArray[Any], *, strength: float = 1.0, in_place: bool = False
-    ) -> NDArray[Any]:
-        """Harmonize one picture; see :func:`edge_harmony.pipeline.harmonize.harmonize_pixels` for types and errors.
+        self, composite: NDArray[Any], mask: Any, *, strength: float = 1.0, in_place: bool = False
+    ) -> NDArray[Any]: ...
+
+    @overload
+    def harmonize(self, composite: Any, mask: Any, *, strength: float = 1.0, in_place: bool = False) -> Any: ...
+
+    def harmonize(self, composite: Any, mask: Any, *, strength: float = 1.0, in_place: bool = False) -> Any:
+        """Harmonize one picture, or a list of them; ``harmonizer(composite, mask)`` is short for it.
+
+        See :func:`edge_harmony.pipeline.harmonize.harmonize_pixels` for types and errors.
 
         Args:
-            composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, any size; uint8, uint16 or float in [0, 1].
+            composite: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA, any size; uint8, uint16 or float in [0, 1]. Or a Pillow
+                image; a path; or a torch tensor ``(C, H, W)`` or ``(H, W, C)`` on any device, whose channels come first
+                where its first side is 3 or 4. A list or tuple of these is harmonized picture by picture, whatever
+                their sizes.
             mask: ``(H, W)``, white in the foreground; soft edges blend. Two values, whatever they are, are background
-                and foreground; other class ids are refused.
+                and foreground; other class ids are refused. Or an image, path or tensor; for a list of composites a
+                list of masks.
             strength: share of the change, 0 to 1.5: 0 leaves the composite as it is, 1 is what the network predicts.
-            in_place: change ``composite`` itself, which is faster where it is large.
+            in_place: change ``composite`` itself, which is faster where it is large; for arrays.
 
         Returns:
-            ``composite``, or a new array like it. The background is unchanged, bit for bit.
+            ``composite``, or a new array, image or tensor like it; an array for a path, a list for a list. The
+            background is unchanged, bit for bit.
+
+        Raises:
+            InputError: ``composite`` or ``mask`` is none of these, they do not fit, or the lists differ in length.
+            UsageError: ``strength`` is out of range, or ``in_place`` is set for what is no array.
         """
-        return harmonize_pixels(self.runner, composite, mask, strength=strength, in_place=in_place)
+        if isinstance(composite, list | tuple):
+            if not isinstance(mask, list | tuple):
+                raise InputError(f"there are {len(composite)} composites but no list of masks", "give a mask for each")
+            if len(mask) != len(composite):
+                raise InputError(f"there are {len(composite)} composites but {len(mask)} masks", "give a mask for each")
+            pairs = zip(composite, mask, strict=True)
+            return [self.harmonize(one, its, strength=strength, in_place=in_place) for one, its in pairs]
+        if in_place and not isinstance(composite, np.ndarray):
+            raise UsageError(f"in_place is for arrays, and composite is a {type(composite).__name__}", "leave it out")
+        pixels, like_given = as_composite(composite)
+        result = harmonize_pixels(self.runner, pixels, as_mask(mask), strength=strength, in_place=in_place)
+        return like_given(result)
+
+    __call__ = harmonize
 
     def stream(
         self,
@@ -145,13 +194,16 @@ class Harmonizer:
         output: Path | str,
         *,
         background: Path | str | None = None,
+        position: tuple[int, int] | None = None,
+        scale: float = 1.0,
+        anchor: str = "center",
         fit: bool = False,
         mask_value: int | None = None,
         invert_mask: bool = False,
         strength: float = 1.0,
         quality: int = 95,
         preview: Path | str | None = None,
-    ) -> None:
+    ) -> tuple[int, int]:
         """Harmonize one file; depth, alpha and metadata are kept, rotated pictures come out upright.
 
         ``docs/files.md`` says what each format keeps.
@@ -160,39 +212,52 @@ class Harmonizer:
             composite: picture to read.
             mask: its mask; None where it is a cut-out, whose alpha channel is the mask, and there is a background.
             output: where to write; the suffix chooses the format.
-            background: a picture to paste the foreground of ``composite`` on first.
-            fit: resize a mask (and a background) of another size instead of refusing it.
+            background: a picture to paste the foreground of ``composite`` on first; the result has its size.
+            position: the pixel (x, y) of the background on which the anchor of ``composite`` comes to lie; None for the
+                point of the background that the anchor names.
+            scale: size of the foreground, as a multiple of its own.
+            anchor: a point of ``composite``: ``center``, ``top``, ``bottom-left``, ...; see
+                :data:`edge_harmony.pictures.placement.ANCHORS`.
+            fit: resize a mask of another size instead of refusing it.
             mask_value: the class id that is the foreground in the mask.
             invert_mask: what is white in the mask is the background.
             strength: share of the change, as of :meth:`harmonize`.
             quality: of JPEG, WebP, HEIC and AVIF.
             preview: where to write composite, mask and result side by side, if wanted.
 
+        Returns:
+            (width, height) of the result.
+
         Raises:
-            UsageError: a file is missing or cannot be written, or ``output`` or ``preview`` is one of the inputs.
-            InputError: a file is damaged, or they do not fit together.
+            UsageError: a file is missing or cannot be written, ``output`` or ``preview`` is one of the inputs, or the
+                foreground is placed without a background.
+            InputError: a file is damaged, they do not fit together, or none of the foreground is on the background.
         """
         refuse_overwriting([output, preview], [composite, mask, background])
+        placement = Placement(position, scale, anchor)
+        if background is None and placement != Placement():
+            raise UsageError("position, scale and anchor place the foreground on a background", "give background=FILE")
         picture = read_picture(composite)
-        check_holds(Path(output).suffix, (picture.pixels.shape[1], picture.pixels.shape[0]))
         reader = MaskReader(mask_value, invert=invert_mask)
         if mask is None:
             if background is None:
-                raise UsageError("there is no mask", "give one, or for a cut-out with transparency a --background")
+                raise UsageError("there is no mask", "give one, or for a cut-out with transparency background=FILE")
             picture, weight = _cut_out(picture, str(composite), reader)
         else:
             weight = match_mask(read_mask(mask, reader), picture, str(mask), fit=fit)
         if background is not None:
             behind = in_profile(read_picture(background), picture.icc)
-            if fit:
-                behind = resize(behind, (picture.pixels.shape[1], picture.pixels.shape[0]))
             behind = like_depth(behind, picture.pixels)
-            picture = picture.with_pixels(paste(picture.pixels[..., :3], behind[..., :3], weight))
+            front, weight = placement.place(picture.pixels[..., :3], weight, (behind.shape[1], behind.shape[0]))
+            picture = picture.with_pixels(paste(front, behind[..., :3], weight))
+        size = picture.pixels.shape[1], picture.pixels.shape[0]
+        check_holds(Path(output).suffix, size)
         result = self.harmonize(picture.pixels, weight, strength=strength, in_place=preview is None)
         write_picture(output, picture.with_pixels(result), quality=quality)
         if preview is not None:
             panels = before_after(picture.pixels, result, weight)
             write_picture(preview, replace(panels, icc=picture.icc), quality=quality)
+        return size
 
     def harmonize_bytes(
         self,

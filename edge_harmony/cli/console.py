@@ -29,7 +29,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from edge_harmony.cli.streams import Interrupted, Terminated, one_line
+from edge_harmony.cli.flags import with_flags
+from edge_harmony.cli.streams import Interrupted, Terminated, one_line, say
 from edge_harmony.errors import UsageError
 
 out = Console()
@@ -68,6 +69,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def tell(line: str) -> None:
+    """Say on stderr what was done, unless ``--quiet``; that nobody can read it is no failure."""
+    if not notes.quiet:
+        say(line)
+
+
 def number(value: float | None, digits: int = 2) -> str:
     """A figure for a table, or a dash."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
@@ -88,7 +95,7 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """See :class:`logging.Handler`."""
         level = (f"{record.levelname:8} ", f"logging.level.{record.levelname.lower()}")
-        lines = [one_line(record.getMessage())]
+        lines = [one_line(with_flags(record.getMessage()))]
         if record.exc_info:
             lines.append(logging.Formatter().formatException(record.exc_info))
         err.print(Text.assemble(level, "\n".join(lines)), soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,9 @@ from edge_harmony.cli.console import (
     print_json,
     rate_bar,
     stopping,
+    tell,
 )
+from edge_harmony.cli.flags import with_flags
 from edge_harmony.cli.streams import one_line
 from edge_harmony.errors import ExitCode, UsageError
 from edge_harmony.files.identity import is_address
@@ -32,20 +35,21 @@ from edge_harmony.folder.items import Outcome
 from edge_harmony.folder.run import ENGINES, harmonize_folder
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL
-from edge_harmony.pictures.images import check_writable
+from edge_harmony.pictures.images import SUFFIXES, check_writable
 from edge_harmony.pictures.parallel_rows import set_threads
+from edge_harmony.pictures.placement import Placement
 from edge_harmony.pipeline.apply import STRONGEST
 from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video
 from edge_harmony.video.reader import is_video
 from edge_harmony.video.sources import is_moving
+from edge_harmony.video.writer import SUFFIXES as VIDEO_SUFFIXES
 
-_FOLDERS, _VIDEOS = "Folders", "Videos and cameras"
+_FOLDERS, _VIDEOS, _PLACING = "Folders", "Videos and cameras", "On a background picture, whose size the result has"
 
 
 @silent_libraries()
 def harmonize(
     composite: Annotated[str, typer.Argument(help="Composite: a picture, a video, camera:0, a folder or an address.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="File to write; a folder or address for folders.")],
     mask: Annotated[
         str | None,
         typer.Argument(
@@ -53,6 +57,17 @@ def harmonize(
             "transparency and a --background needs none."
         ),
     ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write, by default dog_harmonized.jpg beside dog.jpg; a folder or address for folders.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier result that has the default name.")
+    ] = False,
     model: ModelOption = DEFAULT_MODEL,
     backend: BackendOption = DEFAULT_BACKEND,
     precision: PrecisionOption = DEFAULT_PRECISION,
@@ -64,8 +79,28 @@ def harmonize(
         str | None,
         typer.Option("--background", help="Picture, video or camera to paste the foreground on first."),
     ] = None,
+    position: Annotated[
+        str | None,
+        typer.Option(
+            "--position",
+            metavar="X,Y",
+            help="Pixel of the background for the anchor; by default the point that the anchor names.",
+            rich_help_panel=_PLACING,
+        ),
+    ] = None,
+    scale: Annotated[
+        float, typer.Option("--scale", help="Size of the foreground; 1: its own.", rich_help_panel=_PLACING)
+    ] = 1.0,
+    anchor: Annotated[
+        str,
+        typer.Option(
+            "--anchor",
+            help="Point of the foreground picture: center, top, bottom-left, ...",
+            rich_help_panel=_PLACING,
+        ),
+    ] = "center",
     fit_mask: Annotated[
-        bool, typer.Option("--fit-mask", help="Resize masks (and backgrounds) of another size.")
+        bool, typer.Option("--fit-mask", help="Resize masks (and backgrounds of videos) of another size.")
     ] = False,
     mask_value: Annotated[
         int | None,
@@ -124,6 +159,8 @@ def harmonize(
     becomes a video. Ctrl-C ends a video or a folder after what is being worked on: the video can be played, and
     --resume goes on with the folder.
     """
+    began = time.perf_counter()
+    output = output or str(_beside(composite, overwrite=overwrite))
     to_video = Path(composite).is_dir() and is_video(output) and not Path(output).is_dir()
     moving = is_moving(composite) or to_video
     folder = not to_video and (is_address(composite) or Path(composite).is_dir())
@@ -131,6 +168,9 @@ def harmonize(
         raise UsageError("there is no mask", "give a folder of masks" if folder else "give a mask for every frame")
     if preview is not None and (folder or moving):
         raise UsageError("--before-after is for one picture", "leave it out")
+    placement: dict[str, Any] = {"position": _point(position), "scale": scale, "anchor": anchor}
+    if (folder or moving) and Placement(**placement) != Placement():
+        raise UsageError("--position, --scale and --anchor are for one picture", "leave them out")
     over_time: dict[str, Any] = {"every": every, "keep": keep, "cut": cut, "strength": strength}
     video = VideoOptions(**over_time, sound=sound, codec=codec, encoder=_options(encoder or []))
     set_threads(threads)
@@ -177,11 +217,12 @@ def harmonize(
             if path is not None:
                 check_writable(path)
         with Harmonizer.from_pretrained(**network) as harmonizer:
-            harmonizer.harmonize_file(
+            size = harmonizer.harmonize_file(
                 composite,
                 mask,
                 output,
                 background=background,
+                **placement,
                 fit=fit_mask,
                 mask_value=mask_value,
                 invert_mask=invert_mask,
@@ -189,6 +230,8 @@ def harmonize(
                 quality=quality,
                 preview=preview,
             )
+        megabytes, seconds = Path(output).stat().st_size / 1e6, time.perf_counter() - began
+        tell(f"wrote {output}: {size[0]}x{size[1]}, {megabytes:.2f} MB, in {seconds:.1f} s")
         found, status = {}, ExitCode.OK
     if json:
         print_json(made | found)
@@ -198,19 +241,46 @@ def harmonize(
         raise typer.Exit(ExitCode.FAILURE)
 
 
+def _beside(composite: str, *, overwrite: bool) -> Path:
+    """The path of a result where none is given: beside the composite, whose name it has with ``_harmonized``.
+
+    Raises:
+        UsageError: the composite is no file, or there is such a result and it shall not be overwritten.
+    """
+    path = Path(composite)
+    if is_address(composite) or path.is_dir() or (is_moving(composite) and not is_video(composite)):
+        raise UsageError(f"there is no output for {composite}", "name it with -o")
+    writable = VIDEO_SUFFIXES if is_video(composite) else SUFFIXES
+    suffix = path.suffix if path.suffix.lower() in writable else ".mp4" if is_video(composite) else ".png"
+    named = path.with_name(f"{path.stem}_harmonized{suffix}")
+    if named.exists() and not overwrite:
+        raise UsageError(f"there is a {named} already", "replace it with --overwrite, or choose a name with -o")
+    return named
+
+
+def _point(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        x, y = map(int, text.split(","))
+    except ValueError:
+        raise UsageError(f"--position {text} is not X,Y", "write --position 640,360") from None
+    return x, y
+
+
 def _folder(composites: str, masks: str, output: str, **options: Any) -> tuple[dict[str, Any], int]:
     with stopping() as stop, rate_bar("harmonizing", "files") as (started, advance):
 
         def tell(outcome: Outcome) -> None:
             if outcome.error:
-                line = one_line(f"error: {Path(outcome.item.composite).name}: {outcome.error}")
+                line = one_line(f"error: {Path(outcome.item.composite).name}: {with_flags(outcome.error or '')}")
                 err.print(line, markup=False, highlight=False, soft_wrap=True)
             advance()
 
         report = harmonize_folder(composites, masks, output, stop=stop, started=started, advance=tell, **options)
     if report.stopped:
         notes.print(f"stopped: {report.done + report.skipped} are done; --resume goes on", highlight=False)
-    failed = [{"file": outcome.item.composite, "error": outcome.error} for outcome in report.failed]
+    failed = [{"file": outcome.item.composite, "error": with_flags(outcome.error or "")} for outcome in report.failed]
     numbers = {"done": report.done, "skipped": report.skipped}
     return numbers | {"failed": failed, "stopped": report.stopped}, stop.exit_status
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import signal
 import sys
@@ -11,7 +10,8 @@ from collections.abc import Sequence
 import typer
 
 import edge_harmony
-from edge_harmony.cli.streams import Interrupted, Terminated, checked_stdout, fill_streams, one_line, terminable
+from edge_harmony.cli.flags import with_flags
+from edge_harmony.cli.streams import Interrupted, Terminated, checked_stdout, fill_streams, say, terminable
 from edge_harmony.cli.verbs import Verbs
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, first_line, is_out_of_memory
 
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except EdgeHarmonyError as error:
         log.debug("where the error was raised", exc_info=True)
-        _complain(str(error))
+        hint = f"; {with_flags(error.hint)}" if error.hint else ""
+        _complain(f"{error.message}{hint}")
         return int(error.exit_code)
     except _UsageError as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
@@ -80,8 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str) -> None:
-    with contextlib.suppress(OSError):  # stderr that nobody reads; the exit status says it too
-        print(f"error: {one_line(message)}", file=sys.stderr, flush=True)
+    say(f"error: {message}")
 
 
 def run() -> None:

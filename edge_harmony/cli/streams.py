@@ -37,6 +37,22 @@ def one_line(message: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
 
 
+def say(line: str) -> None:
+    """Write a line to stderr. Where nobody can read it, it is lost with what follows: the exit status counts."""
+    try:
+        print(one_line(line), file=sys.stderr, flush=True)
+    except OSError:
+        _lead_nowhere(sys.stderr)
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    """Lose what a stream still holds and is given, instead of failing at each flush."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 def fill_streams() -> None:
     """Open the standard streams that are closed, on nothing: a file would be opened in their place and printed into."""
     for number in range(3):
@@ -77,10 +93,7 @@ class _Stdout:
         try:
             yield
         except OSError as error:
-            with contextlib.suppress(OSError, ValueError):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self._stream.fileno())
-                os.close(nowhere)
+            _lead_nowhere(self._stream)
             self._failure = f"stdout cannot be used ({first_line(error)})"
             raise StdoutError(self._failure) from None
 

@@ -54,7 +54,7 @@ def run_on_ray(work: Work, items: Sequence[Item], workers: int, stop: threading.
                 return
     except ray.exceptions.RayError as error:
         raise _reason(ray, ledger) or EdgeHarmonyError(
-            f"Ray failed ({first_line(error)})", "see its logs; --resume goes on with what is left"
+            f"Ray failed ({first_line(error)})", "see its logs; resume=True goes on with what is left"
         ) from None
     finally:
         if own:

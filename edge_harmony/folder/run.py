@@ -213,11 +213,11 @@ def _begun(output: str, settings: dict[str, object]) -> float | None:
     if begun is None:
         return None
     record = read(join(output, RECORD))
-    hint = "leave --resume out; then everything is done again"
+    hint = "leave resume=True out; then everything is done again"
     with parsing(f"{join(output, RECORD)} is damaged", hint, UsageError):
         of_then = json.loads(record)
     if of_then != settings:
-        raise UsageError(f"{output} was begun with other settings", "choose another folder, or leave --resume out")
+        raise UsageError(f"{output} was begun with other settings", "choose another folder, or leave resume=True out")
     return begun
 
 

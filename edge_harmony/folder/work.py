@@ -148,7 +148,7 @@ def outcome_of(item: Item, harmonize: Callable[[Item], None]) -> Outcome:
         return Outcome(item, f"{error.filename or item.output} cannot be used ({first_line(error)})")
     except Exception as error:
         if is_out_of_memory(error):
-            return Outcome(item, "there is not enough memory for it; use fewer --workers")
+            return Outcome(item, "there is not enough memory for it; use fewer workers")
         logging.getLogger("edge_harmony").exception("%s", item.composite)
         return Outcome(item, f"{type(error).__name__}: {error}; report this file")
     return Outcome(item)

@@ -44,7 +44,7 @@ def checked_pair(
     if weight.shape != composite.shape[:2]:
         raise InputError(
             f"mask is {weight.shape[1]}x{weight.shape[0]} but composite is {composite.shape[1]}x{composite.shape[0]}",
-            "resize it or pass --fit-mask",
+            "resize it to the size of the composite",
         )
     if in_place and not composite.flags.writeable:
         raise InputError("composite cannot be written to", "give a copy of it, or leave in_place out")

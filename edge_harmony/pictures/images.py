@@ -176,7 +176,7 @@ def match_mask(weight: NDArray[np.float32], picture: Picture, name: str, *, fit:
     if weight.shape != (height, width):
         raise InputError(
             f"{name} is {weight.shape[1]}x{weight.shape[0]} but composite is {width}x{height}",
-            "turn it by a quarter" if weight.shape == (width, height) else "resize it or pass --fit-mask",
+            "turn it by a quarter" if weight.shape == (width, height) else "resize it or pass fit=True",
         )
     return weight
 

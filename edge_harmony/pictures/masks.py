@@ -67,7 +67,7 @@ class MaskReader:
             return self._of_value(mask, self._value, name)
         low, high = int(mask.min()), int(mask.max())
         if low < 0 or (high > np.iinfo(np.uint16).max and not _is_two_valued(mask, low, high)):
-            raise InputError(f"{name} holds values from {low} to {high}", "pick a class id with --mask-value N")
+            raise InputError(f"{name} holds values from {low} to {high}", "pick a class id with mask_value=N")
         if mask.dtype not in (np.uint8, np.uint16):
             mask = mask.astype(
                 np.uint8 if high <= _VOID else np.uint16 if high <= np.iinfo(np.uint16).max else np.int64
@@ -91,7 +91,7 @@ class MaskReader:
 
     def _of_floats(self, mask: NDArray[Any], name: str) -> NDArray[np.float32]:
         if self._value is not None:
-            raise InputError(f"{name} holds floating point, which has no class ids", "leave --mask-value out")
+            raise InputError(f"{name} holds floating point, which has no class ids", "leave mask_value out")
         if 0 < float(mask.max()) < _FAINT:
             self._tell(f"the largest value of {name} is {float(mask.max()):.3g} of 1: hardly anything changes")
         return np.ascontiguousarray(mask, dtype=np.float32)
@@ -121,7 +121,7 @@ class MaskReader:
         ):  # the soft edge of a mask of 0 and 255, or what JPEG leaves there
             return mask
         if len(ids) > 1:
-            raise InputError(f"{name} holds the class ids {_named(mask)}", "pick one with --mask-value N")
+            raise InputError(f"{name} holds the class ids {_named(mask)}", "pick one with mask_value=N")
         self._tell(f"{name}: 255 is taken for void, the class id {ids[0]} for the foreground")
         return _binary(mask == ids[0])
 
@@ -129,9 +129,9 @@ class MaskReader:
         says = f"the largest value of {name} is {high} of {full}"
         if len(np.unique(mask)) <= _FEW:
             raise InputError(
-                f"{says}: it holds {_named(mask)}, as class ids do", "pick one with --mask-value N, or scale the mask"
+                f"{says}: it holds {_named(mask)}, as class ids do", "pick one with mask_value=N, or scale the mask"
             )
-        self._tell(f"{says}: little changes; scale it to the full range, or pick a class id with --mask-value N")
+        self._tell(f"{says}: little changes; scale it to the full range, or pick a class id with mask_value=N")
 
     def _tell(self, line: str) -> None:
         if not self._told:

@@ -40,7 +40,7 @@ def paste(
     if weight.shape != foreground.shape[:2]:
         raise InputError(
             f"mask is {weight.shape[1]}x{weight.shape[0]} but the foreground is {_told(foreground)}",
-            "resize it or pass --fit-mask",
+            "resize it to the size of the foreground",
         )
     result = background if in_place else background.copy(order="C")
     box = foreground_box(weight)

@@ -180,7 +180,7 @@ class _Inputs:
                 raise InputError(
                     f"{name} is {other.size[0]}x{other.size[1]} but {job.composite} is "
                     f"{source.size[0]}x{source.size[1]}",
-                    "resize it or pass --fit-mask",
+                    "resize it or pass fit=True",
                 )
         if job.fit:
             check_aspect(masks.size, source.size, job.masks)
@@ -189,7 +189,7 @@ class _Inputs:
             if frames != given:
                 raise InputError(
                     f"{job.composite} has {frames} frames but {job.masks} has {given}",
-                    "give a mask for every frame, or pass --limit",
+                    "give a mask for every frame, or pass limit=N",
                 )
         if source.count and background and background.count and background.count < (job.limit or source.count):
             raise InputError(

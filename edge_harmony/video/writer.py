@@ -32,7 +32,7 @@ _OPTIONS = {
     "libsvtav1": {"crf": "26", "preset": "10"},
 }
 """Of encoders, where theirs are slower or lose more than one sees."""
-_WITH_ALPHA = "--codec prores_ks or qtrle (.mov), ffv1 (.mkv), libvpx-vp9 (.webm)"
+_WITH_ALPHA = "codec=prores_ks or qtrle (.mov), ffv1 (.mkv), libvpx-vp9 (.webm)"
 _RGB, _FULL = 0, 2
 _CLOCK = Fraction(1, 90_000)
 _OF_CONTAINERS = ("major_brand", "minor_version", "compatible_brands", "encoder")
@@ -186,7 +186,7 @@ def _options(codec: str, given: dict[str, str], source: VideoReader | None) -> d
     if light is not None and codec == "libx265":
         options["x265-params"] = ":".join(part for part in (light.x265(), options.get("x265-params", "")) if part)
     elif light is not None:
-        log.warning("%s writes no HDR10 metadata (mastering display, MaxCLL) here: --codec libx265 does", codec)
+        log.warning("%s writes no HDR10 metadata (mastering display, MaxCLL) here: codec=libx265 does", codec)
     return options
 
 

@@ -1,9 +1,11 @@
 """One object for everybody: several threads at a time, files, bytes."""
 
 import os
+import pickle
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import cv2
 import numpy as np
@@ -101,7 +103,7 @@ def test_the_alpha_of_a_cut_out_is_its_mask(cut_out, name):
         arguments = cut_out / "thing.png", cut_out / "inverted.png", cut_out / "b.png"
         harmonizer.harmonize_file(*arguments, background=street, invert_mask=True)
         assert np.abs(read_picture(cut_out / "b.png").pixels.astype(int) - wanted).max() <= 1
-        with pytest.raises(UsageError, match="--background"):
+        with pytest.raises(UsageError, match="background=FILE"):
             harmonizer.harmonize_file(cut_out / name, None, cut_out / "out.png")
         with pytest.raises(InputError, match="no transparency"):
             harmonizer.harmonize_file(cut_out / "thing.png", None, cut_out / "out.png", background=street)
@@ -136,3 +138,72 @@ def test_a_background_in_another_profile_is_converted():
     converted = in_profile(Picture(red, icc=exchanged), None)
     assert np.abs(converted[0, 0].astype(int) - (0, 255, 0)).max() <= 2
     assert in_profile(Picture(red), None) is red
+
+
+def test_calling_it_harmonizes_what_programs_have():
+    _, composite, mask = next(iter(sample_pictures()))
+    torch = pytest.importorskip("torch")
+    with Harmonizer.from_pretrained("edge-n") as harmonizer:
+        wanted = harmonizer.harmonize(composite, mask)
+        np.testing.assert_array_equal(harmonizer(composite, mask), wanted)
+        image = harmonizer(Image.fromarray(composite), Image.fromarray(np.rint(mask * 255).astype(np.uint8)))
+        assert np.abs(np.asarray(image).astype(int) - wanted).max() <= 1
+        tensor = harmonizer(torch.from_numpy(composite).permute(2, 0, 1), torch.from_numpy(mask)[None])
+        np.testing.assert_array_equal(tensor.permute(1, 2, 0).numpy(), wanted)
+        np.testing.assert_array_equal(harmonizer(*next(iter(sample_files()))), wanted)
+
+
+def test_a_list_is_harmonized_picture_by_picture():
+    pairs = [(RNG.integers(0, 256, (40 + k, 60, 3), np.uint8), np.ones((40 + k, 60), np.float32)) for k in range(2)]
+    composites, masks = map(list, zip(*pairs, strict=True))
+    with Harmonizer.from_pretrained("edge-n") as harmonizer:
+        results = harmonizer(composites, masks)
+        for result, pair in zip(results, pairs, strict=True):
+            np.testing.assert_array_equal(result, harmonizer(*pair))
+        assert harmonizer([], []) == []
+        with pytest.raises(InputError, match="2 composites but 1 masks; give a mask for each"):
+            harmonizer(composites, masks[:1])
+        with pytest.raises(InputError, match="2 composites but no list of masks"):
+            harmonizer(composites, masks[0])
+        with pytest.raises(UsageError, match="in_place is for arrays"):
+            harmonizer(Image.fromarray(composites[0]), masks[0], in_place=True)
+
+
+def _harmonized(harmonizer, composite, mask):
+    return harmonizer(composite, mask)
+
+
+def test_it_goes_to_other_processes():
+    composite, mask = RNG.integers(0, 256, (40, 60, 3), np.uint8), np.ones((40, 60), np.float32)
+    with Harmonizer.from_pretrained("edge-n", threads=1) as harmonizer:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            made = pool.submit(_harmonized, harmonizer, composite, mask).result()
+        np.testing.assert_array_equal(made, harmonizer(composite, mask))
+        assert repr(harmonizer) == "<Harmonizer model='edge-n', threads=1, working at 256x256>"
+        with pickle.loads(pickle.dumps(harmonizer)) as copy:
+            assert repr(copy) == repr(harmonizer)
+        own = Harmonizer(harmonizer.runner)
+        assert "working at 256x256" in repr(own)
+        with pytest.raises(TypeError, match="cannot be pickled; make it with Harmonizer"):
+            pickle.dumps(own)
+
+
+def test_the_result_has_the_size_of_the_background(tmp_path):
+    thing = np.full((20, 30, 3), 200, np.uint8)
+    write_picture(tmp_path / "f.png", Picture(thing))
+    cv2.imwrite(str(tmp_path / "m.png"), np.full((20, 30), 255, np.uint8))
+    behind = RNG.integers(0, 256, (60, 100, 3), np.uint8)
+    write_picture(tmp_path / "b.png", Picture(behind))
+    files = tmp_path / "f.png", tmp_path / "m.png", tmp_path / "o.png"
+    with Harmonizer.from_pretrained("edge-n") as harmonizer:
+        size = harmonizer.harmonize_file(
+            *files, background=tmp_path / "b.png", position=(10, 59), scale=2.0, anchor="bottom-left"
+        )
+        assert size == (100, 60)
+        made = read_picture(tmp_path / "o.png").pixels
+        inside = np.zeros((60, 100), bool)
+        inside[19:59, 10:70] = True
+        np.testing.assert_array_equal(made[~inside], behind[~inside])
+        assert made[inside].std() < behind[inside].std() / 2
+        with pytest.raises(UsageError, match="give background=FILE"):
+            harmonizer.harmonize_file(*files, scale=2.0)

@@ -222,9 +222,21 @@ def test_a_foreground_on_a_background(capsys, tmp_path):
     assert result[mask == 0].max() == 0
     assert result[mask == 255].mean() > 10
     status, _, err = run(capsys, *call, tmp_path / "small.png")
-    assert status == 1
-    assert "the background 20x20" in err
-    run_json(capsys, *call, tmp_path / "small.png", "--fit-mask")
+    assert (status, "none of the foreground is on the background" in err) == (1, True)
+    run_json(capsys, *call, tmp_path / "small.png", "--scale", "0.03")
+    assert cv2.imread(str(tmp_path / "o.png")).shape == (20, 20, 3)
+    placed = ("--scale", "0.5", "--position", "0,0", "--anchor", "top-left")
+    run_json(capsys, *call, tmp_path / "black.png", *placed)
+    small = cv2.imread(str(tmp_path / "o.png"))
+    assert small.shape == size
+    assert small[size[0] // 2 + 1 :].max() == 0
+    assert small[: size[0] // 2, : size[1] // 2].max() > 10
+    for wrong in ("--position=3", "--position=a,b", "--scale=0", "--anchor=middle"):
+        assert run(capsys, *call, tmp_path / "black.png", wrong)[0] == 2
+    status, _, err = run(capsys, *call[:-1], "--scale", "2")
+    assert (status, "--background" in err) == (2, True)
+    status, _, err = run(capsys, "harmonize", tmp_path, tmp_path, "-o", tmp_path / "out", "--anchor", "top")
+    assert (status, "for one picture" in err) == (2, True)
     status, _, err = run(capsys, "harmonize", tmp_path, tmp_path, "-o", tmp_path / "out", "--background", "x.png")
     assert status == 2
     assert "--background" in err
@@ -469,3 +481,37 @@ def test_damage_that_a_decoder_passes_over_is_one_line(tmp_path):
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
     assert "p.jpg may be damaged" in line
+
+
+def test_without_o_the_result_lies_beside_the_composite(capsys, tmp_path):
+    shutil.copy(COMPOSITE, tmp_path / "dog.jpg")
+    call = ("harmonize", tmp_path / "dog.jpg", MASK)
+    status, out, err = run(capsys, *call)
+    assert (status, out) == (0, "")
+    made = tmp_path / "dog_harmonized.jpg"
+    assert err.startswith(f"wrote {made}: ")
+    first = made.read_bytes()
+    status, _, err = run(capsys, *call, "--strength", "0.5")
+    assert (status, "--overwrite" in err) == (2, True)
+    assert made.read_bytes() == first
+    assert run(capsys, *call, "--strength", "0.5", "--overwrite")[0] == 0
+    assert made.read_bytes() != first
+    assert run_json(capsys, *call, "--overwrite")["output"] == str(made)
+    status, _, err = run(capsys, "harmonize", tmp_path / "dog.jpg", made, "--overwrite")  # the mask has that name
+    assert (status, "would be overwritten" in err) == (2, True)
+    assert {path.name for path in tmp_path.iterdir()} == {"dog.jpg", "dog_harmonized.jpg"}
+
+
+def test_a_suffix_that_is_not_written_becomes_png(capsys, tmp_path):
+    from PIL import Image
+
+    Image.open(COMPOSITE).save(tmp_path / "dog.gif")
+    assert run(capsys, "harmonize", tmp_path / "dog.gif", MASK)[0] == 0
+    assert (tmp_path / "dog_harmonized.png").is_file()
+
+
+@pytest.mark.parametrize("composite", [".", "camera:0", "s3://bucket/composites"])
+def test_what_has_no_file_beside_it_needs_o(capsys, tmp_path, monkeypatch, composite):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capsys, "harmonize", composite, composite)
+    assert (status, "name it with -o" in err) == (2, True)

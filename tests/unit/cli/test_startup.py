@@ -41,6 +41,7 @@ def test_help_imports_nothing_heavy_and_no_verb(call):
     ours = {name for name in modules if name.startswith("edge_harmony")}
     assert {name.split(".")[1] for name in ours if "." in name} <= HELP
     assert {name for name in ours if name.startswith("edge_harmony.cli.")} == {
+        "edge_harmony.cli.flags",
         "edge_harmony.cli.main",
         "edge_harmony.cli.streams",
         "edge_harmony.cli.verbs",
@@ -70,7 +71,7 @@ def test_the_list_of_verbs_is_that_of_their_own_help():
 
 def test_every_verb_has_a_file_and_every_file_a_verb():
     files = {path.stem for path in Path(edge_harmony.cli.__file__).parent.glob("*.py")}
-    others = {"__init__", "build_flags", "build_tables", "console", "main", "streams", "trtexec", "verbs"}
+    others = {"__init__", "build_flags", "build_tables", "console", "flags", "main", "streams", "trtexec", "verbs"}
     assert {load_verb(name).__name__ for name in VERBS} == files - others
 
 

@@ -52,6 +52,15 @@ def test_streams_that_are_closed(tmp_path):
     assert (tmp_path / "o.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is full")
+def test_a_result_counts_though_nobody_can_read_what_is_said_of_it(tmp_path):
+    composite, mask = next(iter(sample_files()))
+    call = [*CALL, "harmonize", str(composite), str(mask), "-o", str(tmp_path / "o.png"), "--model", "edge-n"]
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(call, stderr=full).returncode == 0
+    assert (tmp_path / "o.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_nothing_is_opened_in_the_place_of_open_streams(monkeypatch):
     monkeypatch.setattr(os, "open", None)
     fill_streams()

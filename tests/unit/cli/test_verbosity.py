@@ -1,6 +1,7 @@
 """`--verbose` and `--quiet`: every verb has them, and stderr follows."""
 
 import logging
+import re
 
 import pytest
 import typer
@@ -42,9 +43,12 @@ def test_verbose_says_what_is_loaded_and_written(capsys, tmp_path):
     assert harmonize(tmp_path, "-v") == 0
     told = capsys.readouterr().err
     assert "backend onnxruntime" in told
-    assert "wrote" in told
+    assert f"wrote {tmp_path / 'a.jpg'}, " in told
     assert harmonize(tmp_path) == 0
-    assert capsys.readouterr().err == ""  # the next call starts from the default again
+    (line,) = capsys.readouterr().err.splitlines()  # the next call starts from the default again
+    assert re.fullmatch(rf"wrote {re.escape(str(tmp_path))}/a\.jpg: \d+x\d+, \d+\.\d\d MB, in \d+\.\d s", line)
+    assert harmonize(tmp_path, "--quiet") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_verbose_shows_where_an_error_was_raised(capsys):

@@ -63,7 +63,7 @@ def test_void_beside_a_class_id_is_no_foreground(border, caplog):
     for form in (png(mask), png(indexed)):
         np.testing.assert_array_equal(decode_mask(form, "m.png"), BOX)
     mask[12:14, 22:30] = 2
-    with pytest.raises(InputError, match=r"0, 2, 15, 255.*--mask-value"):
+    with pytest.raises(InputError, match=r"0, 2, 15, 255.*mask_value=N"):
         checked_mask(mask)
 
 
@@ -79,7 +79,7 @@ def test_several_class_ids_are_refused_and_one_can_be_picked():
     mask = BOX * np.uint8(15)
     mask[:5] = 2
     for give in (lambda: checked_mask(mask), lambda: decode_mask(png(mask), "m.png")):
-        with pytest.raises(InputError, match=r"15 of 255.*0, 2, 15.*--mask-value"):
+        with pytest.raises(InputError, match=r"15 of 255.*0, 2, 15.*mask_value=N"):
             give()
     np.testing.assert_array_equal(decode_mask(png(mask), "m.png", MaskReader(15)), BOX)
     np.testing.assert_array_equal(decode_mask(png(mask), "m.png", MaskReader(15, invert=True)), ~BOX)
