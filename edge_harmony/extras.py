@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from edge_harmony.errors import CapabilityError
 
@@ -41,8 +44,42 @@ def is_installed(module: str) -> bool:
 
 
 def install_hint(module: str) -> str:
-    """The command that installs a module of :data:`EXTRAS`."""
-    return f"pip install 'edge-harmony[{EXTRAS[module.partition('.')[0]]}]'"
+    """The command that installs a module of :data:`EXTRAS`, from where this package was installed."""
+    return install_command(EXTRAS[module.partition(".")[0]])
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra: from the folder, repository or file that pip installed this package from, or
+    by its name where that was a package index.
+
+    pip records the origin in ``direct_url.json``: https://packaging.python.org/en/latest/specifications/direct-url/
+    """
+    from urllib.request import url2pathname  # slow to import, and wanted for hints only
+
+    origin = _origin()
+    address, named = origin.get("url", ""), f"edge-harmony[{extra}]"
+    if "dir_info" in origin:
+        folder = Path(url2pathname(urlsplit(address).path))
+        editable = "-e " if origin["dir_info"].get("editable") else ""
+        if (folder / "pyproject.toml").is_file():
+            return f"pip install {editable}'{folder}[{extra}]'"
+    if "vcs_info" in origin:
+        version = origin["vcs_info"]
+        return f"pip install '{named} @ {version['vcs']}+{address}@{version['commit_id']}'"
+    if "archive_info" in origin:
+        return f"pip install '{named} @ {address}'"
+    return f"pip install '{named}'"
+
+
+def _origin() -> dict[str, Any]:
+    """What pip recorded about where this package came from; nothing if it came from an index or is not installed."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        origin = json.loads(distribution("edge-harmony").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        return {}
+    return origin if isinstance(origin, dict) else {}
 
 
 def check_installed(message: str, *modules: str) -> None:

@@ -1,15 +1,18 @@
 """Hints name extras that exist and bring what is missing; nothing is looked for in another way."""
 
 import ast
+import json
 import re
+import shlex
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from packaging.requirements import Requirement
 
 from edge_harmony import extras
 from edge_harmony.errors import CapabilityError
-from edge_harmony.extras import EXTRAS, check_installed, install_hint, is_installed, require
+from edge_harmony.extras import EXTRAS, check_installed, install_command, install_hint, is_installed, require
 from edge_harmony.files.toml import tomllib
 from tests.unit.test_imports import PACKAGE, ROOT
 
@@ -78,7 +81,7 @@ def test_what_is_missing_is_one_line_with_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(CapabilityError, match="needs it") as found:
         require("gradio", "the page needs it")
-    assert found.value.hint == "pip install 'edge-harmony[demo]'"
+    assert found.value.hint == install_command("demo")
     monkeypatch.setattr(extras, "find_spec", lambda module: None if module == "ray" else object())
     with pytest.raises(CapabilityError, match="Ray"):
         check_installed("Ray is missing", "pyarrow", "ray")
@@ -88,3 +91,42 @@ def test_what_is_missing_is_one_line_with_the_command(monkeypatch):
 def test_a_module_below_a_missing_package_is_missing():
     assert not is_installed("no_such_package.part")
     assert is_installed("numpy.linalg")
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+ARCHIVE = "https://example.org/edge_harmony-0.2.0-py3-none-any.whl"
+REPOSITORY = "https://example.org/edge-harmony.git"
+
+
+@pytest.mark.parametrize(
+    ("origin", "command"),
+    [
+        ({}, "pip install 'edge-harmony[video]'"),
+        ({"url": ROOT.as_uri(), "dir_info": {}}, f"pip install '{ROOT}[video]'"),
+        ({"url": ROOT.as_uri(), "dir_info": {"editable": True}}, f"pip install -e '{ROOT}[video]'"),
+        ({"url": "file:///no/such/folder", "dir_info": {}}, "pip install 'edge-harmony[video]'"),
+        ({"url": ARCHIVE, "archive_info": {}}, f"pip install 'edge-harmony[video] @ {ARCHIVE}'"),
+        (
+            {"url": REPOSITORY, "vcs_info": {"vcs": "git", "commit_id": COMMIT}},
+            f"pip install 'edge-harmony[video] @ git+{REPOSITORY}@{COMMIT}'",
+        ),
+    ],
+    ids=["index", "folder", "editable", "folder that is gone", "file", "repository"],
+)
+def test_hints_install_from_where_this_came_from(origin, command, monkeypatch):
+    class Installed:
+        def read_text(self, name):
+            return json.dumps(origin) if origin and name == "direct_url.json" else None
+
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: Installed())
+    assert install_hint("av") == command
+    wanted = shlex.split(command)[-1]
+    assert wanted.startswith(str(ROOT)) or Requirement(wanted).extras == {"video"}
+
+
+def test_without_a_record_hints_name_the_package(monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.distribution", missing)
+    assert install_command("demo") == "pip install 'edge-harmony[demo]'"

@@ -47,6 +47,26 @@ def test_the_contact_sheet_shows_every_picture(tmp_path):
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * 270, 2 * 4 * 248 + 16, 3)
 
 
+def test_processes_are_measured_each_by_itself():
+    from startup import cost_of
+
+    ballast = "x = bytearray(64 << 20)"
+    large, small = cost_of(["-c", ballast], {}), cost_of(["-c", "import os; assert os.environ['HERE']"], {"HERE": "1"})
+    assert large.mib - small.mib > 48
+    assert min(small.seconds, small.cpu_seconds, small.mib) > 0
+    with pytest.raises(subprocess.CalledProcessError):
+        cost_of(["-c", "import sys; sys.exit(3)"], {})
+
+
+def test_the_base_install_is_what_the_package_requires():
+    from startup import base_packages, megabytes
+
+    packages = base_packages()
+    assert {"numpy", "opencv-python", "onnxruntime", "typer"} <= set(packages)
+    assert not {"torch", "openvino", "edge-harmony"} & set(packages)
+    assert megabytes("numpy") > 10
+
+
 def test_the_pareto_front_is_what_nothing_beats():
     from plot_pareto import front
 

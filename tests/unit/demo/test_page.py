@@ -21,6 +21,7 @@ from edge_harmony.cli.main import main
 from edge_harmony.demo.offers import DEFAULT, Loaded, find_offers
 from edge_harmony.demo.page import apply_again, harmonize, painted, serve
 from edge_harmony.errors import InputError, UsageError
+from edge_harmony.extras import install_command
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.pictures.images import decode_picture
 from edge_harmony.samples import sample_pictures
@@ -116,7 +117,7 @@ def test_wrong_calls(capsys, monkeypatch):
     assert "cannot listen" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["demo"]) == 3
-    assert "edge-harmony[demo]" in capsys.readouterr().err
+    assert install_command("demo") in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

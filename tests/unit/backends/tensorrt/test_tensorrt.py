@@ -28,6 +28,7 @@ from edge_harmony.backends.tensorrt.plan import cached, check_plan, facts_of, wr
 from edge_harmony.backends.tensorrt.progress import Phases
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError, InputError, UsageError
+from edge_harmony.extras import install_command
 from edge_harmony.files.manifest import manifest_path, read_manifest
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.tensorrt import VERSIONS, fake_tensorrt
@@ -483,7 +484,7 @@ def test_two_batches_are_on_their_way_and_a_third_waits(patched, onnx_file, tmp_
 def test_a_missing_tensorrt_is_one_line():
     probe = TensorRTBackend().probe()
     assert not probe.available
-    assert "edge-harmony[tensorrt]" in probe.fix
+    assert install_command("tensorrt") in probe.fix
     with pytest.raises(CapabilityError, match="tensorrt is not installed"):
         find_tensorrt("tensorrt")
 
