@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,9 @@ _CLOSE = 0.7
 """How similar a key must be to be proposed, 0 to 1 (:func:`difflib.get_close_matches`)."""
 _SHOWN = 5
 """Problems that a message names."""
+_PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
+_LONG_KEY = re.compile(rf"(?<![\w.-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{100}}")
+"""A key whose parts ``tomllib`` takes memory for in the square of their number."""
 
 
 def read_toml(path: Path, model: type[Model]) -> Model:
@@ -49,6 +53,8 @@ def read_toml(path: Path, model: type[Model]) -> Model:
 
 def parse_toml(text: str, model: type[Model], source: str) -> Model:
     """Read TOML text as :func:`read_toml` reads a file; ``source`` is its name in error messages."""
+    if _LONG_KEY.search(text):
+        raise InputError(f"{source} has a key of more than 100 parts", "fix that line")
     with parsing(f"{source} is not valid TOML", "fix that line"):
         content = tomllib.loads(text)
     try:

@@ -122,6 +122,25 @@ def test_keys_nested_deep(tmp_path):
             read_toml(write(tmp_path / "a.toml", text), Target)
 
 
+@pytest.mark.parametrize("text", ["{} = 1", "[{}]", "[[ {} ]]", "a = {{ {} = 1 }}", "b = 1\n {}.c = [1]"])
+@pytest.mark.parametrize("part", ["a", '"a b"', "'\u00e4' ", " a-1\t"])
+def test_keys_of_many_parts_are_refused_before_they_take_memory(tmp_path, text, part):
+    path = write(tmp_path / "a.toml", text.format(".".join([part] * 20_000)))
+    with pytest.raises(InputError, match=r"a\.toml has a key of more than 100 parts"):
+        read_toml(path, Target)
+
+
+def test_texts_and_numbers_are_no_keys_of_many_parts(tmp_path):
+    lines = [
+        f"a = [{', '.join(['0.25'] * 500)}]",
+        f"b = '{'... ' * 500}'",
+        f"c = '{'x' * 100_000}'",
+        f"d.{'e.' * 90}f = 1",
+    ]
+    with pytest.raises(InputError, match=r"a\.toml does not fit"):
+        read_toml(write(tmp_path / "a.toml", "\n".join(lines)), Target)
+
+
 def test_numbers_that_are_not_finite_are_no_settings(tmp_path):
     for value in ("inf", "nan", "-inf"):
         text = f"[model]\nname = 'edge-n'\n[[stages]]\nname = 'a'\nimages = 8\nlearning_rate = {value}"
