@@ -67,10 +67,7 @@ def test_composites_of_the_test_split_score_as_the_files_have_them(test_data):
 
 def test_weights_in_the_repository_stay_small_and_have_cards():
     assert sum(path.stat().st_size for path in weights_folder().iterdir() if path.is_file()) < 24e6
-    assert {MODELS[name].owner for name in SHIPPED} <= {path.stem for path in weights_folder().glob("*.md")}
     for name in SHIPPED:
-        if not (weights_folder() / f"{name}.json").is_file():
-            continue  # it has the weights of another network, and has not been scored
         card = json.loads((weights_folder() / f"{name}.json").read_text())
         assert card["recipe_sha256"] == read_weights(bundled_weights(name)).recipe_sha256
         text = (weights_folder() / f"{name}.md").read_text()

@@ -479,8 +479,9 @@ def test_damage_that_a_decoder_passes_over_is_one_line(tmp_path):
     call = [sys.executable, "-m", "edge_harmony", "harmonize", tmp_path / "p.jpg", MASK, "-o", tmp_path / "o.png"]
     done = subprocess.run([*call, "--model", "edge-n"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    (line,) = done.stderr.splitlines()
-    assert "p.jpg may be damaged" in line
+    warning, written = done.stderr.splitlines()
+    assert "p.jpg may be damaged" in warning
+    assert written.startswith("wrote ")
 
 
 def test_without_o_the_result_lies_beside_the_composite(capsys, tmp_path):

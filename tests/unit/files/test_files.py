@@ -33,7 +33,7 @@ def make(tmp_path):
 
 def test_manifest_round_trip(tmp_path):
     path, manifest = make(tmp_path)
-    assert path.name == "edge-s-160x160-int8.onnx"
+    assert path.name == "edge-s-256x256-int8.onnx"
     assert read_manifest(path) == manifest
 
 

@@ -89,5 +89,5 @@ def test_a_ledger_that_is_lost_says_nothing():
 
 def test_without_ray(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(CapabilityError, match=r"edge-harmony\[ray\]"):
+    with pytest.raises(CapabilityError, match=r"pip install .*\[ray\]"):
         list(run_on_ray(Work("onnxruntime", LoadRequest("edge-n", "int8")), items("a.png"), 2, threading.Event()))

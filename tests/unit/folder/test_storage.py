@@ -48,5 +48,5 @@ def test_addresses_that_nothing_opens(monkeypatch):
         read("warp://a/b")
     monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
     for use in (read, list_files):
-        with pytest.raises(CapabilityError, match=r"edge-harmony\[ray\]"):
+        with pytest.raises(CapabilityError, match=r"pip install .*\[ray\]"):
             use("s3://a/b")

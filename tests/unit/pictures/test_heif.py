@@ -208,9 +208,9 @@ def brand(name):
 def test_without_the_package_the_line_says_how(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     data = brand(name)
-    with pytest.raises(CapabilityError, match=r"p.heic is HEIC.*pip install 'edge-harmony\[heif\]'"):
+    with pytest.raises(CapabilityError, match=r"p.heic is HEIC.*pip install .*\[heif\]'"):
         decode_picture(data, "p.heic")
-    with pytest.raises(CapabilityError, match=r"pip install 'edge-harmony\[heif\]'"):
+    with pytest.raises(CapabilityError, match=r"pip install .*\[heif\]'"):
         images.check_holds(".HEIC", (60, 40))
 
 
@@ -218,7 +218,7 @@ def test_without_a_codec_the_line_says_how(monkeypatch, tmp_path):
     monkeypatch.setattr(heif.features, "check", lambda name: False)
     heif._writes_avif.cache_clear()
     try:
-        with pytest.raises(CapabilityError, match=r"Pillow from 11.3 on.*edge-harmony\[heif\]"):
+        with pytest.raises(CapabilityError, match=r"Pillow from 11.3 on.*\[heif\]"):
             decode_picture(brand(b"avif"), "p.avif")
         with pytest.raises(CapabilityError, match="written"):
             images.check_writable(tmp_path / "o.avif")

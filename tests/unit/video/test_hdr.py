@@ -86,7 +86,7 @@ def test_what_displays_are_told_is_kept(tmp_path, caplog, suffix):
     assert reader.light == light
     assert (reader.colour.matrix, reader.colour.primaries, reader.colour.transfer) == (9, 9, PQ)
     harmonize_video(FakeRunner(value=0.0), VideoJob(str(source), str(tmp_path / "m.png"), tmp_path / "x.mp4"))
-    assert [record.message.count("--codec libx265") for record in caplog.records] == [1]
+    assert [record.message.count("codec=libx265") for record in caplog.records] == [1]
 
 
 def with_hdr10_plus(path):

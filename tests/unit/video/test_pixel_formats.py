@@ -70,7 +70,7 @@ def test_alpha_that_an_encoder_lacks_is_dropped_with_a_line(tmp_path, caplog, su
     made = again(VideoReader(source_of(tmp_path / "s.mov", "qtrle", "argb")), tmp_path / f"o{suffix}", codec)
     assert not made.alpha
     assert len(list(made)) == 3
-    assert [record.message.count("--codec prores_ks") for record in caplog.records] == [1]
+    assert [record.message.count("codec=prores_ks") for record in caplog.records] == [1]
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("ffv1", ".mkv"), ("qtrle", ".mov"), ("png", ".mov")])

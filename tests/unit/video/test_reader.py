@@ -130,7 +130,7 @@ def test_a_coloured_mask_is_refused(tmp_path):
 def test_without_pyav(tmp_path, monkeypatch):
     path = make_video(tmp_path / "v.mkv", [LEVELS])
     monkeypatch.setitem(__import__("sys").modules, "av", None)
-    with pytest.raises(CapabilityError, match=r"edge-harmony\[video\]"):
+    with pytest.raises(CapabilityError, match=r"pip install .*\[video\]"):
         VideoReader(path)
 
 
