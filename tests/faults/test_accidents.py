@@ -39,13 +39,13 @@ def out(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_thirty_accidents_lose_nothing(out):
+def test_twelve_accidents_lose_nothing(out):
     for module in ("torch", "av", "onnxscript"):
         pytest.importorskip(module)
-    journal = run_accidents(out, CAMPAIGN, range(30))
-    assert len(journal.verdicts) == 30
+    journal = run_accidents(out, CAMPAIGN, range(12))
+    assert len(journal.verdicts) == 12
     assert journal.faults == [], journal.summary()
-    assert len({verdict.kind for verdict in journal.verdicts.values()}) > 5
+    assert len({verdict.kind for verdict in journal.verdicts.values()}) > 3
 
 
 def test_an_accident_is_chosen_by_its_number_alone():

@@ -8,7 +8,7 @@ from tests.conftest import write_small_network
 from tests.faults.long_stream import run_stream
 from tests.unit.folder.making import make_folders
 
-FRAMES = 1200
+FRAMES = 600
 PORT = 8193 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
