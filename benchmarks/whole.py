@@ -2,7 +2,7 @@
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/whole.py -o benchmarks/results/0.1.0/whole.json
 
-Beside it stands its form of before decision 17, which multiplies by matrices where it now gathers pixels. Times are
+Both forms of the file run: for CPUs, which multiplies by matrices, and for GPUs, which gathers pixels. Times are
 interleaved in one run, and those of the process on the CPU. Memory is the increase of a process's peak by a picture,
 after a small one (Linux). Needs the extra [train].
 """
@@ -26,43 +26,17 @@ from measuring import interleave, quartiles
 from provenance import provenance
 
 from edge_harmony.backends.discovery import load_runner
-from edge_harmony.export.onnx import DEFAULT_OPSET, export_onnx, trace_whole
-from edge_harmony.export.prepare import exportable
-from edge_harmony.export.unsigned import to_unsigned, unshare_zero_points
-from edge_harmony.files.atomic import atomic_write, write_json
-from edge_harmony.models.registry import bundled_weights, find_model
-from edge_harmony.models.weights_file import read_weights
-from edge_harmony.models.whole_pipeline import WholePipeline, area_weights, bilinear_weights
+from edge_harmony.export.onnx import export_onnx
+from edge_harmony.export.prepare import Flavour
+from edge_harmony.files.atomic import write_json
+from edge_harmony.models.registry import bundled_weights
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.samples import sample_pictures
 
 SIZES = {"512x512": (512, 512), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}
-MODEL, PRECISION = "edge-s", "int8"
-FORMS = ("whole", "products")
-
-
-class Products(WholePipeline):
-    """The whole pipeline with matrix products, as files had it before ``docs/decisions/0017``."""
-
-    def forward(self, picture: torch.Tensor, mask: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
-        """Harmonize a picture; shapes are those of the base class."""
-        height, width = mask.shape
-        levels, weight = picture.float(), mask.float() / 255
-        rows, columns = area_weights(self.size[0], height), area_weights(self.size[1], width).transpose(0, 1)
-        narrow = (rows @ levels.reshape(height, width * 3)).reshape(self.size[0], width, 3).permute(2, 0, 1)
-        grid = self._predict(narrow @ columns, rows @ weight @ columns, strength)
-        up, across = bilinear_weights(grid.shape[1], height).transpose(0, 1), bilinear_weights(grid.shape[2], width)
-        planes = [levels[..., channel] for channel in range(3)]
-        return torch.stack(self._paint(planes, weight, lambda index: up @ grid[index] @ across), 2).to(torch.uint8)
-
-
-def export_products(folder: Path) -> Path:
-    """The file of :class:`Products`."""
-    network = exportable(MODEL, read_weights(bundled_weights(MODEL)), PRECISION, ())
-    proto = trace_whole(Products(network, find_model(MODEL).size), opset=DEFAULT_OPSET)
-    path = folder / "products.onnx"
-    atomic_write(path, to_unsigned(unshare_zero_points(proto)).SerializeToString())
-    return path
+MODEL, PRECISION = "edge-s", "fp32"  # in 8 bits the flavours round differently
+FORMS: dict[str, Flavour] = {"products": "unsigned", "gathers": "signed"}
+"""Form of the file, and the flavour that has it."""
 
 
 def picture(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +56,7 @@ def caller(kind: str, file: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarr
         session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         strength = np.array(1, np.float32)
         return lambda p, m: session.run(None, {"picture": p, "mask": m, "strength": strength})[0]
-    runner = load_runner(MODEL, backend="onnxruntime", precision=PRECISION, threads=1)
+    runner = load_runner(MODEL, backend="onnxruntime", precision=PRECISION, artifact=file, threads=1)
     return lambda p, m: harmonize_pixels(runner, p, m)
 
 
@@ -123,25 +97,35 @@ def main() -> None:
     cv2.setNumThreads(1)
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        whole = export_onnx(MODEL, bundled_weights(MODEL), Path(folder), precision=PRECISION, whole_pipeline=True)
-        files = {"pipeline": whole, "whole": whole, "products": export_products(Path(folder))}
+        files = {
+            form: export_onnx(
+                MODEL,
+                bundled_weights(MODEL),
+                Path(folder) / form,
+                precision=PRECISION,
+                flavour=flavour,
+                whole_pipeline=True,
+            )
+            for form, flavour in FORMS.items()
+        }
+        files["pipeline"] = export_onnx(MODEL, bundled_weights(MODEL), Path(folder), precision=PRECISION)
         calls = {kind: caller(kind, file) for kind, file in files.items()}
         for name in SIZES:
             pixels, mask = picture(name)
             results = {kind: call(pixels, mask) for kind, call in calls.items()}
-            difference = np.abs(results["whole"].astype(int) - results["pipeline"])
+            difference = {form: np.abs(results[form].astype(int) - results["pipeline"]) for form in FORMS}
             samples = interleave(
                 {kind: lambda c=call, p=pixels, m=mask: c(p, m) for kind, call in calls.items()},
                 arguments.rounds,
                 clock=time.process_time,
             )
             rows[name] = {
-                "largest_difference": int(difference.max()),
-                "share_beyond_1": float((difference > 1).mean()),
-                "background_unchanged": bool((results["whole"][mask == 0] == pixels[mask == 0]).all()),
+                **{f"{form}_largest_difference": int(different.max()) for form, different in difference.items()},
+                **{f"{form}_share_beyond_1": float((different > 1).mean()) for form, different in difference.items()},
+                "background_unchanged": all((results[form][mask == 0] == pixels[mask == 0]).all() for form in FORMS),
                 **{f"{kind}_ms": round(float(np.median(times)), 2) for kind, times in samples.items()},
-                **quartiles("of_pipeline", samples["whole"], samples["pipeline"]),
-                **quartiles("of_products", samples["whole"], samples["products"]),
+                **quartiles("products_of_pipeline", samples["products"], samples["pipeline"]),
+                **quartiles("gathers_of_products", samples["gathers"], samples["products"]),
                 **{f"{kind}_peak_bytes": peak(kind, name, file) for kind, file in files.items()},
             }
             print(name, json.dumps(rows[name]), flush=True)

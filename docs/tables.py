@@ -242,23 +242,24 @@ def integers_table() -> str:
 
 
 def whole_table() -> str:
-    """The whole pipeline as one file, beside the pipeline."""
+    """The whole pipeline as one file, in both forms, beside the pipeline."""
     content = result("whole")
     lines = [
-        "| picture | largest difference | beyond one level | time, of the pipeline's | of the products' | memory, MiB "
-        "| pipeline's, MiB | products', MiB |",
+        "| picture | file's largest difference | time, of the pipeline's | form for GPUs: largest difference "
+        "| its time, of the file's | memory, MiB: file | form for GPUs | pipeline |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, row in content["rows"].items():
-        memory = [f"{row[f'{kind}_peak_bytes'] / 2**20:.0f}" for kind in ("whole", "pipeline", "products")]
-        cells = [name, str(row["largest_difference"]), f"{100 * row['share_beyond_1']:.3f} %"]
-        times = [spread(row, f"of_{other}") for other in ("pipeline", "products")]
-        lines.append(f"| {' | '.join([*cells, *times, *memory])} |")
+        cells = [name]
+        for form, ratio in (("products", "products_of_pipeline"), ("gathers", "gathers_of_products")):
+            cells += [str(row[f"{form}_largest_difference"]), spread(row, ratio)]
+        cells += [f"{row[f'{kind}_peak_bytes'] / 2**20:.0f}" for kind in ("products", "gathers", "pipeline")]
+        lines.append(f"| {' | '.join(cells)} |")
     note = (
-        f"\n`{content['model']}`, {content['precision']}, a third of the picture foreground; CPU time as a multiple "
-        f"(quartiles), ONNX Runtime {content['versions']['onnxruntime']}, one thread, {machine(content)}, "
-        f"{content['rounds']} interleaved rounds; memory: what a picture adds to the peak; "
-        f"`benchmarks/whole.py`. {EARLIER}\n"
+        f"\n`{content['model']}`, {content['precision']}, a third of the picture foreground; levels between the file's "
+        f"result and the pipeline's; CPU time as a multiple (quartiles), ONNX Runtime "
+        f"{content['versions']['onnxruntime']}, one thread, {machine(content)}, {content['rounds']} interleaved "
+        f"rounds; memory: what a picture adds to the peak; `benchmarks/whole.py`.\n"
     )
     return "\n".join(lines) + "\n" + note
 

@@ -5,6 +5,8 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -22,6 +24,9 @@ _CLOSED = (
 """Beginnings of paths: descriptions of the server and of its use, requests to other servers, tools of developers."""
 _LARGE = ("/upload", "/component_server")
 _SMALL_BODY, _DIGITS = 1 << 20, 15
+_LINGER_BYTES, _LINGER_SECONDS = 16 << 20, 2.0
+"""How much of a refused body is still read, and for how long: a client that is still sending when the connection is
+closed sees a reset connection instead of the answer (RFC 9112, section 9.6)."""
 
 
 class Guard:
@@ -47,6 +52,7 @@ class Guard:
         limit = self._largest if path.startswith(_LARGE) else _SMALL_BODY
         said = dict(scope["headers"]).get(b"content-length", b"0")
         if not said.isdigit() or len(said) > _DIGITS or int(said) > limit:
+            await _drain(receive)
             await _refuse(send, 413, f"a request has at most {limit >> 20} MiB")
             return
         counted = _Counted(receive, send, limit)
@@ -56,6 +62,7 @@ class Guard:
             if not counted.is_over:
                 raise
         if counted.is_over and not counted.has_answered:
+            await _drain(receive)
             await _refuse(send, 413, f"a request has at most {limit >> 20} MiB")
 
 
@@ -80,6 +87,17 @@ class _Counted:
             return  # what it says of a client that went away; ours follows
         self.has_answered = True
         await self._send(message)
+
+
+async def _drain(receive: Receive) -> None:
+    """Read the rest of a body and forget it, within limits."""
+    left = _LINGER_BYTES
+    with contextlib.suppress(asyncio.TimeoutError):
+        while left > 0:
+            message = await asyncio.wait_for(receive(), _LINGER_SECONDS)
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return
+            left -= len(message.get("body", b""))
 
 
 async def _refuse(send: Send, status: int, reason: str) -> None:

@@ -25,7 +25,7 @@ from edge_harmony.files.atomic import atomic_write, make_folder, sha256_of
 from edge_harmony.files.manifest import Manifest, artifact_name, write_manifest
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
-from edge_harmony.models.whole_pipeline import WholePipeline
+from edge_harmony.models.whole_pipeline import ProductPipeline, WholePipeline
 
 DEFAULT_OPSET = 18
 _LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
@@ -53,7 +53,8 @@ def export_onnx(
         folder: folder for the files, created if it is missing.
         precision: ``fp16`` keeps masked statistics in 32 bits (:mod:`~edge_harmony.export.half`); ``int8`` needs
             weights with activation ranges.
-        flavour: flavour of the Q/DQ pairs, for ``int8``.
+        flavour: flavour of the Q/DQ pairs, for ``int8``; ``unsigned`` is for CPUs and ``signed`` for GPUs, and a whole
+            pipeline has the form that is fast there at every precision.
         size: working size (height, width); None for the network's own.
         opset: of the ai.onnx domain; at least 17, the newest that TensorRT 8 reads (10.0 reads 20).
         dynamic_batch: leave the batch size open.
@@ -73,7 +74,7 @@ def export_onnx(
     loaded = read_weights(weights_path)
     model = exportable(name, loaded, precision, keep_float)
     if whole_pipeline:
-        model = WholePipeline(model, size)
+        model = (ProductPipeline if flavour == "unsigned" else WholePipeline)(model, size)
         proto = trace_whole(model, opset=max(opset, DEFAULT_OPSET))
     else:
         proto = trace(model, size, opset=max(opset, DEFAULT_OPSET), dynamic_batch=dynamic_batch)

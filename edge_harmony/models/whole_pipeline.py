@@ -2,9 +2,10 @@
 
 It uses only operators that compilers for devices support; none of them resizes by area. So resizing is written as sums
 over the pixels of each cell, and upsampling as sums over the two cells on either side of each pixel, with weights
-computed from the sizes: both agree with :mod:`edge_harmony.pipeline.harmonize` at every size. Pixels and cells are
-gathered by their numbers, because compilers fuse that with the arithmetic around it: no picture in floating point is
-written to memory, and none of the upsampled planes (``docs/decisions/0017-gathers-in-the-whole-pipeline.md``).
+computed from the sizes: both agree with :mod:`edge_harmony.pipeline.harmonize` at every size. There are two forms
+(``docs/decisions/0017-gathers-in-the-whole-pipeline.md``). For GPUs, pixels and cells are gathered by their numbers,
+because compilers fuse that with the arithmetic around it: no picture in floating point is written to memory, and none
+of the upsampled planes. For CPUs, which gather slowly, the sums are matrix products.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _GRIDS = ("affine", "gain", "difference")
 
 
 class WholePipeline(nn.Module):
-    """Resize, predict, upsample, apply and blend.
+    """Resize, predict, upsample, apply and blend, in the form for GPUs.
 
     Args:
         network: maps ``(1, 3, h, w)`` and ``(1, 1, h, w)`` to a grid; its ``output`` names the kind of grid.
@@ -90,11 +91,29 @@ class WholePipeline(nn.Module):
         return total
 
 
-class PlanarPipeline(WholePipeline):
-    """A :class:`WholePipeline` for runtimes that pass pictures as planes of float levels, such as Core ML.
+class ProductPipeline(WholePipeline):
+    """A :class:`WholePipeline` whose resizing and upsampling are matrix products with the same weights, for CPUs.
 
-    Resizing and upsampling are matrix products with the same weights.
+    A CPU gathers pixels slowly and multiplies matrices fast (``docs/whole-pipeline.md`` has both in one run).
     """
+
+    def forward(self, picture: Tensor, mask: Tensor, strength: Tensor) -> Tensor:
+        """Harmonize a picture; shapes and types are those of the base class."""
+        planes = self._harmonize(picture.permute(2, 0, 1).contiguous().float(), mask.float() / 255, strength)
+        return torch.stack([plane.to(torch.uint8) for plane in planes]).permute(1, 2, 0).contiguous()
+
+    def _harmonize(self, levels: Tensor, weight: Tensor, strength: Tensor) -> list[Tensor]:
+        """Harmonize a picture ``(3, H, W)`` in levels with a mask ``(H, W)`` in [0, 1]; returns its three planes."""
+        height, width = weight.shape
+        rows, columns = area_weights(self.size[0], height), area_weights(self.size[1], width).transpose(0, 1)
+        grid = self._predict(rows @ levels @ columns, rows @ weight @ columns, strength)
+        up, across = bilinear_weights(grid.shape[1], height).transpose(0, 1), bilinear_weights(grid.shape[2], width)
+        planes = [levels[channel] for channel in range(3)]
+        return self._paint(planes, weight, lambda index: up @ grid[index] @ across)
+
+
+class PlanarPipeline(ProductPipeline):
+    """A :class:`ProductPipeline` for runtimes that pass pictures as planes of float levels, such as Core ML."""
 
     def forward(self, picture: Tensor, mask: Tensor, strength: Tensor) -> Tensor:
         """Harmonize a picture.
@@ -108,14 +127,7 @@ class PlanarPipeline(WholePipeline):
             ``(1, 3, H, W)`` float32, whole levels; equal to ``picture`` where the mask is 0, and everywhere if the
             strength is 0.
         """
-        height, width = mask.shape[2:]
-        rows, columns = area_weights(self.size[0], height), area_weights(self.size[1], width)
-        weight = mask[0, 0] / 255
-        small = rows @ picture[0] @ columns.transpose(0, 1)
-        grid = self._predict(small, rows @ weight @ columns.transpose(0, 1), strength)
-        up, across = bilinear_weights(grid.shape[1], height).transpose(0, 1), bilinear_weights(grid.shape[2], width)
-        planes = [picture[0, channel] for channel in range(3)]
-        return torch.stack(self._paint(planes, weight, lambda index: up @ grid[index] @ across))[None]
+        return torch.stack(self._harmonize(picture[0], mask[0, 0] / 255, strength))[None]
 
 
 def area_weights(cells: int, size: int) -> Tensor:
