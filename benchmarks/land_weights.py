@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from model_card import CARDS, Words, write_card
@@ -77,7 +78,8 @@ def calibrated(name: str, source: Path, folder: Path, words: Words, data: Path) 
     pictures = read_calibration_set(how.set)
     target = folder / source.name
     root = pictures.root(None if pictures.shipped else data)
-    calibrate_weights(name, source, pictures, root, target, method=how.method, percentile=how.percentile, cache=folder)
+    choice: dict[str, Any] = how.model_dump(exclude={"set"})
+    calibrate_weights(name, source, pictures, root, target, **choice, cache=folder)
     return target
 
 

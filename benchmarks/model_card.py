@@ -38,6 +38,7 @@ class Ranges(BaseModel):
     set: str
     method: Method
     percentile: float = DEFAULT_PERCENTILE
+    equal_channels: bool = False
 
 
 class Words(BaseModel):
@@ -126,7 +127,9 @@ def markdown(card: dict[str, Any], stages: str, words: Words) -> str:
     ranges = ""
     if words.ranges:
         cut = f" {words.ranges.percentile:g}" if words.ranges.method == "percentile" else ""
-        ranges = f"\n| Ranges of INT8 | calibrated after training: `{words.ranges.set}`, {words.ranges.method}{cut} |"
+        equal = ", channels equalized before depthwise convolutions" if words.ranges.equal_channels else ""
+        how = f"`{words.ranges.set}`, {words.ranges.method}{cut}{equal}"
+        ranges = f"\n| Ranges of INT8 | calibrated after training: {how} |"
     return f"""# {card["name"]}
 
 {entry.summary[0].upper()}{entry.summary[1:]}; {entry.parameters / 1e6:.3f} M parameters, {entry.flops / 1e9:.3f} GFLOP at {entry.size[0]} x {entry.size[1]}.

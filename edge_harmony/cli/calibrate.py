@@ -23,6 +23,9 @@ def calibrate(
         Literal["min-max", "percentile", "mse", "entropy"], typer.Option("--method", help="How to choose the ranges.")
     ] = "mse",
     percentile: Annotated[float, typer.Option("--percentile", help="For the method percentile, in per cent.")] = 99.99,
+    equal_channels: Annotated[
+        bool, typer.Option("--equal-channels", help="First make ranges equal before depthwise convolutions.")
+    ] = False,
     weights: WeightsOption = None,
     data: Annotated[Path | None, typer.Option("--data", help="Root of a set that is not shipped.")] = None,
     cache: Annotated[Path | None, typer.Option("--cache", help="Folder for the histograms.")] = None,
@@ -38,13 +41,13 @@ def calibrate(
 
     chosen = read_calibration_set(name)
     root, total = chosen.root(data), len(chosen.files)
-    choice: dict[str, Any] = {"method": method, "percentile": percentile, "cache": cache}
+    choice: dict[str, Any] = {"method": method, "percentile": percentile, "equal_channels": equal_channels}
     with progress_bar("calibrating", total) as advance:
-        found = calibrate_weights(model, weights, chosen, root, output, **choice, advance=advance)
+        found = calibrate_weights(model, weights, chosen, root, output, **choice, cache=cache, advance=advance)
     if json:
         print_json(
             {"weights": str(output), "model": model, "set": name, "set_sha256": chosen.sha256, "pictures": total}
-            | {"method": method, "scales": found.scales}
+            | {"method": method, "equal_channels": equal_channels, "scales": found.scales}
         )
         return
     table = Table(title=f"{model}: ranges by {method} on {total} pictures of {name}")

@@ -19,6 +19,7 @@ from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights, resolve_weights, restore, save_weights
 from edge_harmony.pictures.working_size import to_working_size
+from edge_harmony.quantization.equalize import equalize
 from edge_harmony.quantization.fake_quant import ACTIVATION_RANGE, ActivationQuantizer
 from edge_harmony.quantization.histograms import (
     DEFAULT_PERCENTILE,
@@ -56,6 +57,7 @@ def calibrate_weights(
     *,
     method: Method = "mse",
     percentile: float = DEFAULT_PERCENTILE,
+    equal_channels: bool = False,
     cache: Path | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> CalibratedRanges:
@@ -72,21 +74,27 @@ def calibrate_weights(
         output: weights file to write.
         method: where ranges are cut off, see :meth:`Histogram.threshold`.
         percentile: in per cent, of the method of this name.
+        equal_channels: first make the ranges of channels equal where that costs nothing, by a pass over the pictures
+            (:func:`~edge_harmony.quantization.equalize.equalize`); the float network computes the same.
         cache: folder for what was counted; ``calibration`` in the cache by default.
         advance: called for every picture, those that an earlier run has counted too.
 
     Raises:
         UsageError: an unknown network, method or percentile, there are no weights, or ``output`` is one of the inputs.
         ArtifactError: the weights are damaged or of another network.
+        CapabilityError: channels shall be equalized, and the network has none where that costs nothing.
         InputError: files of the set are missing or changed, or a point saw nothing but zeros.
     """
     entry = find_model(model)
     source = resolve_weights(entry.name, weights)
     refuse_overwriting([output], [source, *pictures.paths(root)])
     stored = read_weights(source)
-    network = prepare_qat(fold_norms(restore(entry.name, stored)))
+    network = fold_norms(restore(entry.name, stored))
     pictures.verify(root)
-    key = f"{sha256_of(source)}-{pictures.sha256}-{entry.size[0]}x{entry.size[1]}"
+    if equal_channels:
+        equalize(network, inputs_of(pictures, root, entry.size))
+    network = prepare_qat(network)
+    key = f"{sha256_of(source)}-{pictures.sha256}-{entry.size[0]}x{entry.size[1]}{'-equal' * equal_channels}"
     kept = make_folder(cache or cache_folder() / "calibration") / f"{key[:16]}-{pictures.sha256[:16]}.npz"
     histograms, seen = load_histograms(kept, key)
     total = len(pictures.files)

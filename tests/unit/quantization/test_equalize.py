@@ -1,0 +1,78 @@
+"""Channels of equal range: the float network computes the same, and eight bits lose less."""
+
+import pytest
+import torch
+
+from edge_harmony.errors import CapabilityError
+from edge_harmony.models.layers.conv_unit import fold_norms
+from edge_harmony.models.layers.inverted_bottleneck import InvertedBottleneck
+from edge_harmony.models.registry import build_model
+from edge_harmony.quantization.calibrate import collect, set_ranges
+from edge_harmony.quantization.equalize import equalize
+from edge_harmony.quantization.prepare import prepare_qat, set_quantization
+
+
+def inputs(count=3, side=64):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(count):
+        picture = torch.rand(1, 3, side, side, generator=generator)
+        yield picture, (torch.rand(1, 1, side, side, generator=generator) > 0.5).float()
+
+
+def uneven():
+    """A folded network in which one channel before every depthwise convolution is a hundred times as large."""
+    torch.manual_seed(0)
+    model = fold_norms(build_model("edge-s").eval())
+    with torch.no_grad():
+        torch.nn.init.normal_(model.head.weight, std=0.05)
+        for block in model.modules():
+            if isinstance(block, InvertedBottleneck) and block.expand is not None:
+                block.expand.conv.weight[0] *= 100
+                block.filter.conv.weight[0] /= 100
+    return model
+
+
+def run(model):
+    with torch.no_grad():
+        return torch.cat([model(*pair) for pair in inputs()])
+
+
+def error_in_integers(model):
+    expected = run(model)
+    prepare_qat(model)
+    set_ranges(model, collect(model, inputs(), {}, lambda *_: None), "min-max", 100.0)
+    set_quantization(model, enabled=True)
+    return (run(model) - expected).square().mean()
+
+
+def test_the_float_network_computes_the_same():
+    model = uneven()
+    before = run(model)
+    equalize(model, inputs())
+    assert torch.allclose(run(model), before, rtol=1e-4, atol=1e-5 * before.abs().max())
+
+
+def test_ranges_are_equal_after_it():
+    model = uneven()
+    largest = []
+    equalize(model, inputs())
+    for block in model.modules():
+        if isinstance(block, InvertedBottleneck):
+            unit = model.encoder[0][0] if block.expand is None else block.expand
+            unit.register_forward_hook(lambda _, __, result: largest.append(result.amax((0, 2, 3))))
+    run(model)
+    assert len(largest) == 3 * 16  # pictures, and the blocks of EfficientNet-lite0
+    for values in largest:
+        alive = values[values > 0]
+        assert (alive > values.amax() / 10).float().mean() > 0.85  # before, one channel is far above all others
+
+
+def test_eight_bits_lose_less():
+    plain, equal = uneven(), uneven()
+    equalize(equal, inputs())
+    assert error_in_integers(equal) < error_in_integers(plain) / 4
+
+
+def test_a_network_without_depthwise_convolutions():
+    with pytest.raises(CapabilityError, match="has no depthwise convolutions"):
+        equalize(fold_norms(build_model("edge-n")), inputs())
