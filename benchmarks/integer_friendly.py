@@ -31,7 +31,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from edge_harmony.backends.base import Runner
+from edge_harmony.backends.base import ExportRequest, Runner
 from edge_harmony.backends.coreml.convert import convert
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.backends.onnxruntime.rules import LAYERS
@@ -133,7 +133,7 @@ def measure(model: str, folder: Path) -> dict[str, Any]:
     pictures = [(name, pixels, mask) for name, pixels, mask in sample_pictures()]
     return {
         "onnx_int8": onnx_islands(files["int8"]),
-        "coreml_int8": coreml_islands(convert(model, weights, folder, precision="int8", size=SIZE)),
+        "coreml_int8": coreml_islands(convert(ExportRequest(model, "int8", size=SIZE), weights, folder)),
         "rtx_int8": count(build_kernels(signed)),
         "fp16_db": round(compare(fp16, fp32, pictures)["psnr"], 1),
         "sixteen_bits_db": in_sixteen_bits(restore(model, read_weights(weights))),

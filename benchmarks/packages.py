@@ -18,8 +18,10 @@ import torch
 from engine_builds import weights_of
 from provenance import provenance
 
+from edge_harmony.backends.base import ExportRequest
 from edge_harmony.backends.coreml.contents import read_contents
 from edge_harmony.backends.coreml.convert import convert
+from edge_harmony.backends.coreml.options import PackageOptions
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.files.atomic import size_of, write_json
 from edge_harmony.models.registry import MODELS
@@ -28,7 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "fp32": {"precision": "fp32"},
     "fp16": {"precision": "fp16"},
     "int8": {"precision": "int8"},
-    "fp16, palettes of 6 bits": {"precision": "fp16", "palette_bits": 6},
+    "fp16, palettes of 6 bits": {"precision": "fp16", "options": PackageOptions(palette_bits=6)},
     "int8, whole pipeline": {"precision": "int8", "whole_pipeline": True},
 }
 
@@ -37,7 +39,7 @@ def package(name: str, variant: str, weights: Path, folder: Path) -> dict[str, A
     """One conversion."""
     row: dict[str, Any] = {"model": name, "variant": variant}
     try:
-        path = convert(name, weights, folder / variant, **VARIANTS[variant])
+        path = convert(ExportRequest(name, **VARIANTS[variant]), weights, folder / variant)
     except EdgeHarmonyError as error:
         return row | {"refused": error.message}
     contents = read_contents(path)

@@ -10,4 +10,4 @@ COPY . /src
 RUN python3 -m pip install --no-cache-dir '/src[jetson]' && rm -rf /src
 
 ENTRYPOINT ["edge-harmony"]
-CMD ["selftest", "--backend", "tensorrt", "--onnx", "edge-s-160x160-int8.onnx"]
+CMD ["selftest", "--backend", "tensorrt", "--onnx", "edge-s-160x160-int8-signed-batch1.onnx"]

@@ -215,11 +215,11 @@ def exported(edge_weights, made_once) -> dict[str, Path]:
 
         for precision in ("fp32", "fp16", "int8"):
             export_onnx("edge-n", edge_weights, folder, precision=precision)
-        export_onnx("edge-n", edge_weights, folder / "signed", precision="int8", flavour="signed")
+        export_onnx("edge-n", edge_weights, folder, precision="int8", flavour="signed")
 
     folder = made_once("onnx", fill)
     files = {p: folder / f"edge-n-256x256-{p}.onnx" for p in ("fp32", "fp16", "int8")}
-    return files | {"signed": folder / "signed" / "edge-n-256x256-int8.onnx"}
+    return files | {"signed": folder / "edge-n-256x256-int8-signed.onnx"}
 
 
 @pytest.fixture(scope="session")

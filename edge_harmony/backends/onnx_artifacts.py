@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge_harmony.backends.artifact_runner import read_network_manifest
 from edge_harmony.backends.base import Backend, ExportRequest, LoadRequest, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
+from edge_harmony.export.names import Flavour, onnx_name
 from edge_harmony.extras import require_exporter
-from edge_harmony.files.manifest import Manifest, artifact_name, read_manifest
+from edge_harmony.files.manifest import Manifest, read_manifest
 from edge_harmony.models.registry import find_model, weights_folder
 
-if TYPE_CHECKING:
-    from edge_harmony.export.prepare import Flavour
-
 PRECISIONS = ("fp32", "fp16", "int8")
-_UNSIGNED = ", Q/DQ with unsigned activations"
 
 
 class OnnxBackend(Backend):
@@ -26,12 +22,12 @@ class OnnxBackend(Backend):
 
     def shipped(self, model: str, precision: str) -> Path | None:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        path = weights_folder() / artifact_name(model, *find_model(model).size, precision, ".onnx")
+        path = weights_folder() / onnx_name(model, find_model(model).size, precision)
         return path if path.is_file() else None
 
     def steps(self, request: ExportRequest) -> list[Step]:
         """See :class:`edge_harmony.backends.base.Backend`."""
-        return [export_step(request, does=_UNSIGNED if request.precision == "int8" else "")]
+        return [export_step(request, flavour="unsigned")]
 
     def build(self, request: ExportRequest, source: Path, folder: Path) -> Path:
         """Export weights in the unsigned flavour, which CPU runtimes run fastest.
@@ -81,12 +77,20 @@ class OnnxBackend(Backend):
         return path
 
 
-def export_step(request: ExportRequest, *, does: str = "") -> Step:
+def export_step(request: ExportRequest, *, flavour: Flavour, dynamic_batch: bool = True) -> Step:
     """The step of a plan that :func:`export_file` carries out."""
-    name = artifact_name(
-        request.model, *request.working_size, request.precision, ".onnx", whole_pipeline=request.whole_pipeline
+    name = onnx_name(
+        request.model,
+        request.working_size,
+        request.precision,
+        flavour=flavour,
+        opset=request.opset,
+        dynamic_batch=dynamic_batch,
+        keep_float=request.keep_float,
+        whole_pipeline=request.whole_pipeline,
     )
-    return Step(f"write the ONNX file, opset {request.opset}{does}", name).unless(require_exporter)
+    pairs = f", Q/DQ with {flavour} activations" if request.precision == "int8" else ""
+    return Step(f"write the ONNX file, opset {request.opset}{pairs}", name).unless(require_exporter)
 
 
 def export_file(

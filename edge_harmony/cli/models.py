@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from edge_harmony.cli.console import JsonOption, number, out, print_json
-from edge_harmony.files.manifest import artifact_name
+from edge_harmony.export.names import onnx_name
 from edge_harmony.models.registry import DEFAULT_MODEL, MODELS, ModelEntry, has_weights, weights_folder
 
 
@@ -41,7 +41,7 @@ def models(json: JsonOption = False) -> None:
 def describe(entry: ModelEntry) -> dict[str, Any]:
     """One row: the registry's entry, its shipped files, and the measured quality from its card."""
     folder = weights_folder()
-    files = {p: folder / artifact_name(entry.name, *entry.size, p, ".onnx") for p in ("fp32", "int8")}
+    files = {p: folder / onnx_name(entry.name, entry.size, p) for p in ("fp32", "int8")}
     shipped = [precision for precision, path in files.items() if path.is_file()]
     if has_weights(entry.name):
         shipped.append("weights")

@@ -16,18 +16,18 @@ from torch import Tensor, nn
 import edge_harmony
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.half import to_half
+from edge_harmony.export.names import DEFAULT_OPSET, Flavour, onnx_name
 from edge_harmony.export.opset_17 import OPSET as OLDEST_OPSET
 from edge_harmony.export.opset_17 import to_opset_17
-from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, Flavour, describe, exportable
+from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, describe, exportable
 from edge_harmony.export.quiet import quiet
 from edge_harmony.export.unsigned import to_unsigned, unshare_dequantized, unshare_zero_points
 from edge_harmony.files.atomic import atomic_write, make_folder, sha256_of
-from edge_harmony.files.manifest import Manifest, artifact_name, write_manifest
+from edge_harmony.files.manifest import Manifest, write_manifest
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.models.whole_pipeline import ProductPipeline, WholePipeline
 
-DEFAULT_OPSET = 18
 _LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
 _LARGEST = 1 << 15
 
@@ -45,7 +45,7 @@ def export_onnx(
     keep_float: Collection[str] = (),
     whole_pipeline: bool = False,
 ) -> Path:
-    """Export a network and write ``<name>-<HxW>-<precision>.onnx`` with its manifest.
+    """Export a network and write it with its manifest, under the name that :func:`onnx_name` gives it.
 
     Args:
         name: of the network in the registry.
@@ -60,7 +60,7 @@ def export_onnx(
         dynamic_batch: leave the batch size open.
         keep_float: layers of an ``int8`` network that stay float, see :mod:`edge_harmony.quantization.sensitivity`.
         whole_pipeline: export the whole pipeline around the network (:mod:`~edge_harmony.models.whole_pipeline`), 8-bit
-            pictures of any size in and out; the file's name ends in ``-whole``.
+            pictures of any size in and out.
 
     Returns:
         The path of the model.
@@ -89,7 +89,16 @@ def export_onnx(
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
     proto.producer_name, proto.producer_version = "edge-harmony", edge_harmony.__version__
-    path = make_folder(Path(folder)) / artifact_name(name, *size, precision, ".onnx", whole_pipeline=whole_pipeline)
+    path = make_folder(Path(folder)) / onnx_name(
+        name,
+        size,
+        precision,
+        flavour=flavour,
+        opset=opset,
+        dynamic_batch=dynamic_batch,
+        keep_float=keep_float,
+        whole_pipeline=whole_pipeline,
+    )
     atomic_write(path, proto.SerializeToString(deterministic=True))
     write_manifest(
         path,

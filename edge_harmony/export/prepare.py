@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
+from edge_harmony.export.names import Flavour
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import WHOLE_PIPELINE, IOSpec
 from edge_harmony.models.layers.conv_unit import fold_norms
@@ -16,8 +17,6 @@ from edge_harmony.models.weights_file import Weights, restore
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
 from edge_harmony.quantization.prepare import load_ranges, prepare_qat
 
-Flavour = Literal["signed", "unsigned"]
-"""``signed``: TensorRT and Core ML; ``unsigned``: ONNX Runtime and OpenVINO."""
 OUTPUT_NAMES = {
     WHOLE_PIPELINE: "harmonized",
     "rgb": "harmonized",

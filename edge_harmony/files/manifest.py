@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,10 +73,41 @@ class Manifest(BaseModel):
 
 
 def artifact_name(
-    model: str, height: int, width: int, precision: str, suffix: str, *, whole_pipeline: bool = False
+    model: str,
+    height: int,
+    width: int,
+    precision: str,
+    suffix: str,
+    *,
+    whole_pipeline: bool = False,
+    keep_float: Collection[str] = (),
+    marks: Iterable[str] = (),
 ) -> str:
-    """The file name ``<model>-<HxW>-<precision>[-whole]<suffix>``, so that no precision overwrites another."""
-    return f"{model}-{height}x{width}-{precision}{'-whole' if whole_pipeline else ''}{suffix}"
+    """The file name ``<model>-<HxW>-<precision>[-whole][-<mark>...]<suffix>`` of an artifact.
+
+    Artifacts of the same weights that differ have different names, so that no export overwrites another.
+
+    Args:
+        model: name in the registry.
+        height: of the working size.
+        width: of the working size.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        suffix: of the kind of file, with its dot.
+        whole_pipeline: the artifact holds the network with its pre- and post-processing.
+        keep_float: layers of an ``int8`` network that stay float: their number and a digest of their names.
+        marks: the backend's own, one for each option that is not its default.
+    """
+    parts = [model, f"{height}x{width}", precision]
+    if keep_float:
+        parts.append(f"{len(set(keep_float))}float-{short_digest(sorted(set(keep_float)))}")
+    if whole_pipeline:
+        parts.append("whole")
+    return "-".join([*parts, *marks]) + suffix
+
+
+def short_digest(content: Any) -> str:
+    """Six hexadecimal digits that stand for JSON content in a file name, where the content itself is too long."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def manifest_path(artifact: Path) -> Path:

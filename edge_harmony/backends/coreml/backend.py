@@ -13,7 +13,6 @@ from edge_harmony.backends.coreml.runner import UNITS, CoreMLRunner
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.export.quiet import quiet
 from edge_harmony.extras import install_hint, is_installed, require_torch
-from edge_harmony.files.manifest import artifact_name
 from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -44,10 +43,9 @@ class CoreMLBackend(Backend):
     def steps(self, request: ExportRequest) -> list[Step]:
         """See :class:`edge_harmony.backends.base.Backend`."""
         options: PackageOptions = request.options or PackageOptions()
-        name = artifact_name(
-            request.model, *request.working_size, request.precision, ".mlpackage", whole_pipeline=request.whole_pipeline
-        )
-        return [Step(f"convert to Core ML for {options.minimum}", name).unless(_require_converter)]
+        options.check(request)
+        step = Step(f"convert to Core ML for {options.minimum}", options.name_of(request))
+        return [step.unless(_require_converter)]
 
     def build(self, request: ExportRequest, source: Path, folder: Path) -> Path:
         """Convert weights; see :func:`edge_harmony.backends.coreml.convert.convert`.
@@ -61,17 +59,7 @@ class CoreMLBackend(Backend):
         with quiet("coremltools"):  # it warns of versions, and that predictions need macOS
             from edge_harmony.backends.coreml.convert import convert
 
-        options: PackageOptions = request.options or PackageOptions()
-        return convert(
-            request.model,
-            source,
-            folder,
-            precision=request.precision,  # type: ignore[arg-type]  # convert refuses others
-            size=request.working_size,
-            keep_float=request.keep_float,
-            whole_pipeline=request.whole_pipeline,
-            **dict(options),
-        )
+        return convert(request, source, folder)
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`~edge_harmony.backends.base.Backend`; devices are ``all``, ``cpu``, ``cpu-gpu``, ``cpu-ane``."""

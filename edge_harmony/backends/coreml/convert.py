@@ -8,25 +8,24 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import uuid
-from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
 import coremltools as ct
 
 import edge_harmony
-from edge_harmony.backends.coreml.options import Minimum, PackageInputs, Size
+from edge_harmony.backends.base import ExportRequest
+from edge_harmony.backends.coreml.options import PackageOptions, Size
 from edge_harmony.backends.coreml.program import LOGGERS, network_program, palettized, pipeline_program
 from edge_harmony.errors import UsageError, parsing
 from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, describe, exportable
 from edge_harmony.export.quiet import quiet
 from edge_harmony.files.atomic import make_folder, new_folder, sha256_of
-from edge_harmony.files.manifest import Manifest, Precision, artifact_name, write_manifest
+from edge_harmony.files.manifest import Manifest, Precision, write_manifest
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 
-_INTEGERS_SINCE, _FUNCTIONS_SINCE = "iOS17", "iOS18"
 _CONTENTS = "Manifest.json"
 """Of a package: where its parts are."""
 _MEANINGS = {
@@ -39,96 +38,60 @@ _MEANINGS = {
 _GRID = "What is applied to the picture; see the io of edge_harmony"
 
 
-def convert(
-    name: str,
-    weights_path: Path,
-    folder: Path,
-    *,
-    precision: Precision = "fp16",
-    size: Size | None = None,
-    more_sizes: Sequence[Size] = (),
-    minimum: Minimum = "iOS17",
-    inputs: PackageInputs = "tensor",
-    palette_bits: Literal[4, 6, 8] | None = None,
-    keep_float: Collection[str] = (),
-    whole_pipeline: bool = False,
-    picture_sizes: Sequence[Size] = (),
-) -> Path:
-    """Convert a network and write ``<name>-<HxW>-<precision>.mlpackage`` with its manifest.
+def convert(request: ExportRequest, weights_path: Path, folder: Path) -> Path:
+    """Convert a network and write the package with its manifest.
+
+    ``int8`` quantizes weights and activations by the trained ranges, and computes the rest as ``fp16`` does. Several
+    working sizes, or sizes of pictures, are functions of one package called ``h192w256`` and so on, which share the
+    weights; the first is the default.
 
     Args:
-        name: of the network in the registry.
-        weights_path: its weights.
+        request: what to convert; its options are :class:`~edge_harmony.backends.coreml.options.PackageOptions`.
+        weights_path: weights of the network.
         folder: where to; created if need be.
-        precision: what the program computes in; ``int8`` quantizes weights and activations by the trained ranges and
-            computes the rest in 16 bits.
-        size: working size (height, width); None for the network's own.
-        more_sizes: others that the package takes besides: each is a function of the package called ``h192w256``, with
-            ``size`` as the default, and all share the weights; needs iOS 18.
-        minimum: the oldest system that will run it (iOS 17 is macOS 14); ``int8`` needs iOS 17.
-        inputs: ``tensor``, float RGB and mask in [0, 1]; or ``image``, 8-bit pictures, RGB and grayscale, which Core ML
-            scales to [0, 1] itself.
-        palette_bits: store weights as indices into palettes of this many bits (float precisions only).
-        keep_float: layers of an ``int8`` network that stay float.
-        whole_pipeline: convert the whole pipeline around the network (:mod:`edge_harmony.models.whole_pipeline`), 8-bit
-            pictures in and out; the package's name ends in ``-whole``.
-        picture_sizes: sizes of these pictures; one, or several as functions (iOS 18); none for any size from the
-            working size to :data:`~edge_harmony.backends.coreml.program.LARGEST_PICTURE`.
 
     Returns:
-        The package, a folder.
+        The package, a folder, under the name that
+        :meth:`~edge_harmony.backends.coreml.options.PackageOptions.name_of` gives it.
 
     Raises:
         ArtifactError: the weights do not fit or hold no ranges.
         CapabilityError: the network cannot be quantized or has no whole pipeline, or coremltools cannot convert it.
         UsageError: options that contradict each other.
     """
-    size = size or find_model(name).size
-    sizes: list[Size | None] = [size, *more_sizes]
-    if whole_pipeline:
-        sizes = list(picture_sizes) or [None]
-    _check(precision, minimum, palette_bits, sizes)
-    if whole_pipeline and more_sizes:
-        raise UsageError("a whole pipeline has one working size", "leave more_sizes out, or --whole-pipeline")
+    options: PackageOptions = request.options or PackageOptions()
+    options.check(request)
+    size, precision = request.working_size, cast(Precision, request.precision)
     weights = read_weights(weights_path)
-    model = exportable(name, weights, precision, keep_float)
-    whole = PlanarPipeline(model, size) if whole_pipeline else None
+    model = exportable(request.model, weights, precision, request.keep_float)
+    whole = PlanarPipeline(model, size) if request.whole_pipeline else None
     output = str((whole or model).output)
     programs: dict[str, Any] = {}
-    for one in sizes:
+    for one in options.sizes(request):
         if whole is not None:
-            program = pipeline_program(whole, one, precision, minimum)
+            program = pipeline_program(whole, one, precision, options.minimum)
         else:
-            program = network_program(model, one or size, precision, minimum, inputs, OUTPUT_NAMES[output])
-        programs[_function(one)] = palettized(program, palette_bits) if palette_bits is not None else program
-    description = describe(name, weights, weights_path, output, size, precision, "signed", keep_float)
+            program = network_program(
+                model, one or size, precision, options.minimum, options.inputs, OUTPUT_NAMES[output]
+            )
+        bits = options.palette_bits
+        programs[_function(one)] = palettized(program, bits) if bits is not None else program
+    description = describe(request.model, weights, weights_path, output, size, precision, "signed", request.keep_float)
     package = {
-        "minimum": minimum,
-        "inputs": "image" if whole_pipeline else inputs,
-        "palette_bits": palette_bits,
+        "minimum": options.minimum,
+        "inputs": "image" if whole is not None else options.inputs,
+        "palette_bits": options.palette_bits,
         "functions": list(programs) if len(programs) > 1 else [],
     }
-    path = make_folder(folder) / artifact_name(name, *size, precision, ".mlpackage", whole_pipeline=whole_pipeline)
+    path = make_folder(folder) / options.name_of(request)
     with new_folder(path) as temporary:
-        _save(_described(_package(programs, temporary.parent), name, description | {"engine": package}), temporary)
+        program = _package(programs, temporary.parent)
+        _save(_described(program, request.model, description | {"engine": package}), temporary)
     versions = {"edge-harmony": edge_harmony.__version__}
     versions |= {package: importlib.metadata.version(package) for package in ("coremltools", "torch")}
     manifest = Manifest(**description, backend="coreml", file_sha256=sha256_of(path), versions=versions, engine=package)
     write_manifest(path, manifest)
     return path
-
-
-def _check(precision: Precision, minimum: Minimum, palette_bits: int | None, sizes: Sequence[Size | None]) -> None:
-    if precision == "int8" and minimum < _INTEGERS_SINCE:
-        raise UsageError(f"8-bit programs need {_INTEGERS_SINCE}, not {minimum}", "choose fp16, or a newer minimum")
-    if precision == "int8" and palette_bits is not None:
-        raise UsageError("palettes are for float programs", "choose fp16, or leave the palette out")
-    if len(sizes) > 1 and minimum < _FUNCTIONS_SINCE:
-        raise UsageError(
-            f"packages for several sizes need {_FUNCTIONS_SINCE}, not {minimum}", "choose one size, or a newer minimum"
-        )
-    if len(set(sizes)) < len(sizes):
-        raise UsageError("a size is named twice", "name every size once")
 
 
 def _function(size: Size | None) -> str:

@@ -19,7 +19,7 @@ from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, find_weights
 from edge_harmony.backends.tensorrt.runner import TensorRTPipeline, TensorRTRunner
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
 from edge_harmony.files.atomic import make_folder
-from edge_harmony.files.manifest import read_manifest
+from edge_harmony.files.manifest import read_manifest, short_digest
 from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -73,17 +73,17 @@ class TensorRTBackend(Backend):
             return onnx
         made = make_engine(tensorrt, onnx, engine, device)
         version = "".join(map(str, tensorrt.version[:2]))
-        path = make_folder(folder) / f"{onnx.stem}-{'-'.join(made.facts.sm)}-trt{version}{SUFFIX}"
+        path = make_folder(folder) / _engine_name(onnx, request, *made.facts.sm, f"trt{version}")
         write_plan(path, made.path.read_bytes(), made.facts, onnx)
         return path
 
     def steps(self, request: ExportRequest) -> list[Step]:
         """See :class:`edge_harmony.backends.base.Backend`."""
         engine = _options(request)
-        onnx = export_step(request, does=", Q/DQ with signed activations" if request.precision == "int8" else "")
-        sm = "-".join(name.lower() for name in engine.architectures) or "<sm>"
-        stem = Path(onnx.makes).stem
-        step = Step(f"build the engine with {self.distribution}", f"{stem}-{sm}-trt<version>{SUFFIX}")
+        onnx = export_step(request, flavour="signed", dynamic_batch=engine.profile is not None)
+        sm = [name.lower() for name in engine.architectures] or ["<sm>"]
+        name = _engine_name(Path(onnx.makes), request, *sm, "trt<version>")
+        step = Step(f"build the engine with {self.distribution}", name)
         return [onnx, step.unless(lambda: self._require(engine))]
 
     def remaining(self, request: ExportRequest, made: Path) -> Step | None:
@@ -91,7 +91,7 @@ class TensorRTBackend(Backend):
         if made.suffix != ".onnx":
             return None
         engine = _options(request)
-        target = f"{made.stem}{SUFFIX}"
+        target = _engine_name(made, request)
         command = " ".join(["edge-harmony build", made.name, *engine.flags(), f"--saveEngine={target}"])
         step = Step(f"build the engine with {self.distribution}", target)
         return replace(step.unless(lambda: self._require(engine)), fix=command)
@@ -135,6 +135,17 @@ def _options(request: ExportRequest) -> BuildOptions:
     if request.whole_pipeline and options.profile is None:
         return options.model_copy(update={"profile": picture_sizes(request.working_size)})
     return options
+
+
+def _engine_name(onnx: Path, request: ExportRequest, *made_for: str) -> str:
+    """``<name of the ONNX file>[-<digest of the options>][-<sm>...-trt<version>].plan``.
+
+    Options that are defaults have no part in the digest, nor have the architectures, which stand in the name.
+    """
+    options: BuildOptions = request.options or BuildOptions()
+    chosen = options.model_dump(mode="json", exclude_defaults=True, exclude={"architectures"})
+    marks = [short_digest(chosen)] if chosen else []
+    return "-".join([onnx.stem, *marks, *made_for]) + SUFFIX
 
 
 def picture_sizes(least: tuple[int, int]) -> Profile:

@@ -15,6 +15,7 @@ from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.main import main
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files import resources
+from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import MODELS
 
@@ -74,6 +75,83 @@ def test_what_is_planned_is_what_is_made(name, fused, edge_weights, tmp_path):
     assert re.fullmatch(re.escape(steps[-1].makes).replace("<version>", r"\d+"), made.name)
 
 
+def plan(name, model, whole_pipeline=False):
+    target = read_target(name)
+    request = target.request(model, whole_pipeline=whole_pipeline)
+    return target, [step.makes for step in get_backend(target.backend).steps(request)]
+
+
+def test_what_differs_is_in_the_name():
+    """A file for a target never replaces another: equal names are for equal files only."""
+    makers = {}
+    for name in NAMES:
+        for model, whole in [(model, False) for model in MODELS] + [("edge-s", True)]:
+            try:
+                target, made = plan(name, model, whole)
+            except UsageError:
+                assert (target.backend, whole) == ("coreml", True)  # several working sizes
+                continue
+            kind = "onnx" if target.backend in ("onnxruntime", "openvino") else target.backend
+            options = target.options.model_dump_json(exclude={"inputs"} if whole else set())  # always pictures then
+            maker = (kind, model, whole, target.precision, target.opset, target.height, target.width, options)
+            makers.setdefault(made[-1], set()).add(maker)
+    assert len(makers) > 16 * len(MODELS)
+    assert {made: found for made, found in makers.items() if len(found) > 1} == {}
+    assert len(set().union(*makers.values())) == len(makers)
+
+
+DIFFERENT = {
+    "iphone-fp16": [
+        'palette_bits = 4', 'palette_bits = 8', 'minimum = "iOS16"', 'inputs = "image"',
+        'minimum = "iOS18"\nmore_sizes = [[192, 256]]', 'minimum = "iOS18"\nmore_sizes = [[256, 192]]',
+    ],
+    "cuda-fp16": ["optimization_level = 5", "optimization_level = 4", "dla_core = 0", "dla_core = 1"],
+    "cpu-onnxruntime-int8": ["opset = 17", "opset = 19", "height = 320", "width = 320"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_every_option_of_a_target_of_ones_own_is_in_the_name(name, tmp_path):
+    text = resources.find_resource("targets", name).read_text()
+    made = [plan(name, "edge-n")[1][-1]]
+    for number, lines in enumerate(DIFFERENT[name]):
+        keys = re.findall(r"^(\w+) =", lines, re.MULTILINE)
+        above, _, options = text.partition("[options]\n")
+        options = re.sub(rf"^({'|'.join(keys)}) .*\n", "", options, flags=re.MULTILINE)
+        own = f"{above}[options]\n{options}{lines}\n"
+        if name.startswith("cpu"):
+            own = lines + "\n" + re.sub(r"^opset = 18\n", "", text, flags=re.MULTILINE).replace("height", "width")
+            own = own if "opset" in lines else f"opset = 18\n{own}"
+        (tmp_path / f"{number}.toml").write_text(own)
+        made.append(plan(str(tmp_path / f"{number}.toml"), "edge-n")[1][-1])
+    assert len(set(made)) == len(made)
+
+
+def test_layers_that_stay_float_are_in_the_name():
+    backend, target = get_backend("onnxruntime"), read_target("cpu-onnxruntime-int8")
+    chosen = [(), ("head",), ("head", "merge"), ("merge", "head"), ("merge",)]
+    made = [backend.steps(target.request("edge-n", keep_float=layers))[-1].makes for layers in chosen]
+    assert made[2] == made[3]
+    assert len(set(made)) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole", [False, True])
+def test_targets_that_write_one_name_write_one_file(whole, edge_weights, tmp_path):
+    pytest.importorskip("coremltools")
+    contents = {}
+    for name in NAMES:
+        target = read_target(name)
+        if target.backend.startswith("tensorrt") or (whole and "sizes" in name):
+            continue  # engines differ from build to build
+        made = get_backend(target.backend).build(
+            target.request("edge-n", whole_pipeline=whole), edge_weights, tmp_path / name
+        )
+        contents.setdefault(made.name, set()).add(sha256_of(made))
+    assert [made for made, found in contents.items() if len(found) > 1] == []
+    assert len(set().union(*contents.values())) == len(contents) > 5
+
+
 def test_what_is_missing_here_is_in_the_plan(monkeypatch, capsys):
     monkeypatch.setattr("edge_harmony.backends.tensorrt.bridge.is_installed", lambda name: False)
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -81,7 +159,7 @@ def test_what_is_missing_here_is_in_the_plan(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "not here: this needs torch" in said
     assert "not here: tensorrt is not installed" in said
-    assert "out/edge-s-160x160-int8-<sm>-trt<version>.plan" in said
+    assert "out/edge-s-160x160-int8-signed-batch1-<sm>-trt<version>.plan" in said
     assert "3. on the device: edge-harmony selftest --target jetson-orin-nano-int8" in said
 
 

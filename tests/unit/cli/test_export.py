@@ -42,7 +42,7 @@ def test_without_tensorrt_the_file_is_written_and_the_way_on_is_named(
     arguments = ["export", "edge-n", "--weights", edge_weights, "--target", target, "-o", tmp_path, *more]
     assert main([*map(str, arguments)]) == 0
     said, noted = capsys.readouterr()
-    name = f"edge-n-256x256-int8{'-whole' if more else ''}"
+    name = f"edge-n-256x256-int8{'-whole-signed' if more else '-signed-batch1'}"
     assert read_manifest(tmp_path / f"{name}.onnx").flavour == "signed"
     first, second = said.splitlines()
     assert f"{name}.onnx (" in first

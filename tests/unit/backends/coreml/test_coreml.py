@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from edge_harmony.backends.base import LoadRequest
+from edge_harmony.backends.base import ExportRequest, LoadRequest
 from edge_harmony.backends.discovery import get_backend
 from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
@@ -27,9 +27,19 @@ from edge_harmony.samples import sample_pictures
 
 pytest.importorskip("coremltools")
 from edge_harmony.backends.coreml import backend as backend_module
+from edge_harmony.backends.coreml import convert as conversion
 from edge_harmony.backends.coreml.contents import read_contents
-from edge_harmony.backends.coreml.convert import convert, settle_names
+from edge_harmony.backends.coreml.convert import settle_names
+from edge_harmony.backends.coreml.options import PackageOptions
 from edge_harmony.backends.coreml.program import decomposed, decomposed_pipeline
+
+
+def convert(name, weights, folder, *, precision="fp16", size=None, whole_pipeline=False, **options):
+    """A package of a network, with the options of a target."""
+    request = ExportRequest(
+        name, precision, size=size, whole_pipeline=whole_pipeline, options=PackageOptions(**options)
+    )
+    return conversion.convert(request, weights, folder)
 
 
 @pytest.fixture(scope="module")

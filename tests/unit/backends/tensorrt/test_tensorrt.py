@@ -426,7 +426,7 @@ def test_the_backend_builds_and_runs(patched, edge_weights, tmp_path, monkeypatc
     backend = TensorRTBackend()
     assert backend.probe().detail == "tensorrt 10.3.0 on Orin (sm87)"
     path = backend.build(ExportRequest("edge-n", "int8"), edge_weights, tmp_path)
-    assert path.name == "edge-n-256x256-int8-sm87-trt103.plan"
+    assert path.name == "edge-n-256x256-int8-signed-batch1-sm87-trt103.plan"
     runner = backend.load(LoadRequest("edge-n", "int8", artifact=path).resolved())
     with closing(runner):
         assert (runner.io_spec.output, runner.io_spec.height) == ("affine", 256)
