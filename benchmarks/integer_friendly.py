@@ -18,12 +18,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import coremltools as ct
 import numpy as np
 import torch
-from coremltools.converters.mil.frontend.milproto import load as milproto
-from coremltools.converters.mil.mil import types
-from kernels import build_kernels, connected, count
+from kernels import build_kernels, count
 from measuring import interleave, quartiles, square_foreground
 from numpy.typing import NDArray
 from provenance import provenance
@@ -32,6 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from edge_harmony.backends.base import ExportRequest, Runner
+from edge_harmony.backends.coreml.contents import read_contents
 from edge_harmony.backends.coreml.convert import convert
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.backends.onnxruntime.rules import LAYERS
@@ -50,7 +48,6 @@ from edge_harmony.samples import sample_pictures
 SIZE = (256, 256)
 MODELS = ("edge-n", "edge-s", "edge-m")
 TIMED = (("fp32", "onnxruntime"), ("int8", "onnxruntime"), ("fp32", "openvino"), ("int8", "openvino"))
-_NO_WORK = {"const", "cast"}
 
 
 class RoundedToHalf(TorchDispatchMode):
@@ -71,17 +68,8 @@ def onnx_islands(path: Path) -> dict[str, int]:
 
 def coreml_islands(package: Path) -> dict[str, int]:
     """Connected groups of operations that a package computes in 32 bits, and how many operations are in them."""
-    model = ct.models.MLModel(str(package), skip_model_load=True)
-    spec = model.get_spec()
-    program = milproto.load(spec, spec.specificationVersion, model.weights_dir)
-    wide = []
-    for operation in program.functions["main"].operations:
-        made = {value.name for value in operation.outputs if value.dtype is types.fp32}
-        if made and operation.op_type not in _NO_WORK:
-            groups = [value if isinstance(value, list | tuple) else (value,) for value in operation.inputs.values()]
-            read = {v.name for group in groups for v in group if v is not None and v.op and v.op.op_type != "const"}
-            wide.append((read, made))
-    return {"islands": connected(wide), "operations": len(wide)}
+    islands = read_contents(package).islands
+    return {"islands": len(islands), "operations": sum(map(len, islands))}
 
 
 def masks(mask: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, Runner
+from edge_harmony.backends.base import DEFAULT_PRECISION, Runner
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.identity import refuse_overwriting
@@ -80,7 +80,7 @@ class Harmonizer:
         cls,
         model: str = DEFAULT_MODEL,
         *,
-        backend: str = DEFAULT_BACKEND,
+        backend: str | None = None,
         precision: str = DEFAULT_PRECISION,
         artifact: Path | str | None = None,
         weights: Path | str | None = None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.backends.base import Runner
+from edge_harmony.backends.base import Runner, backend_of
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.manifest import IOSpec, Manifest, read_manifest
 
@@ -26,6 +26,25 @@ def read_network_manifest(path: Path) -> Manifest:
             "run it with --backend onnxruntime (or tensorrt, an engine of it), see docs/whole-pipeline.md",
         )
     return manifest
+
+
+def refuse_others(path: Path, manifest: Manifest, backend: str, *makers: str) -> None:
+    """Refuse an artifact of another backend, which the runtime would call damaged.
+
+    Args:
+        path: of the artifact.
+        manifest: its manifest.
+        backend: name of the backend that should run it.
+        makers: what the manifests of its artifacts name as their backend.
+
+    Raises:
+        UsageError: the artifact is none of these.
+    """
+    if manifest.backend not in makers:
+        raise UsageError(
+            f"{path} was made for the {backend_of(manifest)} backend, and {backend} does not run it",
+            f"leave --backend out, or use --backend {backend_of(manifest)}",
+        )
 
 
 class ArtifactRunner(Runner):

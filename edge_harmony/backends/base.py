@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from edge_harmony.errors import EdgeHarmonyError, UsageError
-from edge_harmony.files.manifest import IOSpec, Precision, read_manifest
+from edge_harmony.files.manifest import ONNX, IOSpec, Manifest, Precision, read_manifest
 from edge_harmony.inspection.findings import Inspection
 from edge_harmony.models.registry import find_model
 
@@ -26,6 +26,11 @@ DEFAULT_BACKEND = "onnxruntime"
 DEFAULT_PRECISION: Precision = "int8"
 REFERENCE_BACKEND = "pytorch"
 """The backend whose results in ``fp32`` are the reference for all others."""
+
+
+def backend_of(manifest: Manifest) -> str:
+    """The backend that runs an artifact if none is named: the one that made it; for ONNX files the default."""
+    return DEFAULT_BACKEND if manifest.backend == ONNX else manifest.backend
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class LoadRequest:
         threads: CPU threads; 0 leaves the choice to the backend.
         device: a device such as ``cuda:0``, where a backend has several.
         mode: one of the backend's :attr:`Backend.modes`; None for the first of them.
+        backend: name of the backend; None for the one that runs the artifact, or the default without an artifact.
     """
 
     model: str
@@ -91,18 +97,20 @@ class LoadRequest:
     threads: int = 0
     device: str = "auto"
     mode: str | None = None
+    backend: str | None = None
 
     def resolved(self) -> LoadRequest:
-        """A copy with the model and precision of the artifact's manifest; without an artifact, the request itself.
+        """A copy that names its backend, with the model and precision of the artifact's manifest if there is one.
 
         Raises:
             UsageError: there is no such artifact.
             ArtifactError: its manifest is missing, damaged, or of another file.
         """
         if self.artifact is None:
-            return self
+            return replace(self, backend=self.backend or DEFAULT_BACKEND)
         manifest = read_manifest(self.artifact)
-        return replace(self, model=manifest.model, precision=manifest.precision)
+        backend = self.backend or backend_of(manifest)
+        return replace(self, model=manifest.model, precision=manifest.precision, backend=backend)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from edge_harmony.backends.base import (
-    DEFAULT_BACKEND,
     DEFAULT_PRECISION,
     Backend,
     LoadRequest,
@@ -77,7 +76,7 @@ def _listed(points: Iterable[EntryPoint]) -> str:
 def load_runner(
     model: str = DEFAULT_MODEL,
     *,
-    backend: str = DEFAULT_BACKEND,
+    backend: str | None = None,
     precision: str = DEFAULT_PRECISION,
     artifact: Path | str | None = None,
     weights: Path | str | None = None,
@@ -91,7 +90,8 @@ def load_runner(
 
     Args:
         model: name in the registry.
-        backend: what runs it, such as ``onnxruntime`` or ``pytorch``; ``edge-harmony doctor`` lists them.
+        backend: what runs it, such as ``onnxruntime`` or ``pytorch``; ``edge-harmony doctor`` lists them. None for the
+            one that the artifact was made for, or ``onnxruntime`` without an artifact.
         precision: ``int8``, ``fp16`` or ``fp32``.
         artifact: an exported file instead of the shipped one; its manifest names model and precision.
         weights: weights instead of the shipped ones, where a backend builds from weights.
@@ -110,5 +110,6 @@ def load_runner(
         weights=None if weights is None else Path(weights),
         threads=threads,
         device=device,
-    )
-    return get_backend(backend).load(request.resolved())
+        backend=backend,
+    ).resolved()
+    return get_backend(str(request.backend)).load(request)

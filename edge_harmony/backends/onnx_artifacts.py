@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_harmony.backends.artifact_runner import read_network_manifest
+from edge_harmony.backends.artifact_runner import read_network_manifest, refuse_others
 from edge_harmony.backends.base import Backend, ExportRequest, LoadRequest, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.export.names import Flavour, onnx_name
 from edge_harmony.extras import require_exporter
-from edge_harmony.files.manifest import Manifest, read_manifest
+from edge_harmony.files.manifest import ONNX, Manifest, read_manifest
 from edge_harmony.models.registry import find_model, weights_folder
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -58,6 +58,7 @@ class OnnxBackend(Backend):
             )
         path = request.artifact or self._shipped(request)
         manifest = read_manifest(path) if whole_pipelines else read_network_manifest(path)
+        refuse_others(path, manifest, self.name, ONNX)
         if request.artifact is None and (manifest.model, manifest.precision) != (request.model, request.precision):
             raise ArtifactError(f"{path} holds {manifest.model} in {manifest.precision}", "reinstall edge-harmony")
         return path, manifest

@@ -90,7 +90,8 @@ def judge(result: Result, budget: Budget | None, tolerance: float | None = None)
 def exit_code(result: Result, budget: Budget | None = None) -> ExitCode:
     """4 if accuracy fails, 5 if only cost does, 1 if a contender did not run, 6 if something stays open.
 
-    A contender that the suite declares optional may be missing; limits of a budget that are its own stay open then.
+    It is 3 in place of 1 if every contender that did not run needs what this machine lacks. A contender that the suite
+    declares optional may be missing; limits of a budget that are its own stay open then.
     """
     checks = [check for measurement in result.measurements for check in measurement.checks]
     failed = {check.of for check in checks if check.verdict is Verdict.FAIL}
@@ -98,7 +99,10 @@ def exit_code(result: Result, budget: Budget | None = None) -> ExitCode:
         return ExitCode.ACCURACY
     if "cost" in failed:
         return ExitCode.COST
-    if not result.measurements or any(not failure.optional for failure in result.failures):
+    broken = {failure.exit_code for failure in result.failures if not failure.optional}
+    if broken == {ExitCode.CAPABILITY}:
+        return ExitCode.CAPABILITY
+    if broken or not result.measurements:
         return ExitCode.FAILURE
     limited = [limits.contender for limits in budget.limits] if budget else []
     unmeasured = any(fnmatchcase(f.contender, pattern) for f in result.failures for pattern in limited)

@@ -255,6 +255,7 @@ class Failure(BaseModel):
     contender: str
     error: str
     optional: bool = Field(False, description="the suite lets it be missing: the run does not fail")
+    exit_code: int = Field(1, description="exit status of its error: 3 if this machine lacks something")
 
 
 class Result(BaseModel):

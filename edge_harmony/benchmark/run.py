@@ -25,7 +25,7 @@ from edge_harmony.benchmark.session import LEAST_TURNS, OPENING, ContenderSessio
 from edge_harmony.benchmark.statistics import interval, percentile, ratio
 from edge_harmony.benchmark.subjects import timing_pictures
 from edge_harmony.benchmark.suite import ContenderSpec, Suite
-from edge_harmony.errors import EdgeHarmonyError, UsageError
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError, ExitCode, UsageError
 from edge_harmony.machine.counters import Reading
 
 _SCORING = 7200.0
@@ -189,14 +189,20 @@ def _each(
 
 
 def _failed(entry: ContenderSpec, error: EdgeHarmonyError, failures: list[schema.Failure], tell: Tell) -> None:
-    failures.append(schema.Failure(contender=entry.name, error=str(error), optional=entry.optional))
+    failure = schema.Failure(
+        contender=entry.name, error=str(error), optional=entry.optional, exit_code=int(error.exit_code)
+    )
+    failures.append(failure)
     tell(f"{entry.name}: {error}")
 
 
 def _need_baseline(suite: Suite, sessions: Sequence[ContenderSession], failures: Sequence[schema.Failure]) -> None:
     if not any(session.contender.name == suite.baseline for session in sessions):
-        why = next((f.error for f in failures if f.contender == suite.baseline), "")
-        raise EdgeHarmonyError(f"the baseline {suite.baseline} does not run: {why}", "choose another baseline")
+        failure = next((f for f in failures if f.contender == suite.baseline), None)
+        missing = failure is not None and failure.exit_code == ExitCode.CAPABILITY
+        kind = CapabilityError if missing else EdgeHarmonyError
+        why = failure.error if failure else ""
+        raise kind(f"the baseline {suite.baseline} does not run: {why}", "choose another baseline")
 
 
 def _scored(

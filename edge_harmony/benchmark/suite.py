@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, backend_of
 from edge_harmony.backends.discovery import get_backend
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import ContenderKind, Scenario
-from edge_harmony.files.manifest import Precision, files_of
+from edge_harmony.files.manifest import Precision, files_of, read_manifest
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
 
@@ -161,13 +161,25 @@ def _beside(entry: ContenderSpec, folder: Path) -> ContenderSpec:
     return entry.model_copy(update={"label": entry.name, **found}) if found else entry
 
 
-def suite_of(artifacts: list[Path], backend: str, tolerance: float, *, threads: int) -> Suite:
+def suite_of(artifacts: list[Path], backend: str | None, tolerance: float, *, threads: int) -> Suite:
     """A suite that compares files: the first is the baseline, and the others must not be slower.
 
+    Args:
+        artifacts: exported files, each once.
+        backend: what runs them; None for the backend that each was made for.
+        tolerance: how much slower than the first the others may be, as a share.
+        threads: CPU threads; 0: the backend's choice.
+
     Raises:
-        UsageError: there are no files, or one is named twice.
+        UsageError: a file does not exist.
+        ArtifactError: a manifest is missing, damaged, or of another file.
     """
-    entries = [ContenderSpec(artifact=path, backend=backend, label=str(path), kind="network") for path in artifacts]
+    entries = [
+        ContenderSpec(
+            artifact=path, backend=backend or backend_of(read_manifest(path)), label=str(path), kind="network"
+        )
+        for path in artifacts
+    ]
     return Suite(
         name="artifacts",
         baseline=str(artifacts[0]),

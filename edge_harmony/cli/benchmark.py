@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from edge_harmony.backends.base import DEFAULT_BACKEND
 from edge_harmony.benchmark.budget import exit_code, read_budget
 from edge_harmony.benchmark.comparison import Comparison, compare_results
 from edge_harmony.benchmark.report.html import page, pages, require_jinja
@@ -17,7 +16,7 @@ from edge_harmony.benchmark.report.text import as_csv, complaints, markdown, ter
 from edge_harmony.benchmark.result import Result, is_of_suite, read_result, write_result
 from edge_harmony.benchmark.run import run_suite
 from edge_harmony.benchmark.suite import Suite, read_suite, suite_of
-from edge_harmony.cli.console import JsonOption, notes, number, out, print_json
+from edge_harmony.cli.console import BackendOption, JsonOption, notes, number, out, print_json
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.atomic import atomic_write, make_folder
 from edge_harmony.files.identity import refuse_overwriting
@@ -38,7 +37,7 @@ def benchmark(
     data: Annotated[Path | None, typer.Option("--data", help="Root in iHarmony4 layout for scoring.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=0, help="Score only N of its pictures; 0: all.")] = None,
     budget: Annotated[str | None, typer.Option("--budget", help="Limits to check: name or .toml.")] = None,
-    backend: Annotated[str, typer.Option("--backend", help="Backend for exported files.")] = DEFAULT_BACKEND,
+    backend: BackendOption = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=0, help="CPU threads; 0: the backend's choice.")
     ] = None,
@@ -89,7 +88,7 @@ def benchmark(
     raise typer.Exit(int(exit_code(result, limits)))
 
 
-def _suite(names: list[str], backend: str, tolerance: float | None, threads: int | None) -> Suite:
+def _suite(names: list[str], backend: str | None, tolerance: float | None, threads: int | None) -> Suite:
     files = [Path(name) for name in names]
     if len(names) == 1 and (files[0].suffix == ".toml" or not files[0].exists()):
         suite = read_suite(names[0])

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.table import Table
 
-from edge_harmony.backends.base import CheckRequest
+from edge_harmony.backends.base import CheckRequest, LoadRequest
 from edge_harmony.backends.discovery import backend_names, get_backend
 from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.console import JsonOption, out, print_json
@@ -19,7 +19,12 @@ from edge_harmony.inspection.findings import Arithmetic
 
 def check(
     model: Annotated[Path, typer.Argument(help="An ONNX file, or an artifact of the target's backend.")],
-    target: Annotated[str, typer.Option("--target", help="A target, a .toml file, or a backend by name.")],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", help="A target, a .toml file, or a backend by name; default: the backend of the artifact."
+        ),
+    ] = None,
     placement: Annotated[
         bool,
         typer.Option("--placement", help="Also load it in the target's runtime, and count the operators after fusion."),
@@ -27,6 +32,8 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Examine a file layer by layer before it is built for a target, or runs there."""
+    if target is None:
+        target = str(LoadRequest("", "", artifact=model).resolved().backend)
     if target in backend_names():
         backend, request = get_backend(target), CheckRequest(model)
     else:

@@ -9,9 +9,18 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, REFERENCE_BACKEND
+from edge_harmony.backends.base import REFERENCE_BACKEND
 from edge_harmony.backends.discovery import load_runner
-from edge_harmony.cli.console import JsonOption, LimitOption, ThreadsOption, number, out, print_json, progress_bar
+from edge_harmony.cli.console import (
+    BackendOption,
+    JsonOption,
+    LimitOption,
+    ThreadsOption,
+    number,
+    out,
+    print_json,
+    progress_bar,
+)
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.errors import AccuracyError, ArtifactError
 from edge_harmony.files.manifest import read_manifest
@@ -30,7 +39,7 @@ def compare(
         str, typer.Option(help="Precision of the reference: fp32, or int8 (fake quantized).")
     ] = "fp32",
     min_psnr: Annotated[float, typer.Option(help="Exit with 4 below this mean PSNR in dB; 0: no limit.")] = 0.0,
-    backend: Annotated[str, typer.Option(help="Backend for the artifact.")] = DEFAULT_BACKEND,
+    backend: BackendOption = None,
     threads: ThreadsOption = 0,
     limit: LimitOption = 50,
     json: JsonOption = False,

@@ -44,7 +44,8 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="Errors only: no warn
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ModelOption = Annotated[str, typer.Option("--model", help="Network; see edge-harmony models.")]
 BackendOption = Annotated[
-    str, typer.Option("--backend", help="Backend: onnxruntime, openvino, pytorch, tensorrt, ...; see doctor.")
+    str | None,
+    typer.Option("--backend", help="Backend, see doctor; default: the artifact's own, else onnxruntime."),
 ]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="int8, fp16 or fp32.")]
 ArtifactOption = Annotated[Path | None, typer.Option("--artifact", help="Exported file instead of the shipped one.")]

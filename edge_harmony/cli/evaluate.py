@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Column, Table
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest
+from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.cli.console import (
     ArtifactOption,
@@ -45,7 +45,7 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Root of the data set.")],
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="Split to use.")] = "test",
     model: ModelOption = DEFAULT_MODEL,
-    backend: BackendOption = DEFAULT_BACKEND,
+    backend: BackendOption = None,
     precision: PrecisionOption = DEFAULT_PRECISION,
     artifact: ArtifactOption = None,
     weights: WeightsOption = None,
@@ -78,9 +78,9 @@ def evaluate(
     of_samples = (path for sample in samples for path in (sample.composite, sample.mask, sample.real))
     refuse_overwriting([csv, worst], [*of_samples, weights, *files_of(artifact)])
     samples = samples[:limit] if limit else samples
-    named = LoadRequest(model, precision, artifact).resolved()
+    named = LoadRequest(model, precision, artifact, backend=backend).resolved()
     choice: dict[str, Any] = {"artifact": artifact, "weights": weights, "threads": threads, "device": device}
-    with load_runner(named.model, backend=backend, precision=named.precision, **choice) as runner:
+    with load_runner(named.model, backend=named.backend, precision=named.precision, **choice) as runner:
         harmonize = partial(harmonize_pixels, runner)
         with progress_bar("evaluating", len(samples)) as advance:
             rows = score_samples(harmonize, samples, advance, rules, preparation)
@@ -90,12 +90,12 @@ def evaluate(
             write_picture(worst, worst_sheet(harmonize, rows, worst_count, rules, preparation))
     left_out = len(samples) - len(rows)
     result = summarize(rows) | {"protocol": rules.name, "preparation": preparation.record(left_out)}
-    result |= {"model": named.model, "backend": backend, "precision": named.precision, "sha256": runner.sha256}
+    result |= {"model": named.model, "backend": named.backend, "precision": named.precision, "sha256": runner.sha256}
     if json:
         print_json(result)
         return
     table = Table(
-        title=f"{named.model} {named.precision} on {backend}, {len(rows)} pictures of {data} ({split}), "
+        title=f"{named.model} {named.precision} on {named.backend}, {len(rows)} pictures of {data} ({split}), "
         f"{preparation.label}, {left_out} left out; protocol {rules.name}: {rules.summary}"
     )
     for heading in ("", "PSNR dB", "MSE", "fMSE", "fPSNR dB", "SSIM", "fSSIM"):

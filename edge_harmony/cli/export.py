@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, Backend, Step
+from edge_harmony.backends.base import DEFAULT_BACKEND, Backend, ExportRequest, Step
 from edge_harmony.backends.discovery import get_backend
 from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.console import JsonOption, WeightsOption, notes, out, print_json
-from edge_harmony.extras import require_torch
+from edge_harmony.extras import is_installed, require_torch
 from edge_harmony.files.atomic import size_of
 from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.files.manifest import files_of, manifest_path
-from edge_harmony.models.registry import find_model
+from edge_harmony.models.registry import DEFAULT_MODEL, find_model
 
 _ARTIFACT = "ARTIFACT"
 
@@ -45,8 +45,10 @@ def export(
     backend = get_backend(spec.backend)
     request = spec.request(entry.name, keep_float=keep_float or (), whole_pipeline=whole_pipeline)
     steps = backend.steps(request)
-    where, command = _afterwards(backend, spec, target, weights, steps, whole_pipeline=whole_pipeline)
+    where, command = _afterwards(backend, spec, target, request, weights, steps)
     if dry_run:
+        if is_installed("torch"):
+            _refuse_early(request, weights)
         if json:
             limits = {"min_psnr": spec.accuracy.min_psnr, "max_p90_ms": spec.latency.max_p90_ms}
             plan = {"model": entry.name, "target": target, "device": spec.device, "runtime": spec.runtime.name}
@@ -87,22 +89,34 @@ def export(
     _say(f"next{elsewhere}: {command.replace(_ARTIFACT, str(path))}")
 
 
+def _refuse_early(request: ExportRequest, weights: Path | None) -> None:
+    """Raise the error that the export would end in because of its weights, so that a plan can be carried out."""
+    from edge_harmony.export.prepare import check_exportable
+    from edge_harmony.models.weights_file import resolve_weights
+
+    source = resolve_weights(request.model, weights)
+    check_exportable(
+        request.model, source, request.precision, request.keep_float, whole_pipeline=request.whole_pipeline
+    )
+
+
 def _afterwards(
-    backend: Backend, spec: Target, target: str, weights: Path | None, steps: list[Step], *, whole_pipeline: bool
+    backend: Backend, spec: Target, target: str, request: ExportRequest, weights: Path | None, steps: list[Step]
 ) -> tuple[str, str]:
     """The next step with the artifact: where, and by which command."""
     where = "here" if backend.probe().available else backend.elsewhere
-    if whole_pipeline and backend.runs_whole_pipelines:
-        chosen = f" --backend {spec.backend}" if spec.backend != DEFAULT_BACKEND else ""
+    chosen = f" --backend {spec.backend}" if spec.backend != DEFAULT_BACKEND else ""
+    if request.whole_pipeline and backend.runs_whole_pipelines:
         return where, f"edge-harmony harmonize COMPOSITE MASK -o RESULT --artifact {_ARTIFACT}{chosen}"
-    if whole_pipeline:
+    if request.whole_pipeline:
         return where, f"feed {_ARTIFACT} pictures, see docs/whole-pipeline.md"
     if where != "here" and weights is None:
         files = [step.makes for step in steps if step.makes.endswith(".onnx")]  # devices have no torch to export with
-        return where, " ".join(["edge-harmony selftest --target", target, *(f"--onnx {name}" for name in files)])
-    chosen = f" --weights {weights}" if weights else ""
-    chosen += f" --backend {spec.backend}" if spec.backend != DEFAULT_BACKEND else ""
-    return where, f"edge-harmony compare {_ARTIFACT}{chosen} --min-psnr {spec.accuracy.min_psnr:g}"
+        named = [f"--model {request.model}"] if request.model != DEFAULT_MODEL else []
+        onnx = [f"--onnx {name}" for name in files]
+        return where, " ".join(["edge-harmony selftest --target", target, *named, *onnx])
+    given = f" --weights {weights}" if weights else ""
+    return where, f"edge-harmony compare {_ARTIFACT}{given}{chosen} --min-psnr {spec.accuracy.min_psnr:g}"
 
 
 def _say(line: str) -> None:

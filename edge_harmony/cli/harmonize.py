@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest, Runner
+from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest, Runner
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.cli.console import (
     ArtifactOption,
@@ -69,7 +69,7 @@ def harmonize(
         bool, typer.Option("--overwrite", help="Replace an earlier result that has the default name.")
     ] = False,
     model: ModelOption = DEFAULT_MODEL,
-    backend: BackendOption = DEFAULT_BACKEND,
+    backend: BackendOption = None,
     precision: PrecisionOption = DEFAULT_PRECISION,
     artifact: ArtifactOption = None,
     weights: WeightsOption = None,
@@ -174,10 +174,11 @@ def harmonize(
     over_time: dict[str, Any] = {"every": every, "keep": keep, "cut": cut, "strength": strength}
     video = VideoOptions(**over_time, sound=sound, codec=codec, encoder=_options(encoder or []))
     set_threads(threads)
-    network: dict[str, Any] = {"model": model, "backend": backend, "precision": precision, "artifact": artifact}
+    named = LoadRequest(model, precision, artifact, backend=backend).resolved()
+    network: dict[str, Any] = {"model": model, "backend": named.backend, "precision": precision, "artifact": artifact}
     network |= {"weights": weights, "threads": threads, "device": device}
-    named = LoadRequest(model, precision, artifact).resolved()
-    made: dict[str, Any] = {"output": output, "model": named.model, "backend": backend, "precision": named.precision}
+    made: dict[str, Any] = {"output": output, "model": named.model}
+    made |= {"backend": named.backend, "precision": named.precision}
     if folder and mask is not None:
         if background is not None:
             raise UsageError("--background is for one picture or a video", "give composites")

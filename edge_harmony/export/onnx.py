@@ -23,7 +23,7 @@ from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, describe, ex
 from edge_harmony.export.quiet import quiet
 from edge_harmony.export.unsigned import to_unsigned, unshare_dequantized, unshare_zero_points
 from edge_harmony.files.atomic import atomic_write, make_folder, sha256_of
-from edge_harmony.files.manifest import Manifest, write_manifest
+from edge_harmony.files.manifest import ONNX, Manifest, write_manifest
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.models.whole_pipeline import ProductPipeline, WholePipeline
@@ -104,7 +104,7 @@ def export_onnx(
         path,
         Manifest(
             **description,
-            backend="onnx",
+            backend=ONNX,
             file_sha256=sha256_of(path),
             versions={"edge-harmony": edge_harmony.__version__}
             | {package: importlib.metadata.version(package) for package in ("onnx", "torch")},

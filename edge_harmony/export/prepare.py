@@ -13,7 +13,9 @@ from edge_harmony.export.names import Flavour
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import WHOLE_PIPELINE, IOSpec
 from edge_harmony.models.layers.conv_unit import fold_norms
-from edge_harmony.models.weights_file import Weights, restore
+from edge_harmony.models.registry import find_model
+from edge_harmony.models.weights_file import Weights, read_header, read_weights, restore
+from edge_harmony.models.whole_pipeline import check_grid
 from edge_harmony.quantization.fake_quant import ActivationQuantizer, QuantizedConv2d, QuantizedConvTranspose2d
 from edge_harmony.quantization.prepare import load_ranges, prepare_qat
 
@@ -53,6 +55,27 @@ def describe(
         "recipe_sha256": weights.recipe_sha256,
         "float_layers": sorted(keep_float),
     }
+
+
+def check_exportable(
+    name: str, weights_path: Path, precision: str, keep_float: Collection[str], *, whole_pipeline: bool
+) -> None:
+    """Raise the error that an export of these weights would end in, much sooner than the export.
+
+    The network is built only where the header of the file leaves a doubt.
+
+    Raises:
+        ArtifactError: the weights are damaged, do not fit or hold no ranges.
+        CapabilityError: the network cannot be quantized or has no whole pipeline.
+        UsageError: there are no such weights, or layers to keep in float that the network does not have.
+    """
+    entry = find_model(name)
+    if whole_pipeline:
+        check_grid(entry.output)
+    header = read_header(weights_path)
+    ready = bool(header.ranges) or precision != "int8"
+    if keep_float or not ready or not entry.takes_weights_of(header.model):
+        exportable(name, read_weights(weights_path), precision, keep_float)
 
 
 def exportable(name: str, weights: Weights, precision: str, keep_float: Collection[str] = ()) -> nn.Module:

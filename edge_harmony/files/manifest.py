@@ -26,6 +26,10 @@ WHOLE_PIPELINE: Literal["picture"] = "picture"
 """The output by which files say that they hold a whole pipeline, and not a network alone."""
 
 
+ONNX = "onnx"
+"""What manifests of ONNX files name as their backend, since several run them."""
+
+
 class IOSpec(BaseModel):
     """The input/output contract of a network file.
 

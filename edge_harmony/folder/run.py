@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 import edge_harmony
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, LoadRequest
+from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest
 from edge_harmony.errors import CapabilityError, UsageError, parsing
 from edge_harmony.extras import install_hint
 from edge_harmony.files.identity import local_path, refuse_overwriting
@@ -63,7 +63,7 @@ def harmonize_folder(
     output: Path | str,
     *,
     model: str = DEFAULT_MODEL,
-    backend: str = DEFAULT_BACKEND,
+    backend: str | None = None,
     precision: str = DEFAULT_PRECISION,
     artifact: Path | str | None = None,
     weights: Path | str | None = None,
@@ -115,11 +115,11 @@ def harmonize_folder(
         CapabilityError: a package is not installed.
     """
     artifact, weights = (None if path is None else Path(path) for path in (artifact, weights))
-    request = LoadRequest(model, precision, artifact, weights, threads, device).resolved()
+    request = LoadRequest(model, precision, artifact, weights, threads, device, backend=backend).resolved()
     of_videos = replace(video or VideoOptions(), in_place=True, strength=strength)
     works = [
-        Work(backend, request, fit, quality, strength, mask_value, invert_mask),
-        VideoWork(backend, request, fit, quality, strength, mask_value, invert_mask, of_videos),
+        Work(str(request.backend), request, fit, quality, strength, mask_value, invert_mask),
+        VideoWork(str(request.backend), request, fit, quality, strength, mask_value, invert_mask, of_videos),
     ]
     return run_folder(
         works,

@@ -16,7 +16,7 @@ from edge_harmony.errors import ArtifactError, UsageError, last_line, parsing
 from edge_harmony.files.toml import problems_of
 from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.registry import bundled_weights, find_model
-from edge_harmony.models.tensors_file import read_tensors, write_tensors
+from edge_harmony.models.tensors_file import read_tensors, read_texts, write_tensors
 
 FORMAT = "edge-harmony-weights-1"
 CHECKPOINT = "edge-harmony-checkpoint-1"
@@ -48,8 +48,8 @@ class Weights:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-class _Header(BaseModel):
-    """What :func:`describe` writes, with its types."""
+class Header(BaseModel):
+    """What :func:`describe` writes, with its types; see :class:`Weights`."""
 
     format: str
     model: str
@@ -132,18 +132,9 @@ def read_weights(path: Path) -> Weights:
         UsageError: the file does not exist.
         ArtifactError: it is damaged or not a weights file of ours.
     """
-    if not path.is_file():
-        raise UsageError(f"there are no weights {path}", "check the path")
     damaged = _damaged(path)
     tensors, metadata = read_tensors(path, *damaged, ArtifactError)
-    if metadata.get("format") not in (FORMAT, CHECKPOINT):
-        raise ArtifactError(
-            f"{path} is a safetensors file but has no edge-harmony weights", "convert it with edge-harmony import"
-        )
-    try:
-        header = _Header.model_validate(metadata)
-    except ValidationError as error:
-        raise ArtifactError(f"{damaged[0]} ({problems_of(error, 'header')})", damaged[1]) from None
+    header = _header_of(path, metadata)
     ranges = header.ranges
     if header.format == CHECKPOINT:
         with parsing(*damaged, ArtifactError):
@@ -160,6 +151,28 @@ def read_weights(path: Path) -> Weights:
     )
 
 
+def read_header(path: Path) -> Header:
+    """What a weights file says of itself, without its tensors.
+
+    Raises:
+        UsageError: the file does not exist.
+        ArtifactError: it is damaged or not a weights file of ours.
+    """
+    return _header_of(path, read_texts(path, *_damaged(path), ArtifactError))
+
+
+def _header_of(path: Path, metadata: Mapping[str, str]) -> Header:
+    if metadata.get("format") not in (FORMAT, CHECKPOINT):
+        raise ArtifactError(
+            f"{path} is a safetensors file but has no edge-harmony weights", "convert it with edge-harmony import"
+        )
+    try:
+        return Header.model_validate(metadata)
+    except ValidationError as error:
+        message, hint = _damaged(path)
+        raise ArtifactError(f"{message} ({problems_of(error, 'header')})", hint) from None
+
+
 def _unnamed(name: str) -> dict[str, Any]:
     """The options of weights that name none."""
     entry = find_model(name)
@@ -167,6 +180,13 @@ def _unnamed(name: str) -> dict[str, Any]:
 
 
 def _damaged(path: Path) -> tuple[str, str]:
+    """Message and hint for a damaged file.
+
+    Raises:
+        UsageError: there is no file.
+    """
+    if not path.is_file():
+        raise UsageError(f"there are no weights {path}", "check the path")
     return f"the weights {path} are damaged", "download or train them again"
 
 

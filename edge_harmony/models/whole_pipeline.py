@@ -22,6 +22,12 @@ from edge_harmony.models.layers.masks import snap
 _GRIDS = ("affine", "gain", "difference")
 
 
+def check_grid(output: str) -> None:
+    """Raise a CapabilityError if networks with this output have no whole pipeline."""
+    if output not in _GRIDS:
+        raise CapabilityError(f"networks that return {output} have no whole pipeline", "use an edge network")
+
+
 class WholePipeline(nn.Module):
     """Resize, predict, upsample, apply and blend, in the form for GPUs.
 
@@ -38,8 +44,7 @@ class WholePipeline(nn.Module):
     def __init__(self, network: nn.Module, size: tuple[int, int]) -> None:
         super().__init__()
         kind = str(network.output)
-        if kind not in _GRIDS:
-            raise CapabilityError(f"networks that return {kind} have no whole pipeline", "use an edge network")
+        check_grid(kind)
         self.network = network
         self.kind = kind
         self.size = size

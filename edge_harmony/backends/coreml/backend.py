@@ -6,13 +6,15 @@ import platform
 from pathlib import Path
 from typing import Literal
 
-from edge_harmony.backends.artifact_runner import read_network_manifest
+from edge_harmony.backends.artifact_runner import refuse_others
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
+from edge_harmony.backends.coreml.mac import UNITS, MacPredictor
 from edge_harmony.backends.coreml.options import PackageOptions
-from edge_harmony.backends.coreml.runner import UNITS, CoreMLRunner
+from edge_harmony.backends.coreml.runner import package_runner
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.export.quiet import quiet
 from edge_harmony.extras import install_hint, is_installed, require_torch
+from edge_harmony.files.manifest import Manifest, read_manifest
 from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -26,6 +28,7 @@ class CoreMLBackend(Backend):
     options = PackageOptions
     packages = ("coremltools",)
     elsewhere = "on a Mac"
+    runs_whole_pipelines = True
 
     def probe(self) -> Probe:
         """See :class:`edge_harmony.backends.base.Backend`."""
@@ -63,18 +66,16 @@ class CoreMLBackend(Backend):
 
     def load(self, request: LoadRequest) -> Runner:
         """See :class:`~edge_harmony.backends.base.Backend`; devices are ``all``, ``cpu``, ``cpu-gpu``, ``cpu-ane``."""
-        _require_coremltools()
-        if request.weights is not None or request.artifact is None:
-            raise UsageError("the coreml backend runs a package", "make one with edge-harmony export, then --artifact")
+        package, manifest = find_package(request, self.name)
         units = "all" if request.device == "auto" else request.device
         if units not in UNITS:
             raise UsageError(f"Core ML has no device {request.device}", f"choose from {', '.join(UNITS)}")
-        manifest = read_network_manifest(request.artifact)
         if platform.system() != "Darwin":
             raise CapabilityError(
-                "Core ML predictions need macOS", "copy the package to a Mac; here its contents can be read"
+                "Core ML predictions need macOS",
+                "copy the package to a Mac; --backend coreml-reference computes here what it returns, slowly",
             )
-        return CoreMLRunner(request.artifact, manifest, units)
+        return package_runner(manifest, MacPredictor(package, units))
 
     def inspect(self, request: CheckRequest) -> Inspection:
         """Judge a package by its own contents; see :func:`edge_harmony.backends.coreml.judge.judge_package`."""
@@ -90,6 +91,26 @@ class CoreMLBackend(Backend):
             from edge_harmony.backends.coreml.judge import judge_package
 
         return judge_package(request.file, request.precision, request.options)
+
+
+def find_package(request: LoadRequest, backend: str) -> tuple[Path, Manifest]:
+    """The package that a request names, with its verified manifest.
+
+    Args:
+        request: what to load.
+        backend: name of the backend that runs it.
+
+    Raises:
+        CapabilityError: coremltools is not installed.
+        UsageError: the request names no artifact, one of another backend, or weights.
+        ArtifactError: the manifest is missing, damaged, or of another file.
+    """
+    _require_coremltools()
+    if request.weights is not None or request.artifact is None:
+        raise UsageError(f"the {backend} backend runs a package", "make one with edge-harmony export, then --artifact")
+    manifest = read_manifest(request.artifact)
+    refuse_others(request.artifact, manifest, backend, CoreMLBackend.name)
+    return request.artifact, manifest
 
 
 def _require_converter() -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import coremltools as ct
 import numpy as np
-from coremltools.converters.mil.frontend.milproto import load as milproto
 from coremltools.converters.mil.mil import types
 from numpy.typing import NDArray
 
-from edge_harmony.errors import ArtifactError, UsageError, first_line
+from edge_harmony.backends.coreml.islands import wide_islands
+from edge_harmony.backends.coreml.package import Package
 from edge_harmony.inspection.findings import Arithmetic, LayerReport
 
 _CONVOLUTIONS = {"conv", "conv_transpose"}
@@ -35,12 +33,13 @@ class Contents:
         integer_convolutions: convolutions whose weights and whose input are both dequantized from 8 bits.
         convolutions: all of them.
         weights: of the convolutions by name, dequantized, in the program's order.
-        inputs: name to what it takes: ``image RGB 256x256``, ``image RGB 256x256 to 2160x4096`` (height x width),
-            ``float 1x3x256x256``, or ``float 1, 1 unless given`` for an optional one.
+        inputs: name to what it takes: ``image RGB 256x256``, ``image RGB 256x256 to 4096x4096`` (height x width),
+            ``image RGB 1080x1920, 1920x1080``, ``float 1x3x256x256``, or ``float 1, 1 unless given`` if it is optional.
         outputs: name to what it returns, in the notation of ``inputs``.
         metadata: what the user may read: author, licence, version, description and our own.
         specification: version of Core ML's format; 8 is that of iOS 17.
         layers: the convolutions in the program's order, then what else computes in 16 bits and in 32.
+        islands: operations in 32 bits by name, in connected groups; none if nothing computes in 16 bits.
     """
 
     functions: tuple[str, ...]
@@ -53,6 +52,7 @@ class Contents:
     metadata: dict[str, str]
     specification: int
     layers: tuple[LayerReport, ...]
+    islands: tuple[tuple[str, ...], ...]
 
 
 def read_contents(package: Path, function: str | None = None) -> Contents:
@@ -62,23 +62,13 @@ def read_contents(package: Path, function: str | None = None) -> Contents:
         ArtifactError: it is no package, or damaged.
         UsageError: there is no such function in it.
     """
-    try:
-        spec, blobs = _read_specification(package)
-        program = milproto.load(spec, spec.specificationVersion, str(blobs))
-    except Exception as error:  # protobuf, the loader and the file system raise kinds of their own
-        raise ArtifactError(f"{package} is no Core ML package ({first_line(error)})", "export it again") from None
-    several = {described.name: described for described in spec.description.functions}
-    default = spec.description.defaultFunctionName or "main"
-    names = (default, *(name for name in program.functions if name != default))
-    chosen = function or default
-    if chosen not in names:
-        raise UsageError(f"{package} has no function {chosen!r}", f"choose from {', '.join(names)}")
-    described = several.get(chosen, spec.description)
-    operations = [op for op in program.functions[chosen].operations if op.op_type != "const"]
+    opened = Package(package)
+    described, program = opened.function(function)
+    operations = [op for op in program.operations if op.op_type != "const"]
     convolutions = [op for op in operations if op.op_type in _CONVOLUTIONS]
-    metadata = spec.description.metadata
+    metadata = opened.specification.description.metadata
     return Contents(
-        functions=names,
+        functions=opened.functions,
         operations=dict(Counter(op.op_type for op in operations)),
         integer_convolutions=sum(_is_integer(op) for op in convolutions),
         convolutions=len(convolutions),
@@ -92,23 +82,10 @@ def read_contents(package: Path, function: str | None = None) -> Contents:
             "description": metadata.shortDescription,
             **dict(metadata.userDefined),
         },
-        specification=spec.specificationVersion,
+        specification=opened.specification.specificationVersion,
         layers=(*(_layer(op) for op in convolutions), *_others(operations)),
+        islands=tuple(map(tuple, wide_islands(operations))),
     )
-
-
-def _read_specification(package: Path) -> tuple[Any, Path]:
-    """The program in a package, and the folder of its weights.
-
-    coremltools' own reader writes the table of contents anew whenever it opens a package, so it is not used.
-    """
-    contents = json.loads((package / "Manifest.json").read_bytes())
-    path = package / "Data" / contents["itemInfoEntries"][contents["rootModelIdentifier"]]["path"]
-    if not path.resolve().is_relative_to(package.resolve()):
-        raise ValueError("its program lies outside of it")
-    specification = ct.proto.Model_pb2.Model()
-    specification.ParseFromString(path.read_bytes())
-    return specification, path.parent / "weights"
 
 
 def _layer(convolution: Any) -> LayerReport:
@@ -169,6 +146,8 @@ def _kind(kind: Any) -> str:
         image = kind.imageType
         space = {10: "grayscale", 20: "RGB", 30: "BGR"}.get(image.colorSpace, "unknown")
         sizes = f"{image.height}x{image.width}"
+        if image.WhichOneof("SizeFlexibility") == "enumeratedSizes":
+            sizes = ", ".join(f"{size.height}x{size.width}" for size in image.enumeratedSizes.sizes)
         if image.WhichOneof("SizeFlexibility") == "imageSizeRange":
             high, wide = image.imageSizeRange.heightRange, image.imageSizeRange.widthRange
             sizes = f"{high.lowerBound}x{wide.lowerBound} to {high.upperBound}x{wide.upperBound}"

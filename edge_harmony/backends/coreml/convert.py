@@ -16,7 +16,7 @@ import coremltools as ct
 import edge_harmony
 from edge_harmony.backends.base import ExportRequest
 from edge_harmony.backends.coreml.options import PackageOptions, Size
-from edge_harmony.backends.coreml.program import LOGGERS, network_program, palettized, pipeline_program
+from edge_harmony.backends.coreml.program import LARGEST_PICTURE, LOGGERS, network_program, palettized, pipeline_program
 from edge_harmony.errors import UsageError, parsing
 from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, describe, exportable
 from edge_harmony.export.quiet import quiet
@@ -35,7 +35,14 @@ _MEANINGS = {
     "strength": "Share of the change, 0 to 1.5; 1, what the network predicts, unless it is given",
     "harmonized": "The harmonized picture, RGB",
 }
-_GRID = "What is applied to the picture; see the io of edge_harmony"
+_OUTPUTS = {
+    "rgb": "The foreground in its new colours, planar RGB in [0, 1]",
+    "difference": "A difference per cell for red, green and blue: y = x + m d, with x in [0, 1] and m the mask",
+    "gain": "Per cell a gain for red, green and blue, then an offset for each: y = x + m (a x + t), x in [0, 1]",
+    "affine": "Per cell a 3 x 3 matrix, row by row, then an offset for red, green and blue: y = x + m (A x + t), with "
+    "x in [0, 1] and m the mask; bilinear between the centres of cells",
+}
+"""The layout of a network's output along its channels; pictures are applied at their own size."""
 
 
 def convert(request: ExportRequest, weights_path: Path, folder: Path) -> Path:
@@ -69,7 +76,8 @@ def convert(request: ExportRequest, weights_path: Path, folder: Path) -> Path:
     programs: dict[str, Any] = {}
     for one in options.sizes(request):
         if whole is not None:
-            program = pipeline_program(whole, one, precision, options.minimum)
+            several = options.picture_sizes if options.enumerated else ()
+            program = pipeline_program(whole, one, precision, options.minimum, several)
         else:
             program = network_program(
                 model, one or size, precision, options.minimum, options.inputs, OUTPUT_NAMES[output]
@@ -77,12 +85,15 @@ def convert(request: ExportRequest, weights_path: Path, folder: Path) -> Path:
         bits = options.palette_bits
         programs[_function(one)] = palettized(program, bits) if bits is not None else program
     description = describe(request.model, weights, weights_path, output, size, precision, "signed", request.keep_float)
-    package = {
+    package: dict[str, Any] = {
         "minimum": options.minimum,
         "inputs": "image" if whole is not None else options.inputs,
         "palette_bits": options.palette_bits,
         "functions": list(programs) if len(programs) > 1 else [],
     }
+    if whole is not None:
+        package["picture_sizes"] = options.picture_sizes
+        package["largest_picture"] = None if options.picture_sizes else LARGEST_PICTURE
     path = make_folder(folder) / options.name_of(request)
     with new_folder(path) as temporary:
         program = _package(programs, temporary.parent)
@@ -122,8 +133,10 @@ def _described(converted: Any, name: str, description: dict[str, Any]) -> Any:
     metadata.shortDescription = f"Image harmonization with {name}: {find_model(name).summary}"
     metadata.userDefined[METADATA_KEY] = json.dumps(description, sort_keys=True)
     for function in spec.description.functions or (spec.description,):
-        for feature in (*function.input, *function.output):
-            feature.shortDescription = _MEANINGS.get(feature.name, _GRID)
+        for feature in function.input:
+            feature.shortDescription = _MEANINGS[feature.name]
+        for feature in function.output:
+            feature.shortDescription = _OUTPUTS.get(str(description["io"]["output"]), _MEANINGS["harmonized"])
     return ct.models.MLModel(spec, weights_dir=converted.weights_dir, skip_model_load=True)
 
 

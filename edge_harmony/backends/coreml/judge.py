@@ -32,7 +32,8 @@ def judge_package(package: Path, precision: str | None, options: PackageOptions 
     """
     contents = read_contents(package)
     findings = [] if options is None else list(_misfits(contents, precision, options))
-    return Inspection(layers=list(contents.layers), findings=findings, unknown=list(UNKNOWN))
+    islands = {f"32 bits, island {number}": list(names) for number, names in enumerate(contents.islands, 1)}
+    return Inspection(layers=list(contents.layers), findings=findings, islands=islands, unknown=list(UNKNOWN))
 
 
 def _misfits(contents: Contents, precision: str | None, options: PackageOptions) -> Iterator[Finding]:

@@ -25,7 +25,8 @@ class PackageOptions(BaseModel):
         inputs: float tensors, or 8-bit pictures.
         palette_bits: store weights as indices into palettes of this many bits.
         more_sizes: other working sizes (height, width) that the package takes.
-        picture_sizes: sizes of pictures, of a whole pipeline.
+        picture_sizes: sizes (height, width) of pictures, of a whole pipeline; if empty, all sizes of a range.
+        enumerated: one function of a whole pipeline takes all ``picture_sizes``, instead of a function for each.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,11 +36,12 @@ class PackageOptions(BaseModel):
     palette_bits: Literal[4, 6, 8] | None = None
     more_sizes: tuple[Size, ...] = ()
     picture_sizes: tuple[Size, ...] = ()
+    enumerated: bool = False
 
     def sizes(self, request: ExportRequest) -> list[Size | None]:
-        """The size of each function of the package, the default first; None: all sizes of pictures."""
+        """The size of each function of the package, the default first; None: several sizes of pictures."""
         if request.whole_pipeline:
-            return list(self.picture_sizes) or [None]
+            return [None] if self.enumerated else list(self.picture_sizes) or [None]
         return [request.working_size, *self.more_sizes]
 
     def check(self, request: ExportRequest) -> None:
@@ -58,7 +60,19 @@ class PackageOptions(BaseModel):
                 f"packages for several sizes need {_FUNCTIONS_SINCE}, not {minimum}",
                 "choose one size, or a newer minimum",
             )
-        if len(set(sizes)) < len(sizes):
+        if self.enumerated and (len(self.picture_sizes) < 2 or minimum < _FUNCTIONS_SINCE):
+            raise UsageError(
+                f"enumerated sizes are several, and need {_FUNCTIONS_SINCE}",
+                f"name two picture_sizes or more, with minimum = {_FUNCTIONS_SINCE}",
+            )
+        least = request.working_size
+        small = [size for size in self.picture_sizes if size[0] < least[0] or size[1] < least[1]]
+        if request.whole_pipeline and small:
+            raise UsageError(
+                f"a whole pipeline at {least[1]}x{least[0]} takes no pictures of {small[0][1]}x{small[0][0]}",
+                "name sizes of at least the working size",
+            )
+        if len(set(sizes)) < len(sizes) or len(set(self.picture_sizes)) < len(self.picture_sizes):
             raise UsageError("a size is named twice", "name every size once")
         if request.whole_pipeline and self.more_sizes:
             raise UsageError("a whole pipeline has one working size", "leave more_sizes out, or --whole-pipeline")
@@ -75,6 +89,8 @@ class PackageOptions(BaseModel):
             marks.append(f"palette{self.palette_bits}")
         sizes = self.picture_sizes if request.whole_pipeline else self.more_sizes
         marks += [f"{height}x{width}" for height, width in sizes]
+        if request.whole_pipeline and self.enumerated:
+            marks.append("enumerated")
         return artifact_name(
             request.model,
             *request.working_size,

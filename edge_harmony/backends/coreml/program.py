@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import coremltools as ct
@@ -9,20 +10,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge_harmony.backends.coreml.options import Minimum, PackageInputs
+from edge_harmony.backends.coreml.options import Minimum, PackageInputs, Size
+from edge_harmony.backends.coreml.sixteen_bits import compute_precision, fits_half
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.quiet import quiet
 from edge_harmony.extras import check_installed
 from edge_harmony.files.manifest import Precision
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 
-LARGEST_PICTURE = (2160, 4096)
-"""Height and width up to which a pipeline for all sizes takes pictures."""
+LARGEST_PICTURE = (4096, 4096)
+"""Height and width up to which a pipeline for all sizes takes pictures: 4K, and photographs of 12 megapixels
+(3024 x 4032), either way up."""
 _LEAST_FOR_PALETTES = 512  # elements
 _PARAMETER = "p_"  # what torch.export calls parameters; other constants, such as matrices that resize, are no weights
 LOGGERS = ("coremltools", "torch.export")
-_HALF = {"conv", "conv_transpose", "relu", "leaky_relu", "upsample_bilinear", "max_pool", "quantize", "dequantize"}
-_IF_ALL_HALF = {"add", "concat"}
 
 
 def network_program(
@@ -33,34 +34,61 @@ def network_program(
     Raises:
         CapabilityError: coremltools cannot convert it.
     """
-    arguments: dict[str, Any] = {}
+    given = [
+        ct.TensorType("composite", (1, 3, *size), dtype=np.float32),
+        ct.TensorType("mask", (1, 1, *size), dtype=np.float32),
+    ]
     if inputs == "image":
-        arguments["inputs"] = [
+        given = [
             ct.ImageType("composite", (1, 3, *size), scale=1 / 255, color_layout=ct.colorlayout.RGB),
             ct.ImageType("mask", (1, 1, *size), scale=1 / 255, color_layout=ct.colorlayout.GRAYSCALE),
         ]
-    return _converted(decomposed(model, size), precision, minimum, outputs=[ct.TensorType(name=output)], **arguments)
+    return _converted(
+        decomposed(model, size),
+        compute_precision(precision, "all" if fits_half(model) else "features"),
+        minimum,
+        inputs=given,
+        outputs=[ct.TensorType(name=output, dtype=np.float32)],
+    )
 
 
 def pipeline_program(
-    model: PlanarPipeline, size: tuple[int, int] | None, precision: Precision, minimum: Minimum
+    model: PlanarPipeline,
+    size: Size | None,
+    precision: Precision,
+    minimum: Minimum,
+    enumerated: Sequence[Size] = (),
 ) -> Any:
-    """A whole pipeline, 8-bit pictures in and out, for pictures of one size or, without ``size``, of all sizes from the
-    network's working size to :data:`LARGEST_PICTURE`.
+    """A whole pipeline, 8-bit pictures in and out.
+
+    Args:
+        model: the pipeline.
+        size: height and width of the pictures; None for several.
+        precision: of the network within.
+        minimum: the oldest system.
+        enumerated: the sizes, if ``size`` is None; without any, all from the network's working size to
+            :data:`LARGEST_PICTURE`.
 
     Raises:
         CapabilityError: coremltools cannot convert it.
     """
-    shape: tuple[Any, ...] = size or tuple(
-        ct.RangeDim(least, largest, default=least) for least, largest in zip(model.size, LARGEST_PICTURE, strict=True)
-    )
+    largest = tuple(max(sizes) for sizes in zip(*enumerated, strict=True)) if enumerated else LARGEST_PICTURE
+
+    def shape(channels: int) -> Any:
+        if size is not None:
+            return (1, channels, *size)
+        if enumerated:
+            return ct.EnumeratedShapes([(1, channels, *one) for one in enumerated])
+        bounds = zip(model.size, LARGEST_PICTURE, strict=True)
+        return (1, channels, *(ct.RangeDim(least, most, default=least) for least, most in bounds))
+
     converted = _converted(
-        decomposed_pipeline(model, size),
-        precision,
+        decomposed_pipeline(model, size, largest),
+        compute_precision(precision, "between" if fits_half(model.network) else "features"),
         minimum,
         inputs=[
-            ct.ImageType("picture", (1, 3, *shape), color_layout=ct.colorlayout.RGB),
-            ct.ImageType("mask", (1, 1, *shape), color_layout=ct.colorlayout.GRAYSCALE),
+            ct.ImageType("picture", shape(3), color_layout=ct.colorlayout.RGB),
+            ct.ImageType("mask", shape(1), color_layout=ct.colorlayout.GRAYSCALE),
             ct.TensorType("strength", (1,), default_value=np.ones(1, np.float32)),
         ],
         outputs=[ct.ImageType("harmonized", color_layout=ct.colorlayout.RGB)],
@@ -75,11 +103,13 @@ def decomposed(model: nn.Module, size: tuple[int, int]) -> torch.export.Exported
         return torch.export.export(model.eval(), inputs).run_decompositions({})
 
 
-def decomposed_pipeline(model: PlanarPipeline, size: tuple[int, int] | None) -> torch.export.ExportedProgram:
-    """The program of a whole pipeline, for one size or for a range of sizes, as :func:`decomposed` makes it."""
+def decomposed_pipeline(
+    model: PlanarPipeline, size: Size | None, most: tuple[int, ...] = LARGEST_PICTURE
+) -> torch.export.ExportedProgram:
+    """The program of a whole pipeline, for one size or for all up to ``most``, as :func:`decomposed` makes it."""
     axes = {
         axis: torch.export.Dim(name, min=least, max=largest)
-        for axis, name, least, largest in zip((2, 3), "HW", model.size, LARGEST_PICTURE, strict=True)
+        for axis, name, least, largest in zip((2, 3), "HW", model.size, most, strict=True)
     }
     height, width = size or (model.size[0] + 45, model.size[1] + 146)  # no size that a network contains by itself
     inputs = (
@@ -108,14 +138,14 @@ def palettized(converted: Any, bits: int) -> Any:
         return cto.palettize_weights(converted, cto.OptimizationConfig(op_name_configs=weights))
 
 
-def _converted(program: torch.export.ExportedProgram, precision: Precision, minimum: Minimum, **arguments: Any) -> Any:
+def _converted(program: torch.export.ExportedProgram, precision: Any, minimum: Minimum, **arguments: Any) -> Any:
     try:
         with quiet(*LOGGERS):
             return ct.convert(
                 program,
                 convert_to="mlprogram",
                 minimum_deployment_target=ct.target[minimum],
-                compute_precision=_compute_precision(precision),
+                compute_precision=precision,
                 skip_model_load=True,
                 **arguments,
             )
@@ -126,42 +156,13 @@ def _converted(program: torch.export.ExportedProgram, precision: Precision, mini
         ) from None
 
 
-def _compute_precision(precision: Precision) -> Any:
-    """16 bits for convolutions and what follows them among features, as in typed FP16 ONNX files.
-
-    Masked statistics add up tens of thousands of pixels and their squares, which half precision does not hold.
-    """
-    if precision == "fp32":
-        return ct.precision.FLOAT32
-    chosen: dict[str, bool] = {}
-
-    def in_half(operation: Any) -> bool:
-        if operation is None:
-            return False
-        if operation.name not in chosen:
-            is_weight = operation.op_type.startswith("constexpr")
-            chosen[operation.name] = (
-                is_weight
-                or operation.op_type in _HALF
-                or (operation.op_type in _IF_ALL_HALF and all(in_half(before) for before in _producers(operation)))
-            )
-        return chosen[operation.name]
-
-    return ct.transform.FP16ComputePrecision(op_selector=in_half)
-
-
-def _producers(operation: Any) -> list[Any]:
-    """The operations that make the tensors it reads; an input of the program counts as one that does not fit."""
-    groups = [values if isinstance(values, list | tuple) else (values,) for values in operation.inputs.values()]
-    read = [value for group in groups for value in group]
-    made = [value.op for value in read if value is not None and value.rank > 0]
-    return [before for before in made if before is None or before.op_type != "const"]
-
-
 def _with_sizes_of_the_input(converted: Any) -> Any:
     """Say of the output picture what is known of the input: coremltools leaves its sizes as 1 to anything."""
     spec = converted.get_spec()
     given, made = spec.description.input[0].type.imageType, spec.description.output[0].type.imageType
     made.width, made.height = given.width, given.height
-    made.imageSizeRange.CopyFrom(given.imageSizeRange)
+    if given.WhichOneof("SizeFlexibility") == "enumeratedSizes":
+        made.enumeratedSizes.CopyFrom(given.enumeratedSizes)
+    else:
+        made.imageSizeRange.CopyFrom(given.imageSizeRange)
     return ct.models.MLModel(spec, weights_dir=converted.weights_dir, skip_model_load=True)

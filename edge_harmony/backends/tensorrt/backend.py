@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from edge_harmony.backends.artifact_runner import refuse_others
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.onnx_artifacts import export_file, export_step
 from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT, find_runtime, find_tensorrt
@@ -115,6 +116,7 @@ class TensorRTBackend(Backend):
             )
         cuda = find_cuda(device=int(found[1] or 0))
         manifest = read_manifest(request.artifact)
+        refuse_others(request.artifact, manifest, self.name, "tensorrt", "tensorrt-rtx")
         facts = check_plan(request.artifact, tensorrt, cuda.device())
         weights = find_weights(request.artifact, facts) if facts.options.strip_weights else None
         engine = Engine(tensorrt, cuda, request.artifact, facts.options, weights)

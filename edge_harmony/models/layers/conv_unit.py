@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,13 @@ class FloatIsland(nn.Module):
     """A layer that is computed in float at every precision of the network: masked statistics, softmax, division.
 
     Nothing within it is quantized. Networks use it at low resolution, with a quantization point after it.
+
+    Attributes:
+        fits_half: whether its values stay within the range of 16 bits (65,504) for every mask and ordinary features, so
+            that it may be computed in half precision.
     """
+
+    fits_half: ClassVar[bool] = False
 
 
 class ConvUnit(nn.Module):

@@ -27,6 +27,8 @@ class GlobalTransform(FloatIsland):
         outputs: number of coefficients.
     """
 
+    fits_half = True
+
     def __init__(self, channels: int, context: int, hidden: int, outputs: int) -> None:
         super().__init__()
         self.reduce = nn.Linear(2 * channels + context, hidden)

@@ -28,6 +28,8 @@ class RegionModulation(FloatIsland):
             integer target has.
     """
 
+    fits_half = True
+
     def __init__(self, channels: int, context: int = 0, hidden: int = 128, *, deviations: bool = True) -> None:
         super().__init__()
         self.deviations = deviations

@@ -91,6 +91,9 @@ def test_a_contender_that_did_not_run_is_a_failure_unless_it_is_optional():
     optional = [failed[0].model_copy(update={"optional": True})]
     assert exit_code(result(BASE, failures=optional)) is ExitCode.OK
     assert exit_code(result(BASE, failures=[*optional, *failed])) is ExitCode.FAILURE
+    lacking = [failure.model_copy(update={"exit_code": int(ExitCode.CAPABILITY)}) for failure in failed]
+    assert exit_code(result(BASE, failures=lacking)) is ExitCode.CAPABILITY
+    assert exit_code(result(BASE, failures=[*lacking, *failed])) is ExitCode.FAILURE
     limited = judge(result(BASE, failures=optional), budget)
     assert exit_code(limited, budget) is ExitCode.INCONCLUSIVE  # what was limited is not known
     slow = judge(result(BASE, measurement("new fp32 pytorch", 120.0, seed=1), failures=failed), None, 0.05)

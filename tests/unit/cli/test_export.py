@@ -14,6 +14,7 @@ from edge_harmony.backends.tensorrt.cuda.api import CudaError
 from edge_harmony.cli.main import main
 from edge_harmony.errors import CapabilityError
 from edge_harmony.files.manifest import read_manifest
+from edge_harmony.models.registry import build_model
 from tests.fakes.tensorrt import World, fake_tensorrt
 
 JETSON = "jetson-orin-nano-int8"
@@ -84,3 +85,50 @@ def test_the_command_that_export_names_builds_the_engine(world, edge_weights, tm
     assert main([*left.fix.split()[1:], "--skipInference"]) == 0, capsys.readouterr().err
     assert read_manifest(tmp_path / left.makes).engine["sm"] == ["sm87"]
     assert TensorRTBackend().remaining(request, tmp_path / left.makes) is None
+
+
+IMPOSSIBLE = {
+    "a network that paints": (
+        "rcl",
+        "cpu-onnxruntime-fp32",
+        True,
+        3,
+        "networks that return rgb have no whole pipeline",
+    ),
+    "one that ships": ("hdnet-lite", "iphone-fp16", True, 3, "networks that return rgb have no whole pipeline"),
+    "several working sizes": ("edge-n", "iphone-sizes-int8", True, 2, "a whole pipeline has one working size"),
+    "weights without ranges": ("hdnet-lite", "iphone-int8", False, 1, "have no activation ranges"),
+    "no weights": ("fmm", "cuda-fp16", False, 2, "no weights of fmm are shipped"),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_plan_ends_where_the_export_would(name, tmp_path, capsys):
+    pytest.importorskip("coremltools")
+    model, target, whole, status, said = IMPOSSIBLE[name]
+    call = ["export", model, "--target", target, "-o", str(tmp_path / "out"), *(["--whole-pipeline"] if whole else [])]
+    if model == "rcl":  # which ships without weights
+        from edge_harmony.models.weights_file import save_weights
+
+        save_weights(tmp_path / "rcl.safetensors", build_model("rcl", width=4), name="rcl", options={"width": 4})
+        call += ["--weights", str(tmp_path / "rcl.safetensors")]
+    errors = []
+    for more in ([], ["--dry-run"]):
+        assert main([*call, *more]) == status
+        errors.append(" ".join(capsys.readouterr().err.split()))
+    assert errors[0] == errors[1]
+    assert said in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_looks_at_the_layers_that_stay_float(tmp_path, capsys):
+    call = ["export", "edge-n", "--target", "cpu-onnxruntime-int8", "-o", str(tmp_path), "--keep-float", "none-such"]
+    assert main([*call, "--dry-run"]) == 2
+    assert "none-such" in capsys.readouterr().err
+
+
+def test_the_next_step_is_of_this_network(tmp_path, capsys):
+    for model, more in (("edge-n", " --model edge-n"), ("edge-s", "")):
+        assert main(["export", model, "--target", "iphone-fp16", "-o", str(tmp_path), "--dry-run", "--json"]) == 0
+        command = json.loads(capsys.readouterr().out)["then"]["command"]
+        assert command == f"edge-harmony selftest --target iphone-fp16{more}"

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from contextlib import closing
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from edge_harmony.backends.base import ExportRequest, LoadRequest
+from edge_harmony.backends.base import LoadRequest
 from edge_harmony.backends.discovery import get_backend
 from edge_harmony.cli.main import main
-from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
+from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.export.prepare import exportable
 from edge_harmony.files.atomic import new_folder, sha256_of, size_of
 from edge_harmony.files.manifest import manifest_path, read_manifest
@@ -24,32 +23,22 @@ from edge_harmony.models.weights_file import read_weights, save_weights
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.samples import sample_pictures
+from tests.unit.backends.coreml.conftest import convert
 
 pytest.importorskip("coremltools")
-from edge_harmony.backends.coreml import backend as backend_module
-from edge_harmony.backends.coreml import convert as conversion
 from edge_harmony.backends.coreml.contents import read_contents
 from edge_harmony.backends.coreml.convert import settle_names
-from edge_harmony.backends.coreml.options import PackageOptions
+from edge_harmony.backends.coreml.package import Package
 from edge_harmony.backends.coreml.program import decomposed, decomposed_pipeline
 
 
-def convert(name, weights, folder, *, precision="fp16", size=None, whole_pipeline=False, **options):
-    """A package of a network, with the options of a target."""
-    request = ExportRequest(
-        name, precision, size=size, whole_pipeline=whole_pipeline, options=PackageOptions(**options)
-    )
-    return conversion.convert(request, weights, folder)
-
-
-@pytest.fixture(scope="module")
-def packages(edge_weights, made_once):
-    def fill(folder):
-        for precision in ("fp32", "fp16", "int8"):
-            convert("edge-n", edge_weights, folder / precision, precision=precision)
-
-    folder = made_once("coreml", fill)
-    return {p: folder / p / f"edge-n-256x256-{p}.mlpackage" for p in ("fp32", "fp16", "int8")}
+@pytest.fixture
+def drawn(tmp_path):
+    """A folder with the picture a.png and its mask, a_mask.png."""
+    _, pixels, mask = next(iter(sample_pictures()))
+    cv2.imwrite(str(tmp_path / "a.png"), pixels[..., ::-1])
+    cv2.imwrite(str(tmp_path / "a_mask.png"), np.rint(mask * 255).astype(np.uint8))
+    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -67,22 +56,14 @@ def test_integer_operations_are_really_there(contents, edge_weights):
         assert "quantize" not in contents[precision].operations
 
 
-def test_masked_statistics_stay_in_32_bits(packages, contents, tmp_path):
-    import coremltools as ct
-
-    own = shutil.copytree(packages["fp16"], tmp_path / "own.mlpackage")  # whose table of contents the reader rewrites
-    spec = ct.models.MLModel(str(own), skip_model_load=True).get_spec()
-    block = next(iter(spec.mlProgram.functions["main"].block_specializations.values()))
-    kinds = {}
-    for operation in block.operations:
-        for output in operation.outputs:
-            kinds.setdefault(operation.type, set()).add(output.type.tensorType.dataType)
-    half, single = 10, 11  # FeatureTypes of MIL.proto
-    assert kinds["conv"] == {half}
-    assert kinds["reduce_mean"] == kinds["real_div"] == kinds["sqrt"] == {single}
-    assert kinds["reduce_sum"] == {single}  # over channels
-    assert "matmul" not in kinds  # nothing is summed over the picture
-    assert "cast" in contents["fp16"].operations
+def test_networks_whose_statistics_fit_have_no_island_in_32_bits(contents):
+    for precision in ("fp16", "int8"):
+        assert contents[precision].islands == ()
+        assert {row.precision for row in contents[precision].layers} <= {"fp16", "int8"}
+        assert contents[precision].operations["cast"] == 3  # of the two inputs and of the output
+        assert contents[precision].inputs["composite"] == "float 1x3x256x256"
+    assert contents["fp32"].islands == ()
+    assert "cast" not in contents["fp32"].operations
 
 
 def test_weights_come_back_as_they_went_in(contents, edge_weights):
@@ -138,15 +119,14 @@ def test_the_whole_pipeline_takes_and_returns_pictures_of_all_sizes(edge_weights
     found = read_contents(path)
     assert path.name == "edge-n-256x256-int8-whole.mlpackage"
     assert found.inputs == {
-        "picture": "image RGB 256x256 to 2160x4096",
-        "mask": "image grayscale 256x256 to 2160x4096",
+        "picture": "image RGB 256x256 to 4096x4096",
+        "mask": "image grayscale 256x256 to 4096x4096",
         "strength": "float 1, 1 unless given",
     }
-    assert found.outputs == {"harmonized": "image RGB 256x256 to 2160x4096"}
+    assert found.outputs == {"harmonized": "image RGB 256x256 to 4096x4096"}
     assert found.integer_convolutions == 14
+    assert 1 <= len(found.islands) <= 2  # what is before the first convolution, and what is after the last
     assert (read_manifest(path).io.output, read_manifest(path).engine["inputs"]) == ("picture", "image")
-    with pytest.raises(UsageError, match="whole pipeline, not a network"):
-        get_backend("coreml").load(LoadRequest("edge-n", "int8", artifact=path))
 
 
 @pytest.mark.slow
@@ -274,8 +254,9 @@ def test_check_judges_a_package_by_its_contents(packages, capsys):
     assert [row["precision"] for row in convolutions] == ["int8"] * 14
     assert "conv + relu" in {row["kind"] for row in convolutions}
     others = {row["precision"]: row for row in report["layers"] if row["name"].endswith("others")}
-    assert set(others) == {"fp16", "float"}
-    assert "reduce_mean" in others["float"]["kind"]  # masked statistics
+    assert set(others) == {"fp16"}
+    assert "reduce_mean" in others["fp16"]["kind"]  # masked statistics
+    assert report["islands"] == {}
     assert any("neural engine" in question for question in report["unknown"])
     half = checked(capsys, packages["fp16"], "coreml")
     reasons = {(row["precision"], row["reason"]) for row in half["layers"] if row["kind"].startswith("conv")}
@@ -312,53 +293,58 @@ def test_what_check_cannot_read(packages, tmp_path, capsys):
 
 
 @pytest.mark.skipif(platform.system() == "Darwin", reason="predictions work there")
-def test_predictions_need_a_mac(packages, edge_weights, capsys):
+def test_predictions_need_a_mac(packages, edge_weights, drawn, capsys):
     backend = get_backend("coreml")
     assert "predictions need macOS" in backend.probe().detail
     with pytest.raises(CapabilityError, match="need macOS"):
         backend.load(LoadRequest("edge-n", "int8", artifact=packages["int8"]))
-    weights = ["--weights", str(edge_weights)]
-    assert main(["compare", str(packages["int8"]), "--backend", "coreml", *weights]) == 3
-    assert "Core ML predictions need macOS" in capsys.readouterr().err
+    package, weights = str(packages["int8"]), ["--weights", str(edge_weights)]
+    for call in (
+        ["compare", package, "--backend", "coreml", *weights],
+        ["compare", package, *weights],
+        ["benchmark", package],
+        [
+            "harmonize",
+            str(drawn / "a.png"),
+            str(drawn / "a_mask.png"),
+            "-o",
+            str(drawn / "b.png"),
+            "--artifact",
+            package,
+        ],
+    ):
+        assert main(call) == 3, call
+        assert "Core ML predictions need macOS" in " ".join(capsys.readouterr().err.split())
     with pytest.raises(UsageError, match="runs a package"):
         backend.load(LoadRequest("edge-n", "int8"))
     with pytest.raises(UsageError, match="no device cuda"):
         backend.load(LoadRequest("edge-n", "int8", artifact=packages["int8"], device="cuda"))
 
 
-class FakeModel:
-    """coremltools.models.MLModel on a Mac, as far as it is used."""
-
-    fed = None
-
-    def __init__(self, path, compute_units):
-        self.units = compute_units
-
-    def predict(self, feed):
-        FakeModel.fed = feed
-        return {"transform": np.ones((1, 12, 32, 32), np.float32)}
+def test_a_runtime_of_other_files_says_whose_a_package_is(packages):
+    with pytest.raises(UsageError, match=r"was made for the coreml backend, .*; leave --backend out"):
+        get_backend("onnxruntime").load(LoadRequest("edge-n", "int8", artifact=packages["int8"]))
+    shipped = get_backend("onnxruntime").shipped("edge-n", "int8")
+    with pytest.raises(UsageError, match="was made for the onnxruntime backend, and coreml does not run it"):
+        get_backend("coreml").load(LoadRequest("edge-n", "int8", artifact=shipped))
 
 
-@pytest.mark.parametrize("kind", ["tensor", "image"])
-def test_the_runner_feeds_what_the_package_takes(kind, packages, monkeypatch):
-    import coremltools as ct
+def test_check_finds_the_backend_of_an_artifact(packages, capsys):
+    for path, runtime in (
+        (packages["int8"], "coreml"),
+        (get_backend("onnxruntime").shipped("edge-n", "int8"), "onnxruntime"),
+    ):
+        assert main(["check", str(path), "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (report["runtime"], report["target"]) == (runtime, runtime)
+    assert main(["check", str(packages["int8"]), "--target", "cpu-onnxruntime-int8"]) == 2
+    assert "is a folder, no ONNX file" in " ".join(capsys.readouterr().err.split())
 
-    monkeypatch.setattr(ct.models, "MLModel", FakeModel)
-    manifest = read_manifest(packages["int8"])
-    manifest = manifest.model_copy(update={"engine": manifest.engine | {"inputs": kind}})
-    runner = backend_module.CoreMLRunner(packages["int8"], manifest, "cpu-ane")
-    composite, mask = np.full((1, 3, 256, 256), 0.5, np.float32), np.ones((1, 1, 256, 256), np.float32)
-    with closing(runner):
-        assert runner.infer(composite, mask).shape == (1, 12, 32, 32)
-        if kind == "image":
-            assert (FakeModel.fed["composite"].size, FakeModel.fed["mask"].mode) == ((256, 256), "L")
-            assert np.asarray(FakeModel.fed["composite"])[0, 0].tolist() == [128, 128, 128]
-        else:
-            assert FakeModel.fed["composite"] is composite
-        with pytest.raises(InputError, match="one picture"):
-            runner.infer(np.repeat(composite, 2, 0), np.repeat(mask, 2, 0))
-        with pytest.raises(InputError, match="takes 256x256"):
-            runner.infer(composite[..., :64, :64], mask[..., :64, :64])
+
+def test_the_layout_of_the_output_is_described(packages):
+    spec = Package(packages["fp16"]).specification
+    assert "3 x 3 matrix, row by row, then an offset" in spec.description.output[0].shortDescription
+    assert all(feature.shortDescription for feature in spec.description.input)
 
 
 def test_folders_appear_whole_or_not_at_all(tmp_path):

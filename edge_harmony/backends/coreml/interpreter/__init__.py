@@ -1,0 +1,1 @@
+"""An interpreter of Core ML programs: what a package computes, on any system."""
