@@ -140,7 +140,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    origin = provenance("torch", "coremltools", "onnxruntime") | {"pictures": arguments.pictures}
     with tempfile.TemporaryDirectory() as temporary:
         for name in arguments.models:
             folder = Path(temporary) / name
@@ -149,12 +150,9 @@ def main() -> None:
             for variant in VARIANTS:
                 began = time.monotonic()
                 rows.append(package(name, variant, weights, folder, arguments.pictures))
+                write_json(arguments.output, origin | {"rows": rows})
                 shown = {key: value for key, value in rows[-1].items() if key != "operations"}
                 print(json.dumps(shown), f"{time.monotonic() - began:.0f} s", flush=True)
-    write_json(
-        arguments.output,
-        {**provenance("torch", "coremltools", "onnxruntime"), "pictures": arguments.pictures, "rows": rows},
-    )
 
 
 if __name__ == "__main__":

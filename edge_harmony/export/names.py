@@ -25,11 +25,11 @@ def onnx_name(
 ) -> str:
     """The name of the file that :func:`edge_harmony.export.onnx.export_onnx` writes for its arguments.
 
-    Marks beside those of :func:`~edge_harmony.files.manifest.artifact_name`: ``signed`` for Q/DQ pairs in that flavour,
-    ``batch1`` for a fixed batch, ``opset17`` for an operator set that is not the default.
+    Marks beside those of :func:`~edge_harmony.files.manifest.artifact_name`: ``signed`` for that flavour, in ``int8``
+    files and whole pipelines, ``batch1`` for a fixed batch, ``opset17`` for an operator set that is not the default.
     """
     marks = []
-    if precision == "int8" and flavour == "signed":
+    if flavour == "signed" and (precision == "int8" or whole_pipeline):
         marks.append("signed")
     if not (dynamic_batch or whole_pipeline):
         marks.append("batch1")

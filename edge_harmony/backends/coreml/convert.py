@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ from edge_harmony.models.whole_pipeline import PlanarPipeline
 
 _CONTENTS = "Manifest.json"
 """Of a package: where its parts are."""
+_DATE = "com.github.apple.coremltools.conversion_date"
 _MEANINGS = {
     "composite": "The composite picture, RGB",
     "picture": "The composite picture, RGB",
@@ -96,8 +98,9 @@ def convert(request: ExportRequest, weights_path: Path, folder: Path) -> Path:
         package["largest_picture"] = None if options.picture_sizes else LARGEST_PICTURE
     path = make_folder(folder) / options.name_of(request)
     with new_folder(path) as temporary:
+        converter = dict(next(iter(programs.values())).user_defined_metadata)
         program = _package(programs, temporary.parent)
-        _save(_described(program, request.model, description | {"engine": package}), temporary)
+        _save(_described(program, request.model, description | {"engine": package}, converter), temporary)
     versions = {"edge-harmony": edge_harmony.__version__}
     versions |= {package: importlib.metadata.version(package) for package in ("coremltools", "torch")}
     manifest = Manifest(**description, backend="coreml", file_sha256=sha256_of(path), versions=versions, engine=package)
@@ -124,13 +127,21 @@ def _package(programs: dict[str, Any], scratch: Path) -> Any:
     return ct.models.MLModel(str(scratch / "functions.mlpackage"), skip_model_load=True)
 
 
-def _described(converted: Any, name: str, description: dict[str, Any]) -> Any:
-    """The converted model with author, licence, version and description in its metadata."""
+def _described(converted: Any, name: str, description: dict[str, Any], converter: Mapping[str, str]) -> Any:
+    """The converted model with author, licence, version and description in its metadata.
+
+    ``converter`` is what coremltools says of itself and of torch, which packages of several functions lose. The date of
+    the conversion is left out: equal packages are equal files on any day.
+    """
     spec = converted.get_spec()
     metadata = spec.description.metadata
     metadata.author, metadata.license = "edge-harmony", "MIT"
     metadata.versionString = edge_harmony.__version__
     metadata.shortDescription = f"Image harmonization with {name}: {find_model(name).summary}"
+    metadata.userDefined.clear()
+    for key, value in converter.items():
+        if key != _DATE:
+            metadata.userDefined[key] = value
     metadata.userDefined[METADATA_KEY] = json.dumps(description, sort_keys=True)
     for function in spec.description.functions or (spec.description,):
         for feature in function.input:

@@ -87,6 +87,8 @@ def test_the_contract_and_the_description_are_read_back(packages, contents, edge
         manifest = read_manifest(packages[precision])
         assert own["weights_sha256"] == manifest.weights_sha256 == sha256_of(edge_weights)
         assert (manifest.backend, manifest.precision, manifest.engine["minimum"]) == ("coreml", precision, "iOS17")
+        assert found.metadata["com.github.apple.coremltools.version"] == manifest.versions["coremltools"]
+        assert not any("date" in key for key in found.metadata)  # equal packages are equal files on any day
 
 
 def test_pictures_and_palettes(edge_weights, tmp_path):
@@ -110,6 +112,7 @@ def test_one_package_for_several_sizes_holds_the_weights_once(packages, edge_wei
     assert read_manifest(path).engine["functions"] == ["h256w256", "h192w256"]
     assert json.loads(both[1].metadata["edge_harmony"])["precision"] == "int8"
     assert both[0].metadata["license"] == "MIT"
+    assert both[0].metadata["com.github.apple.coremltools.version"] == read_manifest(path).versions["coremltools"]
     with pytest.raises(UsageError, match="no function 'main'"):
         read_contents(path, "main")
 
