@@ -13,7 +13,7 @@ from coremltools.converters.mil.mil import types
 from numpy.typing import NDArray
 
 from edge_harmony.backends.coreml.islands import wide_islands
-from edge_harmony.backends.coreml.package import Package
+from edge_harmony.backends.coreml.package import PackageFiles
 from edge_harmony.inspection.findings import Arithmetic, LayerReport
 
 _CONVOLUTIONS = {"conv", "conv_transpose"}
@@ -62,7 +62,7 @@ def read_contents(package: Path, function: str | None = None) -> Contents:
         ArtifactError: it is no package, or damaged.
         UsageError: there is no such function in it.
     """
-    opened = Package(package)
+    opened = PackageFiles(package)
     described, program = opened.function(function)
     operations = [op for op in program.operations if op.op_type != "const"]
     convolutions = [op for op in operations if op.op_type in _CONVOLUTIONS]

@@ -12,7 +12,7 @@ from coremltools.converters.mil.frontend.milproto import load as milproto
 from edge_harmony.errors import ArtifactError, UsageError, first_line
 
 
-class Package:
+class PackageFiles:
     """A package that was read; nothing is written to it.
 
     coremltools' own reader writes the table of contents anew whenever it opens a package, so it is not used.

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.backends.artifact_runner import ArtifactRunner, PipelineRunner
+from edge_harmony.backends.coreml.options import Size
 from edge_harmony.errors import InputError
 from edge_harmony.files.manifest import Manifest
-
-Size = tuple[int, int]
 
 
 class Predictor(ABC):

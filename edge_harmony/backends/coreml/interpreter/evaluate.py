@@ -18,13 +18,13 @@ from coremltools.converters.mil.mil import types
 from edge_harmony.backends.coreml.interpreter.elementwise import ELEMENTWISE, Array
 from edge_harmony.backends.coreml.interpreter.layout import LAYOUT
 from edge_harmony.backends.coreml.interpreter.spatial import SPATIAL
-from edge_harmony.backends.coreml.package import Package
+from edge_harmony.backends.coreml.package import PackageFiles
 from edge_harmony.errors import CapabilityError, InputError
 
 OPERATIONS = ELEMENTWISE | SPATIAL | LAYOUT
 """What evaluates an operation, by its type."""
 
-Arithmetic = Literal["typed", "half", "flush"]
+Rounding = Literal["typed", "half", "flush"]
 """``typed`` rounds every result to the type that the program gives it; ``half`` rounds every float to 16 bits;
 ``flush`` is ``typed``, and numbers of 16 bits below the normal ones become 0, as on the neural engine."""
 
@@ -42,7 +42,7 @@ class Interpreter:
     Args:
         package: the folder.
         function: its name; None for the default.
-        arithmetic: how results are rounded.
+        rounding: how results are rounded.
 
     Attributes:
         problems: of the last call of :meth:`predict`: results that were not finite or exceeded 16 bits, by operation.
@@ -53,12 +53,12 @@ class Interpreter:
         UsageError: there is no such function.
     """
 
-    def __init__(self, package: Package | Path, function: str | None = None, arithmetic: Arithmetic = "typed") -> None:
-        opened = package if isinstance(package, Package) else Package(package)
+    def __init__(self, package: PackageFiles | Path, function: str | None = None, rounding: Rounding = "typed") -> None:
+        opened = package if isinstance(package, PackageFiles) else PackageFiles(package)
         description, program = opened.function(function)
         self._inputs, self._outputs = list(description.input), list(description.output)
         self._operations = [op for op in program.operations if op.op_type != "const"]
-        self._arithmetic = arithmetic
+        self._rounding = rounding
         self.problems: list[str] = []
         unknown = sorted({op.op_type for op in self._operations} - OPERATIONS.keys())
         if unknown:
@@ -132,14 +132,14 @@ class Interpreter:
             return result
         if not np.isfinite(result).all():
             self.problems.append(f"{op.op_type} {value.name} is not finite")
-        if self._arithmetic != "half" and value.dtype is not types.fp16:
+        if self._rounding != "half" and value.dtype is not types.fp16:
             return result.astype(np.float32)
         sizes = np.abs(result.astype(np.float32))
         if (sizes[np.isfinite(sizes)] > _HALF_LARGEST).any():
             self.problems.append(f"{op.op_type} {value.name} exceeds 16 bits")
         with np.errstate(over="ignore"):
             result = result.astype(np.float16)
-        if self._arithmetic == "flush":
+        if self._rounding == "flush":
             result[np.abs(result.astype(np.float32)) < _HALF_LEAST_NORMAL] = 0
         return result
 

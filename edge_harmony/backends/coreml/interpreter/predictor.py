@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edge_harmony.backends.coreml.interpreter.evaluate import Arithmetic, Interpreter
-from edge_harmony.backends.coreml.package import Package
+from edge_harmony.backends.coreml.interpreter.evaluate import Interpreter, Rounding
+from edge_harmony.backends.coreml.package import PackageFiles
 from edge_harmony.backends.coreml.runner import Predictor
 
 
@@ -19,15 +19,15 @@ class ReferencePredictor(Predictor):
 
     Args:
         package: the folder.
-        arithmetic: how results are rounded, see :data:`~.evaluate.Arithmetic`.
+        rounding: how results are rounded, see :data:`~.evaluate.Rounding`.
 
     Raises:
         ArtifactError: it is no package, or damaged.
     """
 
-    def __init__(self, package: Path, arithmetic: Arithmetic = "typed") -> None:
-        self._package = Package(package)
-        self._arithmetic = arithmetic
+    def __init__(self, package: Path, rounding: Rounding = "typed") -> None:
+        self._package = PackageFiles(package)
+        self._rounding = rounding
         self._functions: dict[str | None, Interpreter] = {}
         self._one_at_a_time = threading.Lock()  # an interpreter has one list of problems
 
@@ -35,7 +35,7 @@ class ReferencePredictor(Predictor):
         """See :class:`Predictor`."""
         with self._one_at_a_time:
             if function not in self._functions:
-                self._functions[function] = Interpreter(self._package, function, self._arithmetic)
+                self._functions[function] = Interpreter(self._package, function, self._rounding)
             (result,) = self._functions[function].predict(prepared).values()
         return result
 

@@ -28,7 +28,7 @@ from tests.unit.backends.coreml.conftest import convert
 pytest.importorskip("coremltools")
 from edge_harmony.backends.coreml.contents import read_contents
 from edge_harmony.backends.coreml.convert import settle_names
-from edge_harmony.backends.coreml.package import Package
+from edge_harmony.backends.coreml.package import PackageFiles
 from edge_harmony.backends.coreml.program import decomposed, decomposed_pipeline
 
 
@@ -345,7 +345,7 @@ def test_check_finds_the_backend_of_an_artifact(packages, capsys):
 
 
 def test_the_layout_of_the_output_is_described(packages):
-    spec = Package(packages["fp16"]).specification
+    spec = PackageFiles(packages["fp16"]).specification
     assert "3 x 3 matrix, row by row, then an offset" in spec.description.output[0].shortDescription
     assert all(feature.shortDescription for feature in spec.description.input)
 

@@ -145,9 +145,9 @@ def test_results_are_rounded_to_their_types(tmp_path):
     assert not np.isfinite(rounded[1])  # 90,000
     assert any("exceeds 16 bits" in problem for problem in half.problems)
     assert any("is not finite" in problem for problem in half.problems)
-    flushed = Interpreter(tmp_path / "half.mlpackage", arithmetic="flush")
+    flushed = Interpreter(tmp_path / "half.mlpackage", rounding="flush")
     assert [float(one.ravel()[2]) for one in flushed.predict({"x": values}).values()] == [0.0]
-    everything = Interpreter(tmp_path / "wide.mlpackage", arithmetic="half")
+    everything = Interpreter(tmp_path / "wide.mlpackage", rounding="half")
     assert not np.isfinite(next(iter(everything.predict({"x": values}).values()))[1])
 
 

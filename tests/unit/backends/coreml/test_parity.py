@@ -57,12 +57,12 @@ def test_a_package_computes_what_the_network_does(precision, packages, exported,
         assert compare(ours, of_onnx, samples)["psnr_min"] > LEAST[precision] - 3
 
 
-@pytest.mark.parametrize("arithmetic", ["half", "flush"])
+@pytest.mark.parametrize("rounding", ["half", "flush"])
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_every_mask_fits_in_sixteen_bits(arithmetic, precision, packages, edge_weights):
+def test_every_mask_fits_in_sixteen_bits(rounding, precision, packages, edge_weights):
     _, pixels, mask = next(iter(sample_pictures()))
     composite, small = to_working_size(np.ascontiguousarray(pixels), mask, (256, 256))
-    program = Interpreter(packages[precision], arithmetic=arithmetic)
+    program = Interpreter(packages[precision], rounding=rounding)
     exact = pytorch(edge_weights, "int8" if precision == "int8" else "fp32")
     for name, change in MASKS.items():
         chosen = change(small)
