@@ -265,8 +265,36 @@ def whole_table() -> str:
 
 
 def packages_table() -> str:
-    """Packages of coremltools for every network."""
+    """Packages of coremltools for every network: size, arithmetic, and agreement with PyTorch and ONNX Runtime."""
     content = result("packages")
+    if "pictures" not in content:
+        return _packages_alone(content)
+    lines = [
+        "| network | in | MB | convolutions in 8 bits | islands in 32 bits, of operations | dB against PyTorch, mean "
+        "and least | against ONNX Runtime |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in content["rows"]:
+        cells = [f"`{row['model']}`", row["variant"]]
+        if "refused" in row:
+            lines.append(f"| {' | '.join([*cells, '-', row['refused'], '-', '-', '-'])} |")
+            continue
+        islands = f"{row['islands']} of {row['wide_operations']}" if row["islands"] else "0"
+        cells += [f"{row['bytes'] / 1e6:.1f}", f"{row['integer_convolutions']} of {row['convolutions']}", islands]
+        lines.append(f"| {' | '.join([*cells, *_agreement(row)])} |")
+    versions = content["versions"]
+    note = (
+        f"\nFP16 is compared with FP32 in PyTorch, INT8 with the fake-quantized network; ONNX files have the package's "
+        f"precision. PSNR of the foreground on {content['pictures']} shipped samples, 99 where no level differs; of "
+        f"whole pipelines, the largest difference from the pipeline in levels, and the share beyond one. Interpreted "
+        f"(`coreml-reference`), coremltools {versions['coremltools']}, torch {versions['torch']}, ONNX Runtime "
+        f"{versions['onnxruntime']}; `benchmarks/packages.py`. Nothing here has run on a Mac or a phone.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def _packages_alone(content: dict[str, Any]) -> str:
+    """Sizes and convolutions, of a result from before packages were compared; goes when it is measured again."""
     lines = ["| network | in | MB | convolutions in 8 bits |", "|---|---|---:|---:|"]
     for row in content["rows"]:
         integers = f"{row['integer_convolutions']} of {row['convolutions']}" if "bytes" in row else row["refused"]
@@ -274,6 +302,19 @@ def packages_table() -> str:
         lines.append(f"| `{row['model']}` | {row['variant']} | {size} | {integers} |")
     note = f"\ncoremltools {content['versions']['coremltools']}; `benchmarks/packages.py`. {EARLIER}\n"
     return "\n".join(lines) + "\n" + note
+
+
+def _agreement(row: dict[str, Any]) -> list[str]:
+    """The last two columns of a package."""
+    if "levels" in row:
+        largest, beyond = (max(one[key] for one in row["levels"]) for key in ("largest", "beyond_one"))
+        return [f"{largest} ({100 * beyond:.2g} %)", "-"]
+    several = len(row["pytorch"]) > 1
+    found = [
+        f"{one['psnr']:.0f}, {one['psnr_min']:.0f}" + (f" at {one['size'][0]}x{one['size'][1]}" if several else "")
+        for one in row["pytorch"]
+    ]
+    return ["; ".join(found), "; ".join(f"{one['psnr']:.0f}, {one['psnr_min']:.0f}" for one in row["onnxruntime"])]
 
 
 def ablation_table(name: str) -> str:
