@@ -446,6 +446,29 @@ def startup_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def serve_table() -> str:
+    """The HTTP service under load: times of answers, refusals, memory."""
+    found = result("serve")
+    lines = ["| request | answered | seconds, median | 90 % | 99 % |", "|---|---:|---:|---:|---:|"]
+    answers = {tuple(key.rsplit(": ", 1)): count for key, count in found["answers"].items()}
+    for kind, seconds in found["seconds"].items():
+        cells = [str(answers[kind, "200"]), *(f"{seconds[key]:.2f}" for key in ("p50", "p90", "p99"))]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    busy = sum(count for (_, status), count in answers.items() if status == "503")
+    hostile = sum(count for (kind, status), count in answers.items() if kind not in found["seconds"])
+    memory = found["memory_mib"]
+    note = (
+        f"\n{found['minutes']:g} minutes of {found['clients']} clients that send their next request as soon as they "
+        f"may, to a service with {found['machine']['cpus']} jobs and {found['waiting']} places to wait, on a machine "
+        f"that was busy with other work ({machine(found)}): {found['results_a_second']:.1f} results a second, {busy} "
+        f"answers of 503; {hostile} of the requests were damaged, too large, no form, or hung up. "
+        f"{len(found['wrong']) or 'No'} answers were others than expected. Resident memory: at most "
+        f"{memory['first_third_most']} MiB in the first third of the time, {memory['last_third_most']} in the last; "
+        "`benchmarks/serve.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
 def harm_table() -> str:
     """Gain and harm of the shipped networks, plain and without a leak at the rim."""
     found = result("harm")
@@ -553,6 +576,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/training.md", "rates"): training_table,
     ("docs/folders.md", "folders"): folders_table,
     ("docs/startup.md", "startup"): startup_table,
+    ("docs/serve.md", "serve"): serve_table,
     ("docs/coreml.md", "packages"): packages_table,
     ("docs/whole-pipeline.md", "whole"): whole_table,
     ("docs/quantization.md", "precision"): precision_table,

@@ -31,6 +31,9 @@ EXTRAS = {
     "ray": "ray",
     "pyarrow": "ray",
     "gradio": "demo",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "python_multipart": "serve",
 }
 """Modules that may be missing, and the extra of this package that brings them."""
 

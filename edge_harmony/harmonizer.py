@@ -234,22 +234,15 @@ class Harmonizer:
             InputError: a file is damaged, they do not fit together, or none of the foreground is on the background.
         """
         refuse_overwriting([output, preview], [composite, mask, background])
-        placement = Placement(position, scale, anchor)
-        if background is None and placement != Placement():
-            raise UsageError("position, scale and anchor place the foreground on a background", "give background=FILE")
+        placement = _placement(position, scale, anchor, has_background=background is not None)
         picture = read_picture(composite)
         reader = MaskReader(mask_value, invert=invert_mask)
         if mask is None:
-            if background is None:
-                raise UsageError("there is no mask", "give one, or for a cut-out with transparency background=FILE")
-            picture, weight = _cut_out(picture, str(composite), reader)
+            picture, weight = _cut_out(picture, str(composite), reader, has_background=background is not None)
         else:
             weight = match_mask(read_mask(mask, reader), picture, str(mask), fit=fit)
         if background is not None:
-            behind = in_profile(read_picture(background), picture.icc)
-            behind = like_depth(behind, picture.pixels)
-            front, weight = placement.place(picture.pixels[..., :3], weight, (behind.shape[1], behind.shape[0]))
-            picture = picture.with_pixels(paste(front, behind[..., :3], weight))
+            picture, weight = _pasted(picture, weight, read_picture(background), placement)
         size = picture.pixels.shape[1], picture.pixels.shape[0]
         check_holds(Path(output).suffix, size)
         result = self.harmonize(picture.pixels, weight, strength=strength, in_place=preview is None)
@@ -262,10 +255,14 @@ class Harmonizer:
     def harmonize_bytes(
         self,
         composite: bytes,
-        mask: bytes,
+        mask: bytes | None,
         suffix: str,
         *,
         names: tuple[str, str] = ("composite", "mask"),
+        background: bytes | None = None,
+        position: tuple[int, int] | None = None,
+        scale: float = 1.0,
+        anchor: str = "center",
         fit: bool = False,
         mask_value: int | None = None,
         invert_mask: bool = False,
@@ -276,9 +273,13 @@ class Harmonizer:
 
         Args:
             composite: bytes of a picture file.
-            mask: bytes of the mask file.
+            mask: bytes of the mask file; None as for :meth:`harmonize_file`.
             suffix: file name suffix of the result, with its dot; it chooses the format.
             names: names of composite and mask in error messages.
+            background: bytes of a picture to paste the foreground of ``composite`` on first.
+            position: of the anchor on the background, as for :meth:`harmonize_file`.
+            scale: size of the foreground, as a multiple of its own.
+            anchor: a point of ``composite``, as for :meth:`harmonize_file`.
             fit: resize a mask of another size instead of refusing it.
             mask_value: the class id that is the foreground in the mask.
             invert_mask: what is white in the mask is the background.
@@ -287,11 +288,21 @@ class Harmonizer:
 
         Returns:
             The bytes of the result file.
+
+        Raises:
+            UsageError: there is no mask where one is needed, or the foreground is placed without a background.
+            InputError: a picture is damaged, they do not fit together, or none of the foreground is on the background.
         """
+        placement = _placement(position, scale, anchor, has_background=background is not None)
         picture = decode_picture(composite, names[0])
+        reader = MaskReader(mask_value, invert=invert_mask)
+        if mask is None:
+            picture, weight = _cut_out(picture, names[0], reader, has_background=background is not None)
+        else:
+            weight = match_mask(decode_mask(mask, names[1], reader), picture, names[1], fit=fit)
+        if background is not None:
+            picture, weight = _pasted(picture, weight, decode_picture(background, "background"), placement)
         check_holds(suffix, (picture.pixels.shape[1], picture.pixels.shape[0]))
-        weight = decode_mask(mask, names[1], MaskReader(mask_value, invert=invert_mask))
-        weight = match_mask(weight, picture, names[1], fit=fit)
         result = self.harmonize(picture.pixels, weight, strength=strength, in_place=True)
         return encode_picture(picture.with_pixels(result), suffix, quality=quality)
 
@@ -308,8 +319,26 @@ class Harmonizer:
         self.close()
 
 
-def _cut_out(picture: Picture, name: str, reader: MaskReader) -> tuple[Picture, NDArray[Any]]:
+def _placement(position: tuple[int, int] | None, scale: float, anchor: str, *, has_background: bool) -> Placement:
+    placement = Placement(position, scale, anchor)
+    if not has_background and placement != Placement():
+        raise UsageError("position, scale and anchor place the foreground on a background", "give background=FILE")
+    return placement
+
+
+def _pasted(
+    picture: Picture, weight: NDArray[Any], background: Picture, placement: Placement
+) -> tuple[Picture, NDArray[Any]]:
+    """The foreground of a picture on a background, with the picture's metadata, and its mask there."""
+    behind = like_depth(in_profile(background, picture.icc), picture.pixels)
+    front, weight = placement.place(picture.pixels[..., :3], weight, (behind.shape[1], behind.shape[0]))
+    return picture.with_pixels(paste(front, behind[..., :3], weight)), weight
+
+
+def _cut_out(picture: Picture, name: str, reader: MaskReader, *, has_background: bool) -> tuple[Picture, NDArray[Any]]:
     """A cut-out's colours as they are without alpha, and its alpha as the mask."""
+    if not has_background:
+        raise UsageError("there is no mask", "give one, or for a cut-out with transparency background=FILE")
     if picture.pixels.shape[2] != 4 or picture.pixels[..., 3].min() == full_scale(picture.pixels):
         raise InputError(f"{name} has no transparency that could be the mask", "give a mask")
     pixels = straight(picture.pixels)

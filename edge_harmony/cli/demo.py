@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 
 from edge_harmony.cli.console import JsonOption, notes, print_json, stopping
-from edge_harmony.demo.page import MOST_PIXELS, serve
+from edge_harmony.demo.page import serve
+from edge_harmony.web.listen import LOCAL
+from edge_harmony.web.pixels import MOST_PIXELS
 
-_LOCAL = ("127.0.0.1", "localhost", "::1")
 _LOOK_SECONDS = 0.2
 
 
 def demo(
-    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")] = _LOCAL[
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")] = LOCAL[
         0
     ],
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 7860,
@@ -29,7 +30,7 @@ def demo(
     try:
         with stopping("closing") as stop:
             notes.print(f"{page.local_url} until Ctrl-C", highlight=False)
-            if host not in _LOCAL:
+            if host not in LOCAL:
                 notes.print(
                     "everybody who can reach this machine can use the page, without a password", highlight=False
                 )

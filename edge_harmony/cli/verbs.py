@@ -31,6 +31,8 @@ VERBS = {
     "models": "List the networks: parameters, FLOPs, shipped weights and their quality.",
     "doctor": "Report versions, backends and capabilities, with the command that installs each missing one.",
     "demo": "Serve a page: drop a composite, paint or upload its mask, choose a network, compare before and after.",
+    "serve": "Serve HTTP: POST /harmonize takes pictures and gives a picture; /healthz and /metrics for those who "
+    "watch.",
 }
 """Names and first paragraphs of the verbs' docstrings, which ``--help`` lists without importing the verbs."""
 

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import functools
-import io
-import warnings
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.errors import EdgeHarmonyError, InputError, parsing
+from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.web.pixels import refuse_large
 
 _WAITING = 16
 """Pictures of editors that are kept for calls to come; each belongs to one press of the button."""
 _LAYERS = 4
 _UNUSABLE = "a value of this call cannot be used: give a picture, its mask, and choices of the page"
-
-
-def refuse_large(source: Path | bytes, pixels: int) -> None:
-    """Refuse a picture by its header.
-
-    Args:
-        source: a file, or its bytes.
-        pixels: the most that it may have.
-
-    Raises:
-        InputError: it has more, or is no picture.
-    """
-    from PIL import Image
-
-    hint = "use JPEG, PNG or WebP"
-    with parsing("the file is not a picture that can be read", hint), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as header:
-            width, height = header.size
-    if width * height > pixels:
-        raise InputError(
-            f"the picture has {width} x {height} pixels, and the page takes {pixels / 1e6:g} megapixels",
-            "make it smaller, or use the command line",
-        )
 
 
 def answer_values(gradio: Any, page: Any) -> None:
@@ -66,7 +41,7 @@ def limit_editor(gradio: Any, editor: Any, pixels: int) -> None:
 
     def convert_and_format_image(file: Any, *arguments: Any, **named: Any) -> Any:
         if file is not None:
-            refuse_large(file if isinstance(file, bytes) else Path(file.path), pixels)
+            refuse_large(file if isinstance(file, bytes) else Path(file.path).read_bytes(), pixels, "the picture")
         return convert(file, *arguments, **named)
 
     def preprocess(payload: Any) -> Any:
@@ -95,7 +70,7 @@ def limit_image(image: Any, pixels: int) -> None:
 
     def preprocess(payload: Any) -> Any:
         if payload is not None and payload.path:
-            refuse_large(Path(payload.path), pixels)
+            refuse_large(Path(payload.path).read_bytes(), pixels, "the picture")
         return read(payload)
 
     image.preprocess = preprocess

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-import numpy as np
-
 from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION
 from edge_harmony.backends.discovery import backend_names, get_backend, load_runner
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL, MODELS
+from edge_harmony.web.warm import warm_up
 
 Offer = tuple[str, str, str]
 """Network, backend, precision."""
@@ -62,7 +61,7 @@ class Loaded:
             if harmonizer is None:
                 model, backend, precision = offer
                 harmonizer = Harmonizer.from_pretrained(model, backend=backend, precision=precision)
-                harmonizer.harmonize(np.zeros((600, 600, 3), np.uint8), np.ones((600, 600), np.float32))
+                warm_up(harmonizer)
             self._kept[offer] = harmonizer
             if len(self._kept) > _LOADED:
                 self._kept.popitem(last=False)  # it is closed when its last picture is done

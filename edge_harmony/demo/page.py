@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -20,13 +19,15 @@ from numpy.typing import NDArray
 from edge_harmony.demo.guard import Guard
 from edge_harmony.demo.limits import answer_values, limit_editor, limit_image
 from edge_harmony.demo.offers import Loaded, Offer, find_offers
-from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, first_line, is_out_of_memory
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, is_out_of_memory
 from edge_harmony.extras import require
 from edge_harmony.pictures.arrays import checked_pair, fit_mask
 from edge_harmony.pictures.images import read_mask
 from edge_harmony.pipeline.apply import STRONGEST, apply_grid
 from edge_harmony.pipeline.harmonize import predict
 from edge_harmony.samples import sample_files
+from edge_harmony.web.listen import listen
+from edge_harmony.web.pixels import MOST_PIXELS
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,6 @@ _INTRODUCTION = """# edge-harmony
 Drop a composite, paint over what was pasted or give its mask, and the colours of the foreground are made to fit."""
 _BRUSH = "rgba(255, 59, 48, 0.6)"
 _MAX_UPLOAD = 100 << 20
-MOST_PIXELS = 16_000_000
-"""Pixels of a picture on the page; each takes some 40 bytes of the server's memory while it is worked on."""
 _KEPT_SECONDS, _SESSIONS, _WAITING = 900, 16, 64
 _HEAVY = "heavy"
 """Name of the queue of what takes a core: as many of these jobs run at a time as there are cores."""
@@ -324,11 +323,7 @@ def serve(host: str, port: int, *, pixels: int = MOST_PIXELS) -> Any:
         UsageError: the port is taken, or the address is not one of this machine.
     """
     gradio = require_gradio()
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise UsageError(f"cannot listen on {host}:{port} ({reason})", "choose another --port or --host") from None
+    listen(host, port).close()  # Gradio opens its own, and tells less where it cannot
     page = make_page(pixels)
     own = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]  # no fonts from other servers
     page.launch(

@@ -73,6 +73,16 @@ def throttles(root: Path = ROOT) -> Reading:
     return Reading(float(sum(counts)), "count", "thermal_throttle")
 
 
+def resident_memory(root: Path = ROOT) -> Reading:
+    """Main memory that this process has now."""
+    status = root / "proc/self/status"
+    text = status.read_text() if status.is_file() else ""
+    found = re.search(r"VmRSS:\s*(\d+) kB", text)
+    if found:
+        return Reading(int(found[1]) * 1024.0, "bytes", "VmRSS")
+    return Reading(None, "bytes", "VmRSS", "/proc/self/status does not report it")
+
+
 def peak_memory(root: Path = ROOT) -> Reading:
     """Peak main memory of this process."""
     status = root / "proc/self/status"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -37,6 +37,34 @@ _OPENCV_PIXELS = 1 << 30
 _OPENCV_SIDE = 1 << 20
 
 
+class Header(NamedTuple):
+    """What the header of a picture file says.
+
+    Attributes:
+        kind: ``JPEG``, ``PNG``, ``WEBP``, ``TIFF``, ``HEIC``, ...
+        size: (width, height) as it is stored.
+    """
+
+    kind: str
+    size: tuple[int, int]
+
+
+def read_header(data: bytes, name: str) -> Header:
+    """The header of a picture file; nothing of the size of the picture is allocated.
+
+    Raises:
+        InputError: it is no picture that can be read, or has more pixels than the limit.
+        CapabilityError: the package that reads it is missing.
+    """
+    heif = heif_kind(data)
+    if heif is not None:
+        size = open_heif(data, name).size
+        _refuse_size(name, size)
+        return Header(heif, size)
+    size, kind, _, _ = _inspect(name, png_pixels(data))
+    return Header(kind or "", size)
+
+
 def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]:
     """Pixels as :class:`~edge_harmony.pictures.images.Picture` holds them, and the fields of
     :class:`~edge_harmony.pictures.metadata.Metadata`.
@@ -57,7 +85,7 @@ def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]
             pixels, fields["icc"] = _without_profile(pixels, fields["icc"], name), None
         return pixels, fields
     bare = png_pixels(data)
-    kind, mode, by_pillow = _inspect(name, bare)
+    _, kind, mode, by_pillow = _inspect(name, bare)
     fields, whole = read_metadata(kind, data)
     if not whole:
         raise InputError(f"{name} is truncated or damaged", "export or download it again")
@@ -113,9 +141,9 @@ def _without_profile(pixels: NDArray[Any], icc: bytes, name: str) -> NDArray[Any
     return pixels
 
 
-def _inspect(name: str, data: bytes) -> tuple[str | None, str, bool]:
-    """Refuse by header: not a picture, too large. Returns the format, Pillow's mode, and whether
-    Pillow has to decode it: OpenCV multiplies the colours of TIFF by alpha, or drops what is transparent.
+def _inspect(name: str, data: bytes) -> tuple[tuple[int, int], str | None, str, bool]:
+    """Refuse by header: not a picture, too large. Returns the size, the format, Pillow's mode, and whether Pillow has
+    to decode it: OpenCV multiplies the colours of TIFF by alpha, or drops what is transparent.
     """
     try:
         with open_header(data) as header:
@@ -132,7 +160,7 @@ def _inspect(name: str, data: bytes) -> tuple[str | None, str, bool]:
             ) from None
         size, kind, mode, bits, is_transparent_gray = found, "TIFF", "", (), False
     _refuse_size(name, size)
-    return kind, mode, mode in ("RGBA", "RGBa", "LA", "La") if set(bits) == {8} else is_transparent_gray
+    return size, kind, mode, mode in ("RGBA", "RGBa", "LA", "La") if set(bits) == {8} else is_transparent_gray
 
 
 def _refuse_size(name: str, size: tuple[int, int]) -> None:

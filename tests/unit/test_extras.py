@@ -28,6 +28,7 @@ DISTRIBUTIONS = {
     "ray": "ray[data]",
     "pyarrow": "ray[data]",
     "pillow_heif": "pillow-heif",
+    "python_multipart": "python-multipart",
     "tensorrt_lean": "tensorrt-lean",
 }
 """Names on the package index, where they are not the module's."""

@@ -35,6 +35,7 @@ TAKE_LONGER = {
     "export": "traces the network in torch",
     "import": "reads a checkpoint that is not ours to ship",
     "selftest": "needs the device",
+    "serve": "serves until Ctrl-C",
     "sensitivity": "runs the network in torch",
     "train": "reads iHarmony4",
 }

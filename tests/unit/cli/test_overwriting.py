@@ -45,6 +45,7 @@ READ = {
     "import_checkpoint": {"checkpoint"},
     "check": {"model", "target"},
     "compare": {"artifact", "data", "weights"},
+    "serve": {"artifact", "weights"},
 }
 
 
