@@ -62,7 +62,7 @@ images: .venv/base.stamp  ## the pictures of the README
 weights: .venv/dev.stamp  ## RUN=folder DATA=root [NAME=edge-s] [RECIPE=file]: a finished run's weights, and all that is made from them
 	$(BIN)/python benchmarks/land_weights.py $(or $(NAME),edge-s) --run $(RUN) --data $(DATA) $(if $(RECIPE),--recipe $(RECIPE))
 
-.venv/base.stamp: pyproject.toml constraints.txt
+.venv/base.stamp: pyproject.toml constraints.txt $(wildcard native/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) --editable .
 	touch $@

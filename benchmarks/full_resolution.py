@@ -27,6 +27,7 @@ from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.weights_file import load_model
 from edge_harmony.pictures.arrays import foreground_box
 from edge_harmony.pictures.images import read_mask, read_picture
+from edge_harmony.pictures.kernels import implementation
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.pipeline.apply import apply_grid
@@ -159,7 +160,8 @@ def main() -> None:
     fitted = np.polyval((slope, start), megapixels)
     rest = 1 - np.sum((np.array(medians) - fitted) ** 2) / np.sum((medians - np.mean(medians)) ** 2)
     result = {
-        **provenance("torch", "onnxruntime", "numpy", "numba"),
+        **provenance("torch", "onnxruntime", "numpy"),
+        "loops": implementation(),
         "threads": arguments.threads,
         "settle_seconds": settle,
         "rounds": arguments.rounds,

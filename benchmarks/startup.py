@@ -3,15 +3,14 @@
     python benchmarks/startup.py -o benchmarks/results/0.1.0/startup.json
 
 Every round starts every contender once, in a new order. Seconds are those from the start of the process to its end, and
-those that it kept cores busy; memory is the peak of its resident pages. The first run compiles the loops over pixels,
-so it gets an empty cache of compiled code. The sizes on disk are those of the packages that the base install brings.
+those that it kept cores busy; memory is the peak of its resident pages. The sizes on
+disk are those of the packages that the base install brings.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import re
 import subprocess
@@ -59,10 +58,10 @@ print(json.dumps([seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / un
 """Runs in a process of its own, which stays small: on Linux the peak of a child begins with that of its parent."""
 
 
-def cost_of(arguments: list[str], environment: dict[str, str]) -> Cost:
+def cost_of(arguments: list[str]) -> Cost:
     """Run Python with these arguments to its end."""
     call = [sys.executable, "-S", "-c", _MEASURES, *arguments]
-    done = subprocess.run(call, env=os.environ | environment, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(call, stdout=subprocess.PIPE, check=True)
     return Cost(*json.loads(done.stdout))
 
 
@@ -111,8 +110,8 @@ def make_pictures(folder: Path) -> dict[str, list[str]]:
     return calls
 
 
-def measure(rounds: int, first_runs: int) -> dict[str, list[Cost]]:
-    """The cost of every contender in every round; the first runs, which take long, in the first rounds only."""
+def measure(rounds: int) -> dict[str, list[Cost]]:
+    """The cost of every contender in every round."""
     with tempfile.TemporaryDirectory() as folder:
         pictures = make_pictures(Path(folder))
         calls = {
@@ -122,17 +121,15 @@ def measure(rounds: int, first_runs: int) -> dict[str, list[Cost]]:
             "models": ["-m", "edge_harmony", "models"],
             **{f"harmonize, {label}": call for label, call in pictures.items()},
         }
-        first = "harmonize, 256 x 256, PNG, first run"
-        costs: dict[str, list[Cost]] = {name: [] for name in (*calls, first)}
+        costs: dict[str, list[Cost]] = {name: [] for name in calls}
         for call in calls.values():
-            cost_of(call, {})  # files of the packages come into the system's memory, the loops are compiled
+            cost_of(call)  # files of the packages come into the system's memory
         shuffler = random.Random(0)
-        for turn in range(rounds):
-            order = [*calls, *([first] if turn < first_runs else [])]
+        for _ in range(rounds):
+            order = list(calls)
             shuffler.shuffle(order)
             for name in order:
-                empty = {"NUMBA_CACHE_DIR": str(Path(folder) / f"compiled{turn}")} if name == first else {}
-                costs[name].append(cost_of(calls.get(name, pictures["256 x 256, PNG"]), empty))
+                costs[name].append(cost_of(calls[name]))
     return costs
 
 
@@ -140,20 +137,19 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--first-runs", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    costs = measure(arguments.rounds, arguments.first_runs)
+    costs = measure(arguments.rounds)
     rows = {}
     for name, found in costs.items():
         medians = {key: round(float(np.median([asdict(cost)[key] for cost in found])), 3) for key in asdict(found[0])}
         ratios = {
-            of: quartiles(of, [getattr(c, key) for c in found], [getattr(c, key) for c in costs[BASE][: len(found)]])
+            of: quartiles(of, [getattr(c, key) for c in found], [getattr(c, key) for c in costs[BASE]])
             for of, key in (("of_base", "seconds"), ("cpu_of_base", "cpu_seconds"), ("mib_of_base", "mib"))
         }
         rows[name] = medians | ratios["of_base"] | ratios["cpu_of_base"] | ratios["mib_of_base"]
-    facts = {"base": BASE, "rounds": arguments.rounds, "first_runs": arguments.first_runs, "rows": rows}
-    packages = ("numpy", "opencv-python", "onnxruntime", "numba", "typer", "pydantic", "rich")
+    facts = {"base": BASE, "rounds": arguments.rounds, "rows": rows}
+    packages = ("numpy", "opencv-python", "onnxruntime", "typer", "pydantic", "rich")
     result = {**provenance(*packages), **facts, "megabytes": sizes()}
     write_json(arguments.output, result)
     print(json.dumps(result, indent=2))

@@ -30,6 +30,7 @@ from edge_harmony.backends.base import Runner
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.files.atomic import write_json
 from edge_harmony.pictures.arrays import foreground_box
+from edge_harmony.pictures.kernels import implementation
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pipeline.apply import apply_grid
 from edge_harmony.pipeline.harmonize import predict
@@ -113,7 +114,12 @@ def main() -> None:
         front, back, mask = given if all(given) else make_sample(Path(folder))
         job = VideoJob(str(front), str(mask), Path(folder) / "out.mp4", background=str(back))
         result = measure(runner, job, arguments.rounds)
-    result = {**provenance("onnxruntime", "numpy", "numba", "av"), "threads": arguments.threads, **result}
+    result = {
+        **provenance("onnxruntime", "numpy", "av"),
+        "loops": implementation(),
+        "threads": arguments.threads,
+        **result,
+    }
     write_json(arguments.output, result)
     print(json.dumps(result, indent=2))
 

@@ -439,9 +439,8 @@ def startup_table() -> str:
     lines += [f"| {name} | {size:.0f} |" for name, size in found["megabytes"].items()]
     note = (
         f"\nWhole processes on a machine that was busy with other work: compare the ratios. {machine(found)}, "
-        f"{found['rounds']} interleaved rounds ({found['first_runs']} of the first run); *busy* are seconds of busy "
-        "cores. Sizes are those of the packages that the base install brings, edge-harmony's own files left out; "
-        "`benchmarks/startup.py`.\n"
+        f"{found['rounds']} interleaved rounds; *busy* are seconds of busy cores. Sizes are those of the packages that "
+        "the base install brings, edge-harmony's own files left out; `benchmarks/startup.py`.\n"
     )
     return "\n".join(lines) + "\n" + note
 

@@ -57,21 +57,34 @@ def install_command(extra: str) -> str:
 
     pip records the origin in ``direct_url.json``: https://packaging.python.org/en/latest/specifications/direct-url/
     """
+    return _install(extra)
+
+
+def rebuild_command() -> str:
+    """The command that builds and installs this package anew, from where it came from, and no other package."""
+    return _install(None, "--no-deps --force-reinstall --no-cache-dir ")
+
+
+def _install(extra: str | None, flags: str = "") -> str:
     from urllib.request import url2pathname  # slow to import, and wanted for hints only
 
     origin = _origin()
-    address, named = origin.get("url", ""), f"edge-harmony[{extra}]"
+    address, named = origin.get("url", ""), f"edge-harmony[{extra}]" if extra else "edge-harmony"
     if "dir_info" in origin:
         folder = Path(url2pathname(urlsplit(address).path))
         editable = "-e " if origin["dir_info"].get("editable") else ""
         if (folder / "pyproject.toml").is_file():
-            return f"pip install {editable}'{folder}[{extra}]'"
+            return (
+                f"pip install {flags}{editable}'{folder}[{extra}]'"
+                if extra
+                else f"pip install {flags}{editable}'{folder}'"
+            )
     if "vcs_info" in origin:
         version = origin["vcs_info"]
-        return f"pip install '{named} @ {version['vcs']}+{address}@{version['commit_id']}'"
+        return f"pip install {flags}'{named} @ {version['vcs']}+{address}@{version['commit_id']}'"
     if "archive_info" in origin:
-        return f"pip install '{named} @ {address}'"
-    return f"pip install '{named}'"
+        return f"pip install {flags}'{named} @ {address}'"
+    return f"pip install {flags}'{named}'"
 
 
 def _origin() -> dict[str, Any]:

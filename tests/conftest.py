@@ -75,6 +75,34 @@ def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Pat
     return folder
 
 
+def _kernels() -> list[str]:
+    from edge_harmony.pictures import kernels
+
+    if not kernels.NATIVE:
+        return ["numpy"]
+    from edge_harmony.pictures import _native
+
+    return ["numpy", *_native.instructions()]
+
+
+@pytest.fixture(scope="module", params=_kernels())
+def each_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each implementation of the loops over pixels in turn: NumPy's, and the compiled ones that this CPU can run."""
+    from edge_harmony.pictures import kernels, numpy_kernels
+
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "numpy":
+            for name in ("change_pixels", "shrink_rows", "paste_rows"):
+                patch.setattr(kernels, name, getattr(numpy_kernels, name))
+            yield request.param
+            return
+        from edge_harmony.pictures import _native
+
+        _native.use(request.param)
+        yield request.param
+        _native.use(_native.instructions()[-1])
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory, monkeypatch) -> None:
     """A folder of its own for what a test builds into the cache: none finds what another built, or a user."""

@@ -13,8 +13,9 @@ import edge_harmony
 from edge_harmony.backends.discovery import backend_names, get_backend
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.errors import EdgeHarmonyError
-from edge_harmony.extras import install_hint, is_installed
+from edge_harmony.extras import install_hint, is_installed, rebuild_command
 from edge_harmony.machine.jetson import find_jetson
+from edge_harmony.pictures import kernels
 
 _INT8_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
@@ -23,6 +24,7 @@ def examine() -> dict[str, Any]:
     """A report: ``version``, ``machine``, and ``capabilities`` (``name available detail fix``)."""
     rows = [_backend(name) for name in backend_names()]
     rows += [
+        _loops(),
         _packages("export to ONNX", ("torch", "onnx", "onnxscript")),
         _packages("training", ("torch", "safetensors")),
         _packages("video", ("av",)),
@@ -60,6 +62,13 @@ def _packages(name: str, packages: tuple[str, ...]) -> dict[str, Any]:
     if missing:
         return _row(name, False, f"missing: {', '.join(missing)}", install_hint(missing[0]))
     return _row(name, True, ", ".join(f"{p} {importlib.metadata.version(p)}" for p in packages), "")
+
+
+def _loops() -> dict[str, Any]:
+    """Whether the loops over pixels are compiled."""
+    detail = f"loops over pixels: {kernels.implementation()}"
+    compiler = "install a C++ compiler and Python's headers (Debian: apt install g++ python3-dev), then "
+    return _row("compiled loops", kernels.NATIVE, detail, "" if kernels.NATIVE else compiler + rebuild_command())
 
 
 def _cuda() -> dict[str, Any]:

@@ -149,6 +149,11 @@ def full_scale(mask: NDArray[Any]) -> float:
     return 1.0 if mask.dtype.kind == "f" else float(np.iinfo(mask.dtype).max)
 
 
+def rows_without_gaps(mask: NDArray[Any]) -> NDArray[Any]:
+    """A mask whose neighbours in a row are adjacent in memory: itself, or a copy."""
+    return mask if mask.strides[1] == mask.itemsize else np.ascontiguousarray(mask)
+
+
 def foreground_box(mask: NDArray[Any]) -> Box | None:
     """The box ``(top, bottom, left, right)`` around the pixels with a mask above 0; None if there are none."""
     if mask.dtype != np.uint8:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError
-from edge_harmony.pictures.arrays import checked_mask, foreground_box, full_scale
+from edge_harmony.pictures import kernels
+from edge_harmony.pictures.arrays import checked_mask, foreground_box, full_scale, rows_without_gaps
 from edge_harmony.pictures.parallel_rows import share
 
 
@@ -29,14 +30,12 @@ def paste(
     Raises:
         InputError: sizes or types differ.
     """
-    from edge_harmony.pictures.kernels import paste_rows
-
     if foreground.shape != background.shape or foreground.dtype != background.dtype:
         raise InputError(
             f"the foreground is {_told(foreground)} and the background {_told(background)}",
             "bring them to the same size and depth",
         )
-    weight = checked_mask(mask)
+    weight = rows_without_gaps(checked_mask(mask))
     if weight.shape != foreground.shape[:2]:
         raise InputError(
             f"mask is {weight.shape[1]}x{weight.shape[0]} but the foreground is {_told(foreground)}",
@@ -54,7 +53,7 @@ def paste(
 
     def paste_part(first: int, last: int) -> None:
         rows, samples = slice(top + first, top + last), slice(3 * left, 3 * right)
-        paste_rows(front[rows, samples], weight[rows, left:right], full, half, behind[rows, samples])
+        kernels.paste_rows(front[rows, samples], weight[rows, left:right], full, half, behind[rows, samples])
 
     share(paste_part, bottom - top)
     return result

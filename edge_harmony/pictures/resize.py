@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.pictures import kernels
 from edge_harmony.pictures.parallel_rows import share
 
 _LEAST_SAMPLES = 1 << 18
-"""Smaller pictures are shrunk by OpenCV, which is as fast for them and needs no compilation."""
+"""Smaller pictures are shrunk by OpenCV, which is as fast for them."""
 
 
 def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
@@ -51,13 +52,11 @@ def _by_opencv(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def _area_means(image: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
-    from edge_harmony.pictures.kernels import shrink_rows
-
     image = np.ascontiguousarray(image)
     height, width = image.shape[:2]
     channels = image.size // (height * width)
     flat = image.reshape(height, width * channels)
     rows, columns = np.arange(size[1] + 1) * (height / size[1]), np.arange(size[0] + 1) * (width / size[0])
     shrunk = np.empty((size[1], size[0] * channels), np.float32)
-    share(lambda first, last: shrink_rows(flat, rows, columns, channels, shrunk, first, last), size[1])
+    share(lambda first, last: kernels.shrink_rows(flat, rows, columns, channels, shrunk, first, last), size[1])
     return shrunk.reshape(size[1], size[0], *image.shape[2:])

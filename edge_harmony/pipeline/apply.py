@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import UsageError
-from edge_harmony.pictures.arrays import Box, Floats, foreground_box, full_scale
+from edge_harmony.pictures import kernels
+from edge_harmony.pictures.arrays import Box, Floats, foreground_box, full_scale, rows_without_gaps
 from edge_harmony.pictures.parallel_rows import share
 
 STRONGEST = 1.5
 """Largest strength of a predicted transform; beyond it colours get out of hand."""
 
 _STRIP_PIXELS = 1 << 18
-"""Pixels per strip: few enough that its planes stay in the cache, enough that threads seldom wait for the lock."""
+"""Pixels per strip: few enough that a copied strip is in the cache when it is changed."""
 
 
 def check_strength(strength: float) -> None:
@@ -69,14 +69,13 @@ def apply_grid(
     Raises:
         UsageError: the strength is out of range.
     """
-    from edge_harmony.pictures.kernels import change_planes
-
     check_strength(strength)
     box = box or foreground_box(mask)
     if box is None or not strength:
         return pixels if in_place else pixels.copy()
     top, bottom, left, right = box
-    result = pixels if in_place else np.empty_like(pixels)
+    result = pixels if in_place else np.empty(pixels.shape, pixels.dtype)
+    mask = rows_without_gaps(mask)
     transforms = np.ascontiguousarray(_affine(grid * np.float32(strength)).transpose(1, 2, 0))
     rows, on_rows = _axis(grid.shape[1], pixels.shape[0], top, bottom)
     columns, on_columns = _axis(grid.shape[2], pixels.shape[1], left, right)
@@ -89,24 +88,16 @@ def apply_grid(
     step = max(1, _STRIP_PIXELS // (right - left))
 
     def change(begin: int, end: int) -> None:
-        scratch = np.empty((3, step, right - left), pixels.dtype)
         for start in range(begin, end, step):
             stop = min(start + step, end)
             if not in_place:
                 np.copyto(result[start:stop], pixels[start:stop])
             start, stop = max(start, top), min(stop, bottom)
-            if start >= stop:
-                continue
-            block, planes, inside = (
-                result[start:stop, left:right],
-                scratch[:, : stop - start],
-                slice(start - top, stop - top),
-            )
-            cv2.split(block, list(planes))
-            weights = mask[start:stop, left:right]
-            on = (transforms, rows[inside], on_rows[inside], cells, starts, on_columns)
-            change_planes(planes, weights, *on, full, peak, half)
-            cv2.merge(list(planes), block)
+            if start < stop:
+                block, weights = result[start:stop, left:right], mask[start:stop, left:right]
+                inside = slice(start - top, stop - top)
+                on = (transforms, rows[inside], on_rows[inside], cells, starts, on_columns)
+                kernels.change_pixels(block, weights, *on, full, peak, half)
 
     first, last = (top, bottom) if in_place else (0, pixels.shape[0])
     share(lambda begin, end: change(first + begin, first + end), last - first)

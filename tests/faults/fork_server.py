@@ -1,6 +1,6 @@
 """A warm process that runs scenarios in forked children, into which the preload library puts its faults.
 
-Requests in, outcomes out, a line of JSON each. The imports, the compiled kernels and one export to ONNX are done once,
+Requests in, outcomes out, a line of JSON each. The imports and one export to ONNX are done once,
 before the first child, and the children begin with them. The server itself must start no threads: a fork copies none.
 """
 

@@ -13,7 +13,7 @@ from edge_harmony.cli.verbs import VERBS, Verbs, load_verb
 
 pytestmark = pytest.mark.lengthy
 
-HEAVY = {"av", "cv2", "gradio", "numba", "numpy", "onnx", "onnxruntime", "openvino", "PIL", "ray", "torch"}
+HEAVY = {"av", "cv2", "gradio", "numpy", "onnx", "onnxruntime", "openvino", "PIL", "ray", "torch"}
 HELP = {"__main__", "cli", "errors"}
 MODELS = HELP | {"extras", "files", "models"}
 """Rooms of the package, or files at its door, that a call may import."""

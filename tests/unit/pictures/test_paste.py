@@ -7,6 +7,8 @@ from edge_harmony.errors import InputError
 from edge_harmony.pictures.paste import paste
 from tests.unit.pipeline.test_harmonize import picture
 
+pytestmark = pytest.mark.usefixtures("each_kernel")
+
 RNG = np.random.default_rng(11)
 
 

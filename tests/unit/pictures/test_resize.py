@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pictures.resize import _area_means, resize, resize_to_float
 
+pytestmark = pytest.mark.usefixtures("each_kernel")
+
 RNG = np.random.default_rng(4)
 
 

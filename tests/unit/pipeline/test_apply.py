@@ -13,6 +13,8 @@ from edge_harmony.pictures.arrays import foreground_box
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pipeline.apply import apply_grid
 
+pytestmark = pytest.mark.usefixtures("each_kernel")
+
 RNG = np.random.default_rng(1)
 
 
