@@ -1,9 +1,9 @@
 # edge-harmony on a Jetson Orin with JetPack 6: TensorRT and CUDA from NVIDIA's image, no torch.
 FROM nvcr.io/nvidia/l4t-tensorrt:r10.3.0-devel
 
-# python3-pip: not every variant of the image has it; libgl1 and libglib2.0-0: what opencv-python links to
+# python3-pip, g++ and python3-dev (for the loops over pixels): not every variant of the image has them; libgl1 and libglib2.0-0: what opencv-python links to
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3-pip libgl1 libglib2.0-0 \
+    && apt-get install --yes --no-install-recommends python3-pip python3-dev g++ libgl1 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/*
 
 COPY . /src

@@ -1,6 +1,7 @@
 """The wheel and the documents."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from docs.tables import TABLES, result
 from edge_harmony.cli.main import app
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.models.registry import MODELS, bundled_weights, weights_folder
+from edge_harmony.pictures import kernels
 
 pytestmark = pytest.mark.lengthy
 
@@ -23,13 +25,54 @@ PACKAGE = ROOT / "edge_harmony"
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")]
 
 
+def build_wheel(folder, **environment):
+    """A wheel in ``folder``; the process that built it."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    return subprocess.run(
+        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=600
+    )
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=600)
+    done = build_wheel(folder, EDGE_HARMONY_NATIVE="no")
+    assert done.returncode == 0, done.stderr
     (path,) = folder.glob("*.whl")
     return zipfile.ZipFile(path)
+
+
+def test_a_wheel_for_every_platform_holds_no_compiled_code(wheel):
+    assert wheel.filename.endswith("-py3-none-any.whl")
+    assert not [name for name in wheel.namelist() if name.endswith((".so", ".pyd", ".cpp", ".h"))]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="compilers are found in another way there")
+def test_without_a_compiler_the_package_is_built_all_the_same(tmp_path):
+    """A compiler that fails is like one that is missing; only where the extension is required it is an error."""
+    broken = {"CC": "false", "CXX": "false"}
+    done = build_wheel(tmp_path, **broken)
+    assert done.returncode == 0, done.stderr
+    assert "the loops over pixels are not compiled" in done.stdout + done.stderr
+    (path,) = tmp_path.glob("*.whl")
+    assert path.name.endswith("-py3-none-any.whl")
+    path.unlink()
+    assert build_wheel(tmp_path, EDGE_HARMONY_NATIVE="required", **broken).returncode != 0
+    assert build_wheel(tmp_path, EDGE_HARMONY_NATIVE="perhaps").returncode != 0
+    assert not list(tmp_path.glob("*.whl"))
+
+
+@pytest.mark.skipif(not kernels.NATIVE, reason="the loops are not compiled here, perhaps for want of a compiler")
+def test_a_compiled_wheel_is_for_this_platform_and_for_later_versions_of_python(tmp_path):
+    done = build_wheel(tmp_path, EDGE_HARMONY_NATIVE="required")
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("*.whl")
+    tag = "cp311-abi3" if sys.version_info >= (3, 11) else f"cp3{sys.version_info[1]}-cp3{sys.version_info[1]}"
+    assert tag in path.name
+    assert "any" not in path.name
+    (compiled,) = [info for info in zipfile.ZipFile(path).infolist() if info.filename.endswith((".so", ".pyd"))]
+    assert compiled.filename.startswith("edge_harmony/pictures/_native.")
+    assert compiled.file_size < 1e6
 
 
 def test_the_wheel_holds_the_package_and_its_data_only(wheel):
