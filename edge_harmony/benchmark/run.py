@@ -33,6 +33,7 @@ _TURN_MS = 20.0
 """Fast contenders answer as many queries per turn as fit into this number of milliseconds."""
 _MOST_IN_TURN = 10
 _WORST = 4
+_LINE_SECONDS = 10.0
 _WINDOW = 60.0
 _DIGITS = 4
 
@@ -141,7 +142,8 @@ def _interleave(suite: Suite, sessions: list[ContenderSession], failures: list[s
         session.rounds.clear()
         session.stages.clear()
         session.seconds = 0.0
-    rounds = 0
+    rounds, began = 0, time.monotonic()
+    said = began
     while any(not session.done for session in sessions):
         order = [s for s in sessions if not s.done or s.contender.name == suite.baseline]
         shuffler.shuffle(order)
@@ -149,8 +151,17 @@ def _interleave(suite: Suite, sessions: list[ContenderSession], failures: list[s
         for session in order:
             session.done = session.done or session.is_enough(suite)
         rounds += 1
-        if rounds % 10 == 0:
-            tell(f"round {rounds}: {sum(s.done for s in sessions)} of {len(sessions)} are known well enough")
+        if time.monotonic() - said >= _LINE_SECONDS:
+            said = time.monotonic()
+            tell(_how_far(suite, sessions, rounds, said - began))
+
+
+def _how_far(suite: Suite, sessions: Sequence[ContenderSession], rounds: int, elapsed: float) -> str:
+    """A line: how many medians are known, and how long it takes at most if all queries go on as they did."""
+    spent = sum(session.seconds for session in sessions)
+    left = sum(max(0.0, suite.effort.most_seconds - session.seconds) for session in sessions if not session.done)
+    most = f", at most {left * elapsed / spent:.0f} s left" if spent else ""
+    return f"round {rounds}: {sum(s.done for s in sessions)} of {len(sessions)} are known well enough{most}"
 
 
 def _find_burst(session: ContenderSession) -> None:

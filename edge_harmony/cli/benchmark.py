@@ -11,12 +11,14 @@ from rich.text import Text
 
 from edge_harmony.benchmark.budget import exit_code, read_budget
 from edge_harmony.benchmark.comparison import Comparison, compare_results
+from edge_harmony.benchmark.estimate import estimate
 from edge_harmony.benchmark.report.html import page, pages, require_jinja
 from edge_harmony.benchmark.report.text import as_csv, complaints, markdown, terminal
 from edge_harmony.benchmark.result import Result, is_of_suite, read_result, write_result
 from edge_harmony.benchmark.run import run_suite
 from edge_harmony.benchmark.suite import Suite, read_suite, suite_of
 from edge_harmony.cli.console import BackendOption, JsonOption, notes, number, out, print_json
+from edge_harmony.cli.plain_progress import duration
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.atomic import atomic_write, make_folder
 from edge_harmony.files.identity import refuse_overwriting
@@ -46,6 +48,9 @@ def benchmark(
         typer.Option("--tolerance", min=0.001, help="Fail if slower by more than this share; for files 0.05."),
     ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Compare two results: OLD.json NEW.json.")] = False,
+    only_estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say how long the measurement takes, and measure nothing.")
+    ] = False,
     site: Annotated[
         Path | None, typer.Option("--site", help="Write one page for all results of this folder to --report.")
     ] = None,
@@ -64,6 +69,9 @@ def benchmark(
     suite = _suite(names, backend, tolerance, threads)
     if limit is not None:
         suite = suite.model_copy(update={"limit": limit})
+    if only_estimate:
+        _print_estimate(suite, json)
+        return
     limits = read_budget(budget) if budget else None
     if output is not None:
         check_writable(output, (".json",))
@@ -72,6 +80,7 @@ def benchmark(
         require_jinja()
     folder = make_folder(report) if report else None
     pictures = make_folder(folder / "pictures") if folder else None
+    _tell(_expected(suite))
     result = run_suite(suite, data=data, budget=limits, pictures=pictures, tell=_tell)
     if output is not None:
         write_result(output, result)
@@ -86,6 +95,23 @@ def benchmark(
         if folder is not None:
             out.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
     raise typer.Exit(int(exit_code(result, limits)))
+
+
+def _expected(suite: Suite) -> str:
+    low, high = map(duration, estimate(suite))
+    span = low if low == high else f"{low} to {high}"
+    return (
+        f"{suite.name}: {len(suite.contenders)} contenders, about {span}; longer on a slow or busy machine, and --data "
+        "adds its scoring"
+    )
+
+
+def _print_estimate(suite: Suite, json: bool) -> None:
+    if json:
+        low, high = estimate(suite)
+        print_json({"suite": suite.name, "contenders": len(suite.contenders), "seconds": [low, high]})
+    else:
+        out.print(Text(_expected(suite)), soft_wrap=True)
 
 
 def _suite(names: list[str], backend: str | None, tolerance: float | None, threads: int | None) -> Suite:

@@ -30,6 +30,7 @@ from rich.progress import (
 from rich.text import Text
 
 from edge_harmony.cli.flags import with_flags
+from edge_harmony.cli.plain_progress import PlainProgress
 from edge_harmony.cli.streams import Interrupted, Terminated, one_line, say
 from edge_harmony.errors import UsageError
 
@@ -147,23 +148,21 @@ def shows_progress() -> bool:
 
 @contextmanager
 def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr, on a terminal only; yields the function that advances it."""
-    with _steps_bar() as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda: progress.advance(task)
-
-
-def _steps_bar(*more: ProgressColumn) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *more)
-    times = (TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, *times, console=notes, transient=True, disable=not shows_progress())
+    """Progress on stderr, as :func:`rate_bar` shows it without a unit; yields the function that advances it."""
+    with _steps(label, "") as (set_total, advance):
+        set_total(total)
+        yield advance
 
 
 @contextmanager
 def share_bar(label: str) -> Iterator[Callable[[float, str], None] | None]:
-    """A progress bar for work that reports its share and its phase; None if stderr is not a terminal."""
-    if not shows_progress():
+    """Progress of work that reports its share and its phase: a bar on a terminal, else lines; None with ``--quiet``."""
+    if notes.quiet:
         yield None
+        return
+    if not shows_progress():
+        with PlainProgress(label, "", tell) as lines:
+            yield lines.set_share
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[phase]}"))
     with Progress(*columns, console=notes, transient=True) as progress:
@@ -179,10 +178,24 @@ def share_bar(label: str) -> Iterator[Callable[[float, str], None] | None]:
 
 @contextmanager
 def rate_bar(label: str, unit: str) -> Iterator[tuple[Callable[[int | None], None], Callable[[], None]]]:
-    """A progress bar with a rate; yields a function that sets the number of steps (None: unknown), and one that
-    advances the bar.
+    """Progress with a rate: a bar on a terminal, else a line every 10 seconds.
+
+    Yields a function that sets the number of steps (None: unknown), and one that counts a step.
     """
-    with _steps_bar(_Rate(unit)) as progress:
+    with _steps(label, unit, _Rate(unit)) as functions:
+        yield functions
+
+
+@contextmanager
+def _steps(
+    label: str, unit: str, *more: ProgressColumn
+) -> Iterator[tuple[Callable[[int | None], None], Callable[[], None]]]:
+    if not shows_progress():
+        with PlainProgress(label, "frames" if unit == "fps" else unit, tell) as lines:
+            yield lines.set_total, lines.advance
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *more)
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=notes, transient=True) as progress:
         task = progress.add_task(label, total=None)
         yield lambda count: progress.update(task, total=count), lambda: progress.advance(task)
 

@@ -27,12 +27,13 @@ from edge_harmony.cli.console import (
     tell,
 )
 from edge_harmony.cli.flags import with_flags
+from edge_harmony.cli.plain_progress import duration
 from edge_harmony.cli.streams import one_line
-from edge_harmony.errors import ExitCode, UsageError
+from edge_harmony.errors import ExitCode, UsageError, name_some
 from edge_harmony.files.identity import is_address
 from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.folder.items import Outcome
-from edge_harmony.folder.run import ENGINES, harmonize_folder
+from edge_harmony.folder.run import ENGINES, FAILED, FolderReport, harmonize_folder
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import SUFFIXES, check_writable
@@ -270,20 +271,36 @@ def _point(text: str | None) -> tuple[int, int] | None:
 
 
 def _folder(composites: str, masks: str, output: str, **options: Any) -> tuple[dict[str, Any], int]:
+    began = time.perf_counter()
     with stopping() as stop, rate_bar("harmonizing", "files") as (started, advance):
 
-        def tell(outcome: Outcome) -> None:
+        def show(outcome: Outcome) -> None:
             if outcome.error:
                 line = one_line(f"error: {Path(outcome.item.composite).name}: {with_flags(outcome.error or '')}")
                 err.print(line, markup=False, highlight=False, soft_wrap=True)
             advance()
 
-        report = harmonize_folder(composites, masks, output, stop=stop, started=started, advance=tell, **options)
+        report = harmonize_folder(composites, masks, output, stop=stop, started=started, advance=show, **options)
     if report.stopped:
         notes.print(f"stopped: {report.done + report.skipped} are done; --resume goes on", highlight=False)
+    for line in summary(report, output, time.perf_counter() - began):
+        tell(line)
     failed = [{"file": outcome.item.composite, "error": with_flags(outcome.error or "")} for outcome in report.failed]
-    numbers = {"done": report.done, "skipped": report.skipped}
+    passed = [{"file": lost.name, "reason": lost.reason} for lost in report.passed_over]
+    numbers = {"done": report.done, "skipped": report.skipped, "passed_over": passed}
     return numbers | {"failed": failed, "stopped": report.stopped}, stop.exit_status
+
+
+def summary(report: FolderReport, output: str, seconds: float) -> list[str]:
+    """The last lines of a folder run: what was written, what was done before, what failed, what was passed over."""
+    parts = [f"wrote {report.done} {'result' if report.done == 1 else 'results'} to {output} in {duration(seconds)}"]
+    parts += [f"{report.skipped} were done before"] if report.skipped else []
+    parts += [f"{len(report.failed)} failed, see {FAILED} there"] if report.failed else []
+    lines = ["; ".join(parts)]
+    for reason in dict.fromkeys(lost.reason for lost in report.passed_over):
+        names = [lost.name for lost in report.passed_over if lost.reason == reason]
+        lines.append(f"passed over {len(names)}: {name_some(names)} ({reason})")
+    return lines
 
 
 def _video(runner: Runner, job: VideoJob) -> tuple[dict[str, Any], int]:

@@ -27,7 +27,6 @@ app = typer.Typer(
     name="edge-harmony",
     cls=Verbs,
     help="Image harmonization on edge devices.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain: rich is imported for the help of single verbs only
 )

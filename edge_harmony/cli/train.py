@@ -14,6 +14,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 from edge_harmony.cli.console import JsonOption, notes, out, print_json, shows_progress, stopping
+from edge_harmony.cli.plain_progress import EVERY_SECONDS, duration
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import atomic_write
@@ -136,7 +137,7 @@ def train(
 
 
 class Bar:
-    """A progress bar with rate and remaining time on a terminal; a line a minute on anything else."""
+    """A progress bar with rate and remaining time on a terminal; a line every 10 seconds on anything else."""
 
     def __init__(self, *, enabled: bool) -> None:
         text = "{task.description} {task.fields[note]}"
@@ -156,10 +157,10 @@ class Bar:
     def show(self, state: State) -> None:
         """Show the trainer's report."""
         note = (
-            f"{state.images:,}/{state.total:,} images, {state.rate:.0f}/s, {state.remaining / 60:.0f} min left, "
+            f"{state.images:,}/{state.total:,} images, {state.rate:.0f}/s, {duration(state.remaining)} left, "
             f"loss {state.loss:.3f} of the composite's"
         )
         self._progress.update(self._task, completed=state.images, total=state.total, description=state.stage, note=note)
         if self._plain and time.monotonic() >= self._next:
             notes.print(f"{state.stage}: {note}", soft_wrap=True)
-            self._next = time.monotonic() + 60
+            self._next = time.monotonic() + EVERY_SECONDS

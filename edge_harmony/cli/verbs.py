@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -81,6 +82,21 @@ class _Commands(MutableMapping[str, Any]):
         raise TypeError("verbs are listed in VERBS")
 
 
+@dataclass(frozen=True)
+class Completion:
+    """A verb for a shell, with the fields of ``click.shell_completion.CompletionItem``.
+
+    Attributes:
+        value: its name.
+        help: what shells that can show it beside the name.
+        type: ``plain``: no file.
+    """
+
+    value: str
+    help: str
+    type: str = "plain"
+
+
 class Verbs(TyperGroup):
     """The group of all verbs, of which only the one that is called is imported."""
 
@@ -106,11 +122,18 @@ class Verbs(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See ``click.Command``. Without arguments the help is shown, and the call counts as wrong."""
-        if not args:
+        if not args and not ctx.resilient_parsing:  # which is how shells ask for completions
             typer.echo(ctx.get_help())
             raise typer.Exit(2)
         rest: list[str] = super().parse_args(ctx, args)
         return rest
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """See ``click.Command``; names of verbs are completed without importing them."""
+        if incomplete.startswith("-"):
+            options: list[Any] = super().shell_complete(ctx, incomplete)
+            return options
+        return [Completion(name, text) for name, text in VERBS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """See ``click.Group``; the verbs are listed without importing them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -61,7 +61,32 @@ class FileKind:
         return name if suffix_of(name) in self.written else name + self.instead
 
 
-PICTURES = FileKind(SUFFIXES, (".png", *SUFFIXES), SUFFIXES)
+PICTURES = FileKind((*SUFFIXES, ".gif", ".psd"), (".png", *SUFFIXES), SUFFIXES, ".png")
+"""Pictures; GIF (its first frame) and PSD (its merged picture) are read and not written."""
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A file of the folder that is not worked on.
+
+    Attributes:
+        name: of the file.
+        reason: why not.
+    """
+
+    name: str
+    reason: str
+
+
+def unknown_files(kinds: Sequence[FileKind], composites: str, masks: str) -> list[PassedOver]:
+    """The files of a folder that are of no kind, in the order of their names; hidden ones are left out."""
+    known = {suffix for kind in kinds for suffix in (*kind.suffixes, *(kind.masks if composites == masks else ()))}
+    names = sorted((name for name in list_files(composites) or {} if not name.startswith(".")), key=natural)
+    return [
+        PassedOver(name, f"{suffix_of(name) or 'a name without suffix'} is no format that is read")
+        for name in names
+        if suffix_of(name) not in known
+    ]
 
 
 def find_items(

@@ -17,7 +17,7 @@ from edge_harmony.extras import install_hint
 from edge_harmony.files.identity import local_path, refuse_overwriting
 from edge_harmony.files.lock import alone
 from edge_harmony.folder.clips import VideoWork
-from edge_harmony.folder.items import Item, Outcome, find_items
+from edge_harmony.folder.items import Item, Outcome, PassedOver, find_items, unknown_files
 from edge_harmony.folder.on_ray import run_on_ray
 from edge_harmony.folder.processes import run_in_processes
 from edge_harmony.folder.storage import join, list_files, make, read, suffix_of, write
@@ -49,12 +49,14 @@ class FolderReport:
         skipped: number of files that were done before.
         failed: the files that failed, with the reasons.
         stopped: whether the run was stopped before the end.
+        passed_over: files of the folder that are not worked on, with the reasons.
     """
 
     done: int
     skipped: int
     failed: list[Outcome] = field(default_factory=list)
     stopped: bool = False
+    passed_over: list[PassedOver] = field(default_factory=list)
 
 
 def harmonize_folder(
@@ -163,7 +165,9 @@ def run_folder(
         settings |= work.settings()
     begun = _begun(output, settings) if resume else None
     found = [find_items(work.kind, composites, masks, output, since=begun) for work in works]
-    found = [(_readable(items), before) for items, before in found]
+    passed_over = unknown_files([work.kind for work in works], composites, masks)
+    passed_over += [PassedOver(PurePath(lost.composite).name, _unread()) for items, _ in found for lost in _lost(items)]
+    found = [(_readable(items, before), before) for items, before in found]
     left, skipped = sum(len(items) for items, _ in found), sum(before for _, before in found)
     if not left + skipped:
         suffixes = [suffix for work in works for suffix in work.kind.suffixes]
@@ -186,25 +190,32 @@ def run_folder(
         failed.sort(key=lambda outcome: outcome.item.composite)
         told = [{"file": outcome.item.composite, "error": outcome.error} for outcome in failed]
         _write_json(output, FAILED, told)
-        return FolderReport(done, skipped, failed, done + len(failed) < left)
+        return FolderReport(done, skipped, failed, done + len(failed) < left, passed_over)
 
 
-def _readable(items: list[Item]) -> list[Item]:
+def _readable(items: list[Item], before: int) -> list[Item]:
     """The items without photographs that a missing package would read; that they are passed over is said in one line.
 
     Raises:
-        CapabilityError: all are such.
+        CapabilityError: all are such, and none was done before.
     """
-    left = [item for item in items if is_readable(suffix_of(item.composite))]
-    if len(left) == len(items):
+    lost = _lost(items)
+    if not lost:
         return items
-    first = next(item.composite for item in items if not is_readable(suffix_of(item.composite)))
-    message = f"{len(items) - len(left)} pictures in HEIC or AVIF are passed over ({PurePath(first).name})"
+    message = f"{len(lost)} pictures in HEIC or AVIF are passed over ({PurePath(lost[0].composite).name})"
     hint = install_hint("pillow_heif")
-    if not left:
+    if len(lost) == len(items) and not before:
         raise CapabilityError(message, hint)
     log.warning("%s; %s", message, hint)
-    return left
+    return [item for item in items if item not in lost]
+
+
+def _lost(items: list[Item]) -> list[Item]:
+    return [item for item in items if not is_readable(suffix_of(item.composite))]
+
+
+def _unread() -> str:
+    return f"HEIC and AVIF need a package: {install_hint('pillow_heif')}"
 
 
 def _begun(output: str, settings: dict[str, object]) -> float | None:

@@ -27,6 +27,7 @@ from edge_harmony.pictures.heif_boxes import heif_kind
 from edge_harmony.pictures.icc import colour_space, gray_curve, to_srgb
 from edge_harmony.pictures.metadata import of_upright, read_metadata
 from edge_harmony.pictures.orientation import upright
+from edge_harmony.pictures.psd import is_psd, open_psd
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,10 @@ def read_header(data: bytes, name: str) -> Header:
         size = open_heif(data, name).size
         _refuse_size(name, size)
         return Header(heif, size)
+    if is_psd(data):
+        size = open_psd(data, name).size
+        _refuse_size(name, size)
+        return Header("PSD", size)
     size, kind, _, _ = _inspect(name, png_pixels(data))
     return Header(kind or "", size)
 
@@ -84,6 +89,13 @@ def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]
         if fields["icc"] is not None and colour_space(fields["icc"]) != "RGB":
             pixels, fields["icc"] = _without_profile(pixels, fields["icc"], name), None
         return pixels, fields
+    if is_psd(data):
+        merged = open_psd(data, name)
+        _refuse_size(name, merged.size)
+        flat, profile = merged.pixels()
+        if profile is not None and colour_space(profile) != "RGB":
+            return _without_profile(flat, profile, name), {}
+        return flat, {"icc": profile}
     bare = png_pixels(data)
     _, kind, mode, by_pillow = _inspect(name, bare)
     fields, whole = read_metadata(kind, data)

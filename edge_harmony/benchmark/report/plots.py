@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
@@ -20,8 +22,9 @@ STAGES = ("decode", "preprocess", "copy", "infer", "harmonize", "apply", "encode
 _TEXT = 12
 _LETTER = 6.3
 """Mean width of a letter at 12 pixels, for placing labels without measuring fonts."""
-_ROW = 24
+_ROW, _LINE = 24, 14
 _LOGS = (1, 2, 5)
+_LEAST_TICKS = 2
 _ALIKE = 0.01
 """Differences in quality up to this many dB do not count."""
 _CROSS: Corners = (
@@ -110,13 +113,14 @@ def distributions(result: Result, width: int) -> str:
     """The samples of every contender on a logarithmic axis: density, median, 90th and 99th percentile."""
     rows = fastest_first(result)
     left = _gutter([m.contender.name for m in rows], width)
-    height = _ROW * len(rows) + 54
+    middles, total_height = _places([m.contender.name for m in rows], left)
+    height = total_height + 54
     values = [v for m in rows for v in np.percentile(m.samples_ms, (0.5, 99.5))]
     x = _log_scale(values, left + 6, width - 20)
     parts = [_log_axis(x, values, 8, height - 46, "ms a query")]
-    for k, m in enumerate(rows):
-        middle = 8 + _ROW * (k + 0.5)
-        parts.append(_text(left - 6, middle + 4, _fitted(m.contender.name, left), "end"))
+    for m, place in zip(rows, middles, strict=True):
+        middle = 8 + place
+        parts.append(_name(m.contender.name, left, middle))
         parts.append(_density(np.array(m.samples_ms), x, middle, _class(m)))
         for share, name, reach in ((50, "median", 9), (90, "p90", 6), (99, "p99", 4)):
             at = x(float(np.percentile(m.samples_ms, share)))
@@ -132,14 +136,15 @@ def stages(result: Result, width: int) -> str:
     if not rows:
         return ""
     left = _gutter([m.contender.name for m in rows], width)
-    height = _ROW * len(rows) + 8
+    middles, total_height = _places([m.contender.name for m in rows], left)
+    height = total_height + 8
     x = _linear(0, 1, left + 6, width - 72)
     parts = []
-    for k, m in enumerate(rows):
-        middle = 4 + _ROW * (k + 0.5)
+    for m, place in zip(rows, middles, strict=True):
+        middle = 4 + place
         medians = {name: float(np.median(m.stages_ms[name])) for name in STAGES if m.stages_ms.get(name)}
         total, at = sum(medians.values()) or 1.0, 0.0  # parts that took no time that the clock can tell
-        parts.append(_text(left - 6, middle + 4, _fitted(m.contender.name, left), "end"))
+        parts.append(_name(m.contender.name, left, middle))
         for name, value in medians.items():
             start, end = x(at), x(at + value / total)
             at += value / total
@@ -242,8 +247,7 @@ def _log_scale(values: Sequence[float], start: float, end: float) -> Scale:
 
 def _log_axis(x: Scale, values: Sequence[float], top: float, bottom: float, title: str) -> str:
     low, high = min(values) * 0.9, max(values) * 1.1
-    ticks = [m * 10.0**e for e in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1) for m in _LOGS]
-    ticks = [tick for tick in ticks if low <= tick <= high]
+    ticks = _log_ticks(low, high)
     parts = [f'<line class="grid" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="{top}" y2="{bottom}"/>' for t in ticks]
     last = -math.inf
     for tick in ticks:
@@ -252,6 +256,18 @@ def _log_axis(x: Scale, values: Sequence[float], top: float, bottom: float, titl
             last = x(tick)
     parts.append(_text((x(low) + x(high)) / 2, bottom + 34, title, "middle"))
     return "".join(parts)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round values on a logarithmic axis, at least two: 1, 2, 5, 10, ...; finer ones where few of them are in reach."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [m * 10.0**e for e in decades for m in _LOGS if low <= m * 10.0**e <= high]
+    if len(ticks) >= _LEAST_TICKS:
+        return ticks
+    step = 10.0 ** math.floor(math.log10(high - low))
+    while (math.floor(high / step) - math.ceil(low / step)) < _LEAST_TICKS - 1:
+        step /= 2 if f"{step:e}"[0] != "5" else 2.5  # 10, 5, 2, 1
+    return [k * step for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _level_axis(y: Scale, low: float, high: float, left: float, right: float) -> str:
@@ -267,9 +283,23 @@ def _gutter(names: Sequence[str], width: int) -> float:
     return min(max(map(len, names)) * _LETTER + 10, 0.45 * width)
 
 
-def _fitted(name: str, room: float) -> str:
-    most = int((room - 10) / _LETTER)
-    return name if len(name) <= most else name[: most - 1] + "…"
+def _wrapped(name: str, room: float) -> list[str]:
+    """A name in lines that fit."""
+    return textwrap.wrap(name, max(8, int((room - 10) / _LETTER))) or [""]
+
+
+def _places(names: Sequence[str], room: float) -> tuple[list[float], float]:
+    """The middle of each row, whose height is that of its wrapped name, and the height of all."""
+    heights = [max(_ROW, _LINE * len(_wrapped(name, room)) + _ROW - _LINE) for name in names]
+    ends = list(itertools.accumulate(heights, initial=0.0))
+    return [end + height / 2 for end, height in zip(ends, heights, strict=False)], ends[-1]
+
+
+def _name(name: str, room: float, middle: float) -> str:
+    """A wrapped name, left of a row."""
+    lines = _wrapped(name, room)
+    first = middle + 4 - _LINE * (len(lines) - 1) / 2
+    return "".join(_text(room - 6, first + _LINE * k, line, "end") for k, line in enumerate(lines))
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", css: str = "", turn: int = 0) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_harmony.errors import UsageError
-from edge_harmony.folder.items import PICTURES, FileKind, Item, MaskNames, find_items
+from edge_harmony.folder.items import PICTURES, FileKind, Item, MaskNames, find_items, unknown_files
 
 
 def test_masks_are_found_by_name():
@@ -100,3 +100,12 @@ def test_one_folder_for_pictures_and_masks(tmp_path):
         "owl.png": None,
     }
     assert [name for name in names if name.startswith("IMG_")] == ["IMG_1.jpg", "IMG_2.jpg", "IMG_10.jpg"]
+
+
+def test_what_is_no_picture_is_named_with_its_reason(tmp_path):
+    for name in ("a.jpg", "b.gif", "notes.txt", "c.raw", "README", ".hidden.raw"):
+        (tmp_path / name).write_bytes(b"x")
+    passed = unknown_files([PICTURES], str(tmp_path), "elsewhere")
+    assert [lost.name for lost in passed] == ["README", "c.raw", "notes.txt"]
+    assert passed[0].reason == "a name without suffix is no format that is read"
+    assert passed[1].reason == ".raw is no format that is read"

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from edge_harmony.cli.main import main
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.files.atomic import new_file
 from edge_harmony.folder.run import FAILED, RECORD, run_folder
@@ -157,6 +160,28 @@ def test_pictures_that_a_missing_package_would_read_are_told(tmp_path, caplog, m
     (Path(composites) / "0000.png").unlink()
     with pytest.raises(CapabilityError, match="passed over"):
         run_folder(REAL, composites, masks, output)
+
+
+def test_gifs_are_read_and_the_last_lines_say_what_was_not(tmp_path, capsys, monkeypatch):
+    composites, masks, output = make_folders(tmp_path, 2)
+    picture = Image.open(Path(composites) / "0001.png")
+    picture.save(Path(composites) / "0001.gif")
+    (Path(composites) / "0001.png").unlink()
+    (Path(composites) / "IMG_1.HEIC").touch()
+    (Path(composites) / "notes.txt").touch()
+    monkeypatch.setattr(heif, "is_installed", lambda module: False)
+    assert main(["harmonize", composites, masks, "-o", output, "--json"]) == 0
+    told = capsys.readouterr()
+    assert sorted(path.name for path in Path(output).glob("*.png")) == ["0000.png", "0001.gif.png"]
+    last = told.err.splitlines()[-3:]
+    assert re.fullmatch(rf"wrote 2 results to {re.escape(output)} in \d+ s", last[0])
+    assert last[1] == "passed over 1: notes.txt (.txt is no format that is read)"
+    assert last[2].startswith("passed over 1: IMG_1.HEIC (HEIC and AVIF need a package: pip install")
+    passed = json.loads(told.out)["passed_over"]
+    assert [lost["file"] for lost in passed] == ["notes.txt", "IMG_1.HEIC"]
+    assert main(["harmonize", composites, masks, "-o", output, "--resume"]) == 0
+    assert "wrote 0 results" in (again := capsys.readouterr().err)
+    assert "2 were done before" in again
 
 
 def test_a_file_name_is_no_folder_of_results(tmp_path):
