@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION
+from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -44,7 +44,7 @@ def serve(
         int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0: one that is free.")
     ] = 8000,
     model: ModelOption = DEFAULT_MODEL,
-    backend: BackendOption = DEFAULT_BACKEND,
+    backend: BackendOption = None,
     precision: PrecisionOption = DEFAULT_PRECISION,
     artifact: ArtifactOption = None,
     weights: WeightsOption = None,
@@ -94,9 +94,10 @@ def serve(
         wait_seconds=wait_seconds,
         body_seconds=body_seconds,
     )
-    network = {"backend": backend, "precision": precision}
+    named = LoadRequest(model, precision, artifact, backend=backend).resolved()
+    network = {"backend": named.backend, "precision": named.precision}
     with Harmonizer.from_pretrained(
-        model, artifact=artifact, weights=weights, device=device, threads=1, **network
+        model, backend=backend, precision=precision, artifact=artifact, weights=weights, device=device, threads=1
     ) as harmonizer:
         warm_up(harmonizer)
         application = make_app(harmonizer, limits, describe=describe, model=model, **network)

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from edge_harmony.cli.streams import Interrupted
 
@@ -54,6 +54,21 @@ def load_verb(name: str) -> Callable[..., None]:
     return verb
 
 
+class _QuickHelp:
+    """``--help`` with a default. typer converts a value that is missing, and imports Pydantic to do so."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """See ``click.Command``."""
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.default = False
+        return option
+
+
+class _Verb(_QuickHelp, TyperCommand):
+    """A single verb."""
+
+
 class _Commands(MutableMapping[str, Any]):
     """The commands of the verbs, each made when it is asked for."""
 
@@ -63,7 +78,7 @@ class _Commands(MutableMapping[str, Any]):
         from edge_harmony.cli.trtexec import TrtexecCommand
 
         single = typer.Typer(add_completion=False)
-        single.command(name, cls=TrtexecCommand if name == "build" else None)(with_verbosity(verb))
+        single.command(name, cls=TrtexecCommand if name == "build" else _Verb)(with_verbosity(verb))
         return typer.main.get_command(single)
 
     def __iter__(self) -> Iterator[str]:
@@ -97,7 +112,7 @@ class Completion:
     type: str = "plain"
 
 
-class Verbs(TyperGroup):
+class Verbs(_QuickHelp, TyperGroup):
     """The group of all verbs, of which only the one that is called is imported."""
 
     def __init__(self, **attributes: Any) -> None:

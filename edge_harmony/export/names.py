@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
-from edge_harmony.files.manifest import artifact_name
+from edge_harmony.files.artifacts import artifact_name
 
 Flavour = Literal["signed", "unsigned"]
 """``signed``: TensorRT and Core ML; ``unsigned``: ONNX Runtime and OpenVINO."""
@@ -25,7 +25,7 @@ def onnx_name(
 ) -> str:
     """The name of the file that :func:`edge_harmony.export.onnx.export_onnx` writes for its arguments.
 
-    Marks beside those of :func:`~edge_harmony.files.manifest.artifact_name`: ``signed`` for that flavour, in ``int8``
+    Marks beside those of :func:`~edge_harmony.files.artifacts.artifact_name`: ``signed`` for that flavour, in ``int8``
     files and whole pipelines, ``batch1`` for a fixed batch, ``opset17`` for an operator set that is not the default.
     """
     marks = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_harmony.errors import UsageError, parsing
 from edge_harmony.extras import require_torch
-from edge_harmony.files.manifest import Output
+from edge_harmony.files.artifacts import Output
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +28,7 @@ class ModelEntry:
     Attributes:
         name: what the command line calls it.
         factory: ``module:class``, imported when built.
-        output: what it returns, see :data:`edge_harmony.files.manifest.Output`.
+        output: what it returns, see :data:`edge_harmony.files.artifacts.Output`.
         parameters: how many it has.
         flops: floating-point operations for one picture at ``size``, a multiply-add counting as two.
         size: height and width that it works at; exports may choose others.

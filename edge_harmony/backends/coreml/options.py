@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from edge_harmony.backends.base import ExportRequest
 from edge_harmony.errors import UsageError
-from edge_harmony.files.manifest import artifact_name
+from edge_harmony.files.artifacts import artifact_name
 
 Minimum = Literal["iOS16", "iOS17", "iOS18"]
 PackageInputs = Literal["tensor", "image"]

@@ -19,8 +19,9 @@ from edge_harmony.backends.tensorrt.options import BuildOptions, Profile
 from edge_harmony.backends.tensorrt.plan import SUFFIX, check_plan, find_weights, write_plan
 from edge_harmony.backends.tensorrt.runner import TensorRTPipeline, TensorRTRunner
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
+from edge_harmony.files.artifacts import short_digest
 from edge_harmony.files.atomic import make_folder
-from edge_harmony.files.manifest import read_manifest, short_digest
+from edge_harmony.files.manifest import read_manifest
 from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from edge_harmony import CapabilityError, UsageError
 from edge_harmony.backends.artifact_runner import read_network_manifest
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
+from edge_harmony.files.artifacts import artifact_name
 from edge_harmony.files.atomic import atomic_write, sha256_of
-from edge_harmony.files.manifest import artifact_name, read_manifest, write_manifest
+from edge_harmony.files.manifest import read_manifest, write_manifest
 from edge_harmony.inspection.findings import Finding, Inspection, LayerReport
 
 SUFFIX = ".example"

@@ -10,9 +10,10 @@ import pytest
 from edge_harmony.backends.targets import Target
 from edge_harmony.errors import ArtifactError, InputError, UsageError
 from edge_harmony.files import resources
+from edge_harmony.files.artifacts import artifact_name
 from edge_harmony.files.atomic import atomic_write, make_folder, new_file, new_folder, sha256_of
 from edge_harmony.files.lock import alone
-from edge_harmony.files.manifest import IOSpec, Manifest, artifact_name, read_manifest, write_manifest
+from edge_harmony.files.manifest import IOSpec, Manifest, read_manifest, write_manifest
 from edge_harmony.files.toml import read_toml
 
 
