@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(C
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 SAMPLE := edge_harmony/samples/pagoda-cold
 
-.PHONY: help demo test test-quick test-all faults format lint types docs surface schema site images weights clean
+.PHONY: help demo test test-quick test-all faults format lint types docs surface schema site images startup weights clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -58,6 +58,10 @@ images: .venv/base.stamp  ## the pictures of the README
 	for name in hopper-china pagoda-cold; do \
 	  $(BIN)/edge-harmony harmonize edge_harmony/samples/$$name.jpg edge_harmony/samples/$${name}_mask.png \
 	    -o out/$$name.png --before-after docs/images/$$name.jpg --quality 88 || exit 1; done
+
+startup: .venv/base.stamp  ## seconds and memory of whole processes, and the size of the base install, within their budget
+	mkdir -p out
+	$(BIN)/python benchmarks/startup.py --rounds 3 --check -o out/startup.json
 
 weights: .venv/dev.stamp  ## RUN=folder DATA=root [NAME=edge-s] [RECIPE=file]: a finished run's weights, and all that is made from them
 	$(BIN)/python benchmarks/land_weights.py $(or $(NAME),edge-s) --run $(RUN) --data $(DATA) $(if $(RECIPE),--recipe $(RECIPE))

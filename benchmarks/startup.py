@@ -1,10 +1,12 @@
 """What a call costs before it works: whole processes beside one that imports NumPy, OpenCV and ONNX Runtime.
 
     python benchmarks/startup.py -o benchmarks/results/0.1.0/startup.json
+    python benchmarks/startup.py --rounds 3 --check -o out/startup.json     # make startup
 
 Every round starts every contender once, in a new order. Seconds are those from the start of the process to its end, and
 those that it kept cores busy; memory is the peak of its resident pages. The sizes on
-disk are those of the packages that the base install brings.
+disk are those of the packages that the base install brings. ``--check`` fails where a call exceeds its
+budget; budgets are ratios of busy cores and of memory, which other work on the machine changes little.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +35,16 @@ BASE = "import numpy, cv2, onnxruntime"
 """The libraries that every run of a network loads, which is what the other processes are compared with."""
 NAMED_PARTS = 7
 """Packages whose size is listed by itself; the others are summed."""
+BUDGET = {
+    "--version": (1.0, 0.4),
+    "--help": (1.0, 0.4),
+    "models": (1.5, 0.5),
+    "harmonize, 256 x 256, PNG": (7.0, 2.4),
+    "harmonize, 1920 x 1080, JPEG": (8.0, 2.8),
+}
+"""The most seconds of busy cores and memory a call may take, relative to :data:`BASE`: about half more than now."""
+MOST_MEGABYTES = 430
+"""The most that the base install may take on disk."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +146,24 @@ def measure(rounds: int) -> dict[str, list[Cost]]:
     return costs
 
 
+def excesses(result: dict[str, Any]) -> list[str]:
+    """A line for every part of a result that is over its budget."""
+    found = []
+    for name, limits in BUDGET.items():
+        for key, unit, limit in zip(("cpu_of_base", "mib_of_base"), ("seconds", "memory"), limits, strict=True):
+            value = result["rows"][name][key]
+            if value > limit:
+                found.append(f"{name}: {value} times the {unit} of {result['base']!r}; its budget is {limit}")
+    if result["megabytes"]["all"] > MOST_MEGABYTES:
+        found.append(f"the base install: {result['megabytes']['all']} MB on disk; its budget is {MOST_MEGABYTES}")
+    return found
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a call exceeds its budget")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     costs = measure(arguments.rounds)
@@ -153,6 +180,8 @@ def main() -> None:
     result = {**provenance(*packages), **facts, "megabytes": sizes()}
     write_json(arguments.output, result)
     print(json.dumps(result, indent=2))
+    if arguments.check and (over := excesses(result)):
+        sys.exit("\n".join(over))
 
 
 if __name__ == "__main__":
