@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -38,15 +39,15 @@ class NativeBuild(BuildHookInterface):
         wish, root = os.environ.get(WISH, ""), Path(self.root)
         if wish not in ("", "no", "required"):
             raise SystemExit(f"{WISH} is {wish!r}; set it to required or no, or leave it out")
-        inside = root / FOLDER
-        if version == "editable":
-            for earlier in inside.glob("_native.*[dlo]"):  # .so, .pyd, .dll
-                earlier.unlink()
-        if wish == "no":
-            return
-        folder = inside if version == "editable" else Path(tempfile.mkdtemp(prefix="edge-harmony-native-"))
+        in_place = version == "editable"
+        self._folder = root / FOLDER if in_place else Path(tempfile.mkdtemp(prefix="edge-harmony-native-"))
         try:
-            built = build(root / "native", folder)
+            for earlier in self._folder.glob("_native.*"):
+                if earlier.suffix in (".so", ".pyd"):
+                    earlier.unlink()
+            if wish == "no":
+                return
+            built = build(root / "native", self._folder)
         except (Exception, SystemExit) as error:  # no setuptools, no compiler, no headers of Python, ...
             if wish == "required":
                 raise
@@ -58,8 +59,13 @@ class NativeBuild(BuildHookInterface):
             build_data["tag"] = f"cp311-abi3-{system}"
         else:
             build_data["infer_tag"] = True
-        if version != "editable":
+        if not in_place:
             build_data["force_include"][str(built)] = (FOLDER / built.name).as_posix()
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what went into the wheel."""
+        if version != "editable":
+            shutil.rmtree(self._folder)
 
 
 def build(sources: Path, folder: Path) -> Path:

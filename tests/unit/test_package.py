@@ -62,6 +62,7 @@ def test_without_a_compiler_the_package_is_built_all_the_same(tmp_path):
     assert not list(tmp_path.glob("*.whl"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not kernels.NATIVE, reason="the loops are not compiled here, perhaps for want of a compiler")
 def test_a_compiled_wheel_is_for_this_platform_and_for_later_versions_of_python(tmp_path):
     done = build_wheel(tmp_path, EDGE_HARMONY_NATIVE="required")
