@@ -24,10 +24,11 @@ from provenance import provenance
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.files.atomic import write_json
 from edge_harmony.models.layers.colour_transform import apply_coarse
+from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import load_model
+from edge_harmony.pictures import kernels, numpy_kernels
 from edge_harmony.pictures.arrays import foreground_box
 from edge_harmony.pictures.images import read_mask, read_picture
-from edge_harmony.pictures.kernels import implementation
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.pipeline.apply import apply_grid
@@ -65,6 +66,15 @@ def plain_numpy(pixels: Any, mask: Any, grid: Any) -> Any:
     return np.rint(np.clip(y, 0, 1) * 255).astype(np.uint8)
 
 
+def apply_without_compiler(*arguments: Any) -> Any:
+    """The apply step with the loops of installations that have no compiled ones."""
+    compiled, kernels.change_pixels = kernels.change_pixels, numpy_kernels.change_pixels
+    try:
+        return apply_grid(*arguments)
+    finally:
+        kernels.change_pixels = compiled
+
+
 def with_torch(pixels: Any, mask: Any, grid: torch.Tensor) -> Any:
     """The plain equation in PyTorch."""
     with torch.inference_mode():
@@ -74,11 +84,11 @@ def with_torch(pixels: Any, mask: Any, grid: torch.Tensor) -> Any:
         return (y[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
 
 
-def whole_with_torch(network: torch.nn.Module, pixels: Any, mask: Any) -> Any:
+def whole_with_torch(network: torch.nn.Module, pixels: Any, mask: Any, size: tuple[int, int]) -> Any:
     """Shrink, predict and apply, all in PyTorch."""
     with torch.inference_mode():
-        x = F.interpolate(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, (256, 256), mode="area")
-        m = F.interpolate(torch.from_numpy(mask)[None, None].float() / 255, (256, 256), mode="area")
+        x = F.interpolate(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, size, mode="area")
+        m = F.interpolate(torch.from_numpy(mask)[None, None].float() / 255, size, mode="area")
         return with_torch(pixels, mask, network(x, m))
 
 
@@ -120,16 +130,18 @@ def main() -> None:
     tensor = torch.from_numpy(grid)[None]
     target, own = np.empty_like(pixels), pixels.copy()
     box = foreground_box(mask)
-    planes = to_working_size(pixels, mask, (256, 256))
+    size = find_model("edge-s").size
+    planes = to_working_size(pixels, mask, size)
     calls: dict[str, Callable[[], object]] = {
         "pipeline": lambda: harmonize_pixels(runner, pixels, mask),
         "pipeline, in place": lambda: harmonize_pixels(runner, own, mask, in_place=True),
-        "pipeline, all in PyTorch": lambda: whole_with_torch(network, pixels, mask),
-        "to working size": lambda: to_working_size(pixels, mask, (256, 256)),
+        "pipeline, all in PyTorch": lambda: whole_with_torch(network, pixels, mask, size),
+        "to working size": lambda: to_working_size(pixels, mask, size),
         "network": lambda: runner.infer(*planes),
         "box of the foreground": lambda: foreground_box(mask),
         "apply": lambda: apply_grid(pixels, mask, grid, box),
         "apply, in place": lambda: apply_grid(own, mask, grid, box, in_place=True),
+        "apply, without a compiler": lambda: apply_without_compiler(pixels, mask, grid, box),
         "apply in NumPy": lambda: plain_numpy(pixels, mask, grid),
         "apply in PyTorch": lambda: with_torch(pixels, mask, tensor),
         "copy": lambda: np.copyto(target, pixels),
@@ -161,7 +173,7 @@ def main() -> None:
     rest = 1 - np.sum((np.array(medians) - fitted) ** 2) / np.sum((medians - np.mean(medians)) ** 2)
     result = {
         **provenance("torch", "onnxruntime", "numpy"),
-        "loops": implementation(),
+        "loops": kernels.implementation(),
         "threads": arguments.threads,
         "settle_seconds": settle,
         "rounds": arguments.rounds,

@@ -50,6 +50,7 @@ class NativeBuild(BuildHookInterface):
             built = build(root / "native", self._folder)
         except (Exception, SystemExit) as error:  # no setuptools, no compiler, no headers of Python, ...
             if wish == "required":
+                self.finalize(version, build_data, "")
                 raise
             self.app.display_warning(f"the loops over pixels are not compiled, so NumPy does their work: {error}")
             return
@@ -63,7 +64,7 @@ class NativeBuild(BuildHookInterface):
             build_data["force_include"][str(built)] = (FOLDER / built.name).as_posix()
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Remove what went into the wheel."""
+        """Remove what was compiled for a wheel."""
         if version != "editable":
             shutil.rmtree(self._folder)
 
