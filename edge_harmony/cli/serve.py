@@ -95,12 +95,12 @@ def serve(
         body_seconds=body_seconds,
     )
     named = LoadRequest(model, precision, artifact, backend=backend).resolved()
-    network = {"backend": named.backend, "precision": named.precision}
+    facts = {"model": named.model, "backend": str(named.backend), "precision": named.precision}
     with Harmonizer.from_pretrained(
         model, backend=backend, precision=precision, artifact=artifact, weights=weights, device=device, threads=1
     ) as harmonizer:
         warm_up(harmonizer)
-        application = make_app(harmonizer, limits, describe=describe, model=model, **network)
+        application = make_app(harmonizer, limits, describe=describe, **facts)
         with stopping("closing when the requests at work are answered (again: at once)") as stop:
             service = Service(application, host, port)
             try:
