@@ -30,7 +30,7 @@ from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model, weights_folder
-from edge_harmony.models.weights_file import read_weights, restore, write_half
+from edge_harmony.models.weights_file import read_weights, restore, save_weights, write_half
 from edge_harmony.quantization.calibrate import calibrate_weights
 from edge_harmony.training.recipe import Recipe
 
@@ -76,15 +76,42 @@ def calibrated(name: str, source: Path, folder: Path, words: Words, data: Path) 
         return source
     how = words.ranges
     pictures = read_calibration_set(how.set)
-    target = folder / source.name
+    target = folder / f"calibrated-{source.name}"
     root = pictures.root(None if pictures.shipped else data)
     choice: dict[str, Any] = how.model_dump(exclude={"set"})
     calibrate_weights(name, source, pictures, root, target, **choice, cache=folder)
     return target
 
 
-def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
+def mean_of(name: str, source: Path, start: Path, folder: Path) -> Path:
+    """The mean of a run's float weights and of those that it began from.
+
+    Wortsman et al., "Model soups", ICML 2022: weights of one path of training can be averaged, and the mean errs less
+    often than either.
+    """
+    content, before = read_weights(source), restore(name, read_weights(start)).state_dict()
+    model = restore(name, content)
+    with torch.no_grad():
+        for key, value in model.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(before[key], 0.5)
+    target = folder / "mean.safetensors"
+    save_weights(
+        target,
+        model,
+        name=name,
+        options=content.options,
+        recipe_sha256=content.recipe_sha256,
+        images=content.images,
+        history=content.history,
+    )
+    return target
+
+
+def land(name: str, run: Path, recipe_file: Path, data: Path, start: Path | None) -> None:
     """Write recipe, weights, card and artifact, after the whole run is checked.
+
+    With ``start``, the weights are the mean of the run's and of those there, which it began from.
 
     Weights are stored in 16 bits. A network that takes another one's weights, which must have landed before, gets a
     card only.
@@ -109,6 +136,8 @@ def land(name: str, run: Path, recipe_file: Path, data: Path) -> None:
     if not shipped.exists() or read_toml(shipped, Recipe).sha256() != recipe.sha256():
         shutil.copyfile(recipe_file, shipped)
     with tempfile.TemporaryDirectory() as folder:
+        if start is not None:
+            source = mean_of(name, source, start, Path(folder))
         write_half(calibrated(name, source, Path(folder), words, data), weights)
     if read_weights(weights).ranges:
         get_backend(DEFAULT_BACKEND).build(ExportRequest(name, DEFAULT_PRECISION), weights, weights_folder())
@@ -131,10 +160,12 @@ def main() -> None:
     parser.add_argument("name", help="network of the registry")
     parser.add_argument("--run", type=Path, required=True, help="folder of the finished run")
     parser.add_argument("--recipe", type=Path, help="recipe of the run; by default recipe.toml in its folder")
+    parser.add_argument("--mean-with", type=Path, help="float weights that the run began from; the mean is shipped")
     parser.add_argument("--data", type=Path, required=True, help="root of LB-Harmony")
     arguments = parser.parse_args()
     try:
-        land(arguments.name, arguments.run, arguments.recipe or arguments.run / "recipe.toml", arguments.data)
+        recipe = arguments.recipe or arguments.run / "recipe.toml"
+        land(arguments.name, arguments.run, recipe, arguments.data, arguments.mean_with)
     except EdgeHarmonyError as error:
         sys.exit(f"error: {error}")
     draw(arguments.name, arguments.data.resolve())
