@@ -26,6 +26,25 @@ _PARAMETER = "p_"  # what torch.export calls parameters; other constants, such a
 LOGGERS = ("coremltools", "torch.export")
 
 
+class FromLevels(nn.Module):
+    """A network that takes pictures in levels, 0 to 255.
+
+    The scale of coremltools' image inputs would be a multiplication in 32 bits, whatever the precision of the program.
+
+    Args:
+        network: takes composite and mask in [0, 1].
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, composite: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map ``(1, 3, H, W)`` and ``(1, 1, H, W)`` in levels to what the network returns."""
+        result: torch.Tensor = self.network(composite / 255, mask / 255)
+        return result
+
+
 def network_program(
     model: nn.Module, size: tuple[int, int], precision: Precision, minimum: Minimum, inputs: PackageInputs, output: str
 ) -> Any:
@@ -40,11 +59,11 @@ def network_program(
     ]
     if inputs == "image":
         given = [
-            ct.ImageType("composite", (1, 3, *size), scale=1 / 255, color_layout=ct.colorlayout.RGB),
-            ct.ImageType("mask", (1, 1, *size), scale=1 / 255, color_layout=ct.colorlayout.GRAYSCALE),
+            ct.ImageType("composite", (1, 3, *size), color_layout=ct.colorlayout.RGB),
+            ct.ImageType("mask", (1, 1, *size), color_layout=ct.colorlayout.GRAYSCALE),
         ]
     return _converted(
-        decomposed(model, size),
+        decomposed(FromLevels(model) if inputs == "image" else model, size),
         compute_precision(precision, "all" if fits_half(model) else "features"),
         minimum,
         inputs=given,
