@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +16,10 @@ from mkdocs.structure.pages import Page
 import edge_harmony
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+
+import troubleshooting  # noqa: E402  (beside this file)
+
 CARDS = ROOT / "edge_harmony" / "models" / "weights"
 
 PAGES = {
@@ -41,6 +46,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text = (ROOT / source).read_text(encoding="utf-8")
         content = f"# Licence\n\n```text\n{text}```\n" if source == "LICENSE" else text
         files.append(File.generated(config, page, content=content))
+    files.append(File.generated(config, "troubleshooting.md", content=troubleshooting.page()))
     return files
 
 

@@ -23,6 +23,7 @@ from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, U
 from edge_harmony.extras import require
 from edge_harmony.pictures.arrays import checked_pair, fit_mask
 from edge_harmony.pictures.images import read_mask
+from edge_harmony.pictures.mask_edges import grow_mask, refine_mask
 from edge_harmony.pipeline.apply import STRONGEST, apply_grid
 from edge_harmony.pipeline.harmonize import predict
 from edge_harmony.samples import sample_files
@@ -33,9 +34,30 @@ log = logging.getLogger(__name__)
 
 TITLE = "edge-harmony"
 _INTRODUCTION = """# edge-harmony
-Drop a composite, paint over what was pasted or give its mask, and the colours of the foreground are made to fit."""
+Take a sample, or drop a composite and paint over what was pasted, or give its mask: the colours of the foreground are
+made to fit."""
 _BRUSH = "rgba(255, 59, 48, 0.6)"
 _MAX_UPLOAD = 100 << 20
+MOST_GROWN = 20
+"""Pixels by which a mask can grow or shrink."""
+_STYLE = """
+#samples .caption-label { display: none }
+#samples .grid-container { grid-template-columns: repeat(3, minmax(0, 112px)) }
+#samples .thumbnail-item { max-width: 100% }
+.dark #composite:has(.empty) canvas { opacity: 0.12 }
+@media (max-width: 640px) {
+  #harmonize { position: fixed; left: 16px; right: 16px; bottom: 8px; width: auto; z-index: 50 }
+  .gradio-container { padding-bottom: 64px }
+}
+"""
+"""The names of samples are their alternative texts; on a phone the button stays at the lower edge."""
+_SCRIPT = """() => {
+  const texts = { mask: ['the mask'], result: ['before', 'after'] };
+  const name = () => Object.entries(texts).forEach(([id, names]) =>
+    document.querySelectorAll(`#${id} img`).forEach((image, k) => { image.alt ||= names[k % names.length]; }));
+  new MutationObserver(name).observe(document.body, { childList: true, subtree: true });
+}"""
+"""Gives Gradio's pictures the alternative texts for which its components have no argument."""
 _KEPT_SECONDS, _SESSIONS, _WAITING = 900, 16, 64
 _HEAVY = "heavy"
 """Name of the queue of what takes a core: as many of these jobs run at a time as there are cores."""
@@ -56,13 +78,21 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
         raise CapabilityError("no network can be loaded here", "see edge-harmony doctor")
 
     def run(
-        edited: dict[str, Any] | None, mask: str | None, model: str, backend: str, precision: str, strength: float
+        edited: dict[str, Any] | None,
+        mask: str | None,
+        model: str,
+        backend: str,
+        precision: str,
+        strength: float,
+        grow: float,
+        refine: bool,
     ) -> tuple[Any, str, Prediction]:
         with answered(gradio):
             offer = (model, backend, precision)
             if offer not in offers:
                 raise UsageError("this network does not run here in this way", "choose a network, then the rest")
-            return harmonize(loaded, edited, mask, offer, checked_strength(strength))
+            edge = MaskEdge(checked_pixels(grow), bool(refine))
+            return harmonize(loaded, edited, mask, offer, checked_strength(strength), edge)
 
     def run_again(prediction: Prediction | None, strength: float) -> tuple[Any, Any]:
         if prediction is None:  # nothing to change yet; the button will use this strength
@@ -95,17 +125,29 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
     with gradio.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(_KEPT_SECONDS, _KEPT_SECONDS)) as page:
         page.copies = copies  # as long as there is the page
         gradio.Markdown(f"{_INTRODUCTION} A picture has up to {pixels / 1e6:g} megapixels.")
+        gallery = gradio.Gallery(
+            [(str(composite), f"sample: {composite.stem.replace('-', ' on ')}") for composite, _ in samples],
+            label="Samples",
+            show_label=False,
+            elem_id="samples",
+            columns=len(samples),
+            height=130,
+            object_fit="contain",
+            allow_preview=False,
+            interactive=False,
+            buttons=[],
+        )
         with gradio.Row():
             with gradio.Column():
                 editor = gradio.ImageEditor(
-                    label="Composite: paint over the foreground",
+                    label="Composite",
                     elem_id="composite",
                     format="png",
                     layers=False,
                     transforms=(),
                     sources=("upload", "clipboard"),
                     brush=gradio.Brush(colors=[_BRUSH], default_color=_BRUSH, color_mode="fixed"),
-                    height=480,
+                    height=400,
                 )
                 limit_editor(gradio, editor, pixels)
                 mask = gradio.Image(
@@ -113,12 +155,18 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
                     elem_id="mask",
                     type="filepath",
                     sources=["upload", "clipboard"],
-                    height=160,
+                    height=140,
                 )
                 limit_image(mask, pixels)
+                with gradio.Row():
+                    grow = gradio.Slider(
+                        -MOST_GROWN, MOST_GROWN, value=0, step=1, label="Grow the mask by pixels", elem_id="grow"
+                    )
+                    refine = gradio.Checkbox(False, label="Refine its edge", elem_id="refine", min_width=120)
             with gradio.Column():
                 slider = gradio.ImageSlider(label="Before | after", elem_id="result", format="png", max_height=480)
                 told = gradio.Markdown(elem_id="told")
+                button = gradio.Button("Harmonize", variant="primary", elem_id="harmonize")
                 strength = gradio.Slider(0, STRONGEST, value=1, step=0.05, label="Strength", elem_id="strength")
                 with gradio.Row():
                     model = gradio.Dropdown(_distinct(offer[0] for offer in offers), value=first[0], label="Network")
@@ -130,20 +178,9 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
                         value=first[2],
                         label="Precision",
                     )
-                button = gradio.Button("Harmonize", variant="primary", elem_id="harmonize")
-        gallery = gradio.Gallery(
-            [(str(composite), composite.stem) for composite, _ in samples],
-            label="Samples",
-            elem_id="samples",
-            columns=5,
-            fit_columns=False,
-            height=280,
-            object_fit="contain",
-            allow_preview=False,
-            interactive=False,
-        )
         kept = gradio.State(time_to_live=_KEPT_SECONDS)
-        inputs, outputs = [editor, mask, model, backend, precision, strength], [slider, told, kept]
+        inputs = [editor, mask, model, backend, precision, strength, grow, refine]
+        outputs = [slider, told, kept]
         heavy = {"concurrency_id": _HEAVY, "concurrency_limit": os.cpu_count() or 1}
         button.click(run, inputs, outputs, api_name="harmonize", **heavy)
         strength.input(
@@ -165,6 +202,23 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
     answer_values(gradio, page)
     page.queue(api_open=False, max_size=_WAITING)
     return page
+
+
+@dataclass(frozen=True)
+class MaskEdge:
+    """What is done to the edge of a mask before it is used.
+
+    Attributes:
+        grow: pixels by which the foreground becomes larger, or smaller below 0; after the refinement.
+        refine: whether the edge is led along the edges of the picture.
+    """
+
+    grow: int = 0
+    refine: bool = False
+
+    def of(self, weight: NDArray[np.float32], composite: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The mask ``(H, W)`` of a composite ``(H, W, 3)`` with another edge."""
+        return grow_mask(refine_mask(composite, weight) if self.refine else weight, self.grow)
 
 
 @contextlib.contextmanager
@@ -194,6 +248,17 @@ def checked_strength(strength: Any) -> float:
     if isinstance(strength, bool) or not isinstance(strength, int | float):
         raise UsageError("the strength is no number", f"give one from 0 to {STRONGEST}")
     return float(strength)
+
+
+def checked_pixels(pixels: Any) -> int:
+    """The pixels by which the mask of a call grows.
+
+    Raises:
+        UsageError: they are no number, or too many.
+    """
+    if isinstance(pixels, bool) or not isinstance(pixels, int | float) or not abs(pixels) <= MOST_GROWN:
+        raise UsageError("the mask cannot grow by that", f"give pixels from -{MOST_GROWN} to {MOST_GROWN}")
+    return round(pixels)
 
 
 def chosen(names: Iterable[str]) -> list[str]:
@@ -239,7 +304,12 @@ class Prediction:
 
 
 def harmonize(
-    loaded: Loaded, edited: dict[str, Any] | None, mask: str | None, offer: Offer, strength: float = 1.0
+    loaded: Loaded,
+    edited: dict[str, Any] | None,
+    mask: str | None,
+    offer: Offer,
+    strength: float = 1.0,
+    edge: MaskEdge | None = None,
 ) -> tuple[Slides, str, Prediction]:
     """Harmonize the picture in the editor; the button calls this.
 
@@ -249,6 +319,7 @@ def harmonize(
         mask: path of a mask; it is united with the painted one.
         offer: network, backend and precision.
         strength: size of the change.
+        edge: what is done to the edge of the mask; None for nothing.
 
     Returns:
         Composite and result, ``(H, W, 3)`` uint8, a message about them, and the input of :func:`apply_again`.
@@ -269,6 +340,10 @@ def harmonize(
         weight = np.maximum(weight, fit_mask(given, composite))
     if not weight.any():
         raise InputError("nothing is foreground yet", "paint over it, or give its mask")
+    if edge is not None:
+        weight = edge.of(weight, composite)
+        if not weight.any():
+            raise InputError("nothing of the mask is left", "shrink it by less")
     runner = loaded.get(offer).runner
     start = time.perf_counter()
     prediction = Prediction(composite, weight, predict(runner, *checked_pair(composite, weight)))
@@ -338,6 +413,8 @@ def serve(host: str, port: int, *, pixels: int = MOST_PIXELS) -> Any:
         state_session_capacity=_SESSIONS,
         enable_monitoring=False,
         app_kwargs={"middleware": [_middleware()]},
+        css=_STYLE,
+        js=_SCRIPT,
         theme=gradio.themes.Default(font=own[0], font_mono=own[1]),
     )
     return page

@@ -29,8 +29,8 @@ async def refuse(
 ) -> None:
     """Answer a request whose body nobody reads with ``{"error": reason}``, and close the connection.
 
-    A client that is still sending would see a reset connection instead (RFC 9112, section 9.6), so a part of the
-    rest is read and dropped first: for 5 seconds at most, and no more than 256 MiB.
+    A client that is still sending would see a reset connection instead (RFC 9112, section 9.6), so a part of the rest
+    is read and dropped first: for 5 seconds at most, and no more than 256 MiB.
 
     Args:
         scope: of the request.

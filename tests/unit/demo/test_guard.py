@@ -16,7 +16,7 @@ import pytest
 import edge_harmony
 from edge_harmony.demo import page as module
 from edge_harmony.demo.offers import DEFAULT
-from edge_harmony.demo.page import checked_strength, chosen, serve
+from edge_harmony.demo.page import checked_pixels, checked_strength, chosen, serve
 from edge_harmony.errors import UsageError
 from edge_harmony.samples import sample_files
 
@@ -110,6 +110,12 @@ def test_calls_are_answered_in_a_sentence(address, tmp_path):
             page.predict(editor(wrong), None, *with_offer, api_name="/harmonize")
         with pytest.raises(Exception, match=said):
             page.predict(files[0], client.handle_file(str(wrong)), *with_offer, api_name="/harmonize")
+    small = tmp_path / "small.png"
+    spot = np.zeros(cv2.imread(str(mask)).shape[:2], np.uint8)
+    spot[100:104, 100:104] = 255
+    cv2.imwrite(str(small), spot)
+    with pytest.raises(Exception, match="nothing of the mask is left"):
+        page.predict(files[0], client.handle_file(str(small)), *with_offer, -10, False, api_name="/harmonize")
     slides, told = page.predict(*files, *with_offer, api_name="/harmonize")
     assert len(slides) == 2
     assert "edge-s onnxruntime int8" in told
@@ -120,6 +126,10 @@ def test_values_of_calls():
     for wrong in (None, "1", True, [1.0]):
         with pytest.raises(UsageError, match="no number"):
             checked_strength(wrong)
+    assert [checked_pixels(pixels) for pixels in (0, -3.0, 20)] == [0, -3, 20]
+    for wrong in (None, "1", True, 21, -20.5, float("nan")):
+        with pytest.raises(UsageError, match="cannot grow by that"):
+            checked_pixels(wrong)
     assert chosen(["b", "a", "b"]) == ["b", "a"]
     with pytest.raises(UsageError, match="choose a network first"):
         chosen([])

@@ -19,11 +19,12 @@ import pytest
 
 from edge_harmony.cli.main import main
 from edge_harmony.demo.offers import DEFAULT, Loaded, find_offers
-from edge_harmony.demo.page import apply_again, harmonize, painted, serve
+from edge_harmony.demo.page import MaskEdge, apply_again, harmonize, painted, serve
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.extras import install_command
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.pictures.images import decode_picture
+from edge_harmony.pictures.mask_edges import grow_mask, refine_mask
 from edge_harmony.samples import sample_pictures
 
 pytestmark = pytest.mark.lengthy
@@ -99,6 +100,16 @@ def test_the_slider_applies_again_and_does_not_predict():
     assert len(calls) == 1
     with pytest.raises(UsageError, match=r"strength is 1\.55"):
         apply_again(kept, 1.55)
+
+
+def test_the_edge_of_the_mask_is_refined_and_grown_before_the_prediction():
+    picture = RNG.integers(0, 256, (60, 80, 3), np.uint8)
+    given = np.zeros((60, 80), np.float32)
+    given[20:40, 30:50] = 1
+    assert MaskEdge().of(given, picture) is given
+    np.testing.assert_array_equal(MaskEdge(3).of(given, picture), grow_mask(given, 3))
+    both = MaskEdge(-2, True).of(given, picture)
+    np.testing.assert_array_equal(both, grow_mask(refine_mask(picture, given), -2))
 
 
 def test_strokes_are_masks():
@@ -237,6 +248,32 @@ def test_a_sample_then_another_network(tab, photograph):
     _, other = shown(tab)
     assert (other != wanted).any()
     np.testing.assert_array_equal(other[mask == 0], composite[mask == 0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_samples_and_the_button_at_once(tab, address, scheme):
+    phone = tab.context.browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    try:
+        phone.set_default_timeout(600_000)
+        phone.goto(address)
+        phone.locator("#samples img").first.wait_for()
+        for name in ("#samples img >> nth=2", "#harmonize"):
+            box = phone.locator(name).bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 390
+            assert box["y"] + box["height"] <= 844
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+        phone.locator("#samples img").first.click()
+        told(phone, "ms")
+        assert all(phone.evaluate("[...document.querySelectorAll('img')].map(image => image.alt)"))
+        phone.get_by_label("Refine its edge").check()
+        phone.locator("#grow input[type=number]").fill("4")
+        before = phone.locator("#told").inner_text()
+        phone.get_by_role("button", name="Harmonize").click()
+        phone.wait_for_function("before => document.querySelector('#told').innerText !== before", arg=before)
+    finally:
+        phone.close()
 
 
 @pytest.mark.slow
