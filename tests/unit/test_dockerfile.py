@@ -30,6 +30,7 @@ def test_all_that_the_wheel_is_built_from_is_copied():
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
     needed = {*wheel["packages"], *wheel["force-include"], "pyproject.toml", PROJECT["project"]["readme"]}
     needed |= {pattern.removesuffix("/*") for pattern in PROJECT["project"]["license-files"]}
+    needed.add(wheel["hooks"]["custom"]["path"].partition("/")[0])
     assert needed <= set(COPIED)
 
 
