@@ -54,18 +54,23 @@ def load_verb(name: str) -> Callable[..., None]:
     return verb
 
 
-class _QuickHelp:
-    """``--help`` with a default. typer converts a value that is missing, and imports Pydantic to do so."""
+_UNSET = ("help", "install_completion", "show_completion")
+"""Flags that typer adds without a default."""
 
-    def get_help_option(self, ctx: Any) -> Any:
+
+class _QuickFlags:
+    """Gives typer's own flags a default: it would convert a value that is missing, and import Pydantic to do so."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
         """See ``click.Command``."""
-        option = super().get_help_option(ctx)  # type: ignore[misc]
-        if option is not None:
-            option.default = False
-        return option
+        options: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for option in options:
+            if option.name in _UNSET and option.is_flag:
+                option.default = False
+        return options
 
 
-class _Verb(_QuickHelp, TyperCommand):
+class _Verb(_QuickFlags, TyperCommand):
     """A single verb."""
 
 
@@ -112,7 +117,7 @@ class Completion:
     type: str = "plain"
 
 
-class Verbs(_QuickHelp, TyperGroup):
+class Verbs(_QuickFlags, TyperGroup):
     """The group of all verbs, of which only the one that is called is imported."""
 
     def __init__(self, **attributes: Any) -> None:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.lengthy
 
 HEAVY = {"av", "cv2", "gradio", "numpy", "onnx", "onnxruntime", "openvino", "PIL", "ray", "torch"}
 HELP = {"__main__", "cli", "errors"}
-MODELS = HELP | {"extras", "files", "models"}
+MODELS = HELP | {"export", "extras", "files", "models"}
 """Rooms of the package, or files at its door, that a call may import."""
 
 AFTER = """
