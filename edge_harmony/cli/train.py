@@ -40,7 +40,7 @@ def train(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="With --resume: change a setting, as stages.0.learning_rate=1e-3.",
+            help="Change a setting of the recipe, as stages.0.learning_rate=1e-3; with --resume on the way.",
         ),
     ] = None,
     until: Annotated[
@@ -78,11 +78,9 @@ def train(
     named = parse_changes(changes or ())
     if resume and initial is not None:
         raise UsageError("--init starts a run, --resume continues one", "pass one of them")
-    if named and not resume:
-        raise UsageError("--set changes a run on its way", "pass --resume; for a new run change the recipe")
+    before = read_changes(checkpoint_path(folder)) if resume else {}
+    parsed = change_recipe(parsed, before | named)
     if resume:
-        before = read_changes(checkpoint_path(folder))
-        parsed = change_recipe(parsed, before | named)
         for key in before.keys() - named.keys():
             notes.print(f"changed before, and kept: {key} = {before[key]}", soft_wrap=True, markup=False)
     if compiled and not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++", "cl")))):

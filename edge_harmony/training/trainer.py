@@ -85,7 +85,8 @@ class Trainer:
             (HDNet's RAIN), not for the edge family; results differ in rounding.
         until: the run stops, with a checkpoint, after the first step that ends after this time (of ``time.time()``).
         initial: weights or a checkpoint to start from, see :func:`edge_harmony.training.start.start_from`.
-        changes: what ``recipe`` changes of the run to resume, by name; see :mod:`edge_harmony.training.changes`.
+        changes: what ``recipe`` changes, by name, of the one that was given or of the run to resume; see
+            :mod:`edge_harmony.training.changes`.
         stop: set it to stop after the step that is being done, with a checkpoint.
         report: called about once a second in the main process with a :class:`Progress`.
     """
@@ -190,6 +191,10 @@ class Trainer:
                 "the recipe keeps the weights of the encoder (optimizer.encoder_rate = 0), and there are none",
                 "start from weights with --init FILE; `edge-harmony import` makes them from a public checkpoint",
             )
+        if self.changes and not resume:
+            given = {"recipe_sha256": self.recipe_sha256, "images": 0, "sha256": None}
+            self.position.past.append(given | {"changes": dict(self.changes)})
+            self.position.changes |= self.changes
         restored = read_checkpoint(self.checkpoint, self.recipe, self.changes) if resume else None
         if restored is not None:
             self.position = restored.position

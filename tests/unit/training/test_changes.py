@@ -37,7 +37,6 @@ def test_a_run_that_diverged_goes_on_with_a_lower_rate_and_says_so(mini_root, tm
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert "go on from the checkpoint at 0 images" in told
     assert main([*call, "--resume"]) == 1  # it diverges again
-    assert main([*call, "--set", "stages.0.learning_rate=1e-3"]) == 2
     assert main([*call, "--resume", "--set", "stages.0.learning_rate=1e-3"]) == 0
     changed = {"stages.0.learning_rate": 1e-3}
     assert [row.get("changes") for row in read_weights(folder / "edge-n.safetensors").history] == [changed]
@@ -45,6 +44,30 @@ def test_a_run_that_diverged_goes_on_with_a_lower_rate_and_says_so(mini_root, tm
     capsys.readouterr()
     assert main([*call, "--resume"]) == 0  # what was changed stays changed
     assert "kept: stages.0.learning_rate = 0.001" in capsys.readouterr().err
+
+
+def test_a_new_run_with_other_settings_says_so_and_goes_on_with_them(mini_root, tmp_path, capsys):
+    path, folder = tmp_path / "recipe.toml", tmp_path / "run"
+    text = RECIPE.format(root=str(mini_root), layout="iharmony4").partition('[[stages]]\nname = "quantized"')[0]
+    path.write_text(text)
+    call = ["train", str(path), "-o", str(folder), "--device", "cpu"]
+    assert main([*call, "--set", "stages.0.learning_rate=nonsense"]) == 2
+    assert "--set stages.0.learning_rate" in capsys.readouterr().err
+    assert main([*call, "--set", "stages.0.learning_rate=1e-4"]) == 0
+    changed = {"stages.0.learning_rate": 1e-4}
+    weights = read_weights(folder / "edge-n.safetensors")
+    assert [row.get("changes") for row in weights.history] == [changed]
+    capsys.readouterr()
+    assert main([*call, "--resume"]) == 0  # the recipe as it was given, and what was changed of it
+    assert "kept: stages.0.learning_rate = 0.0001" in capsys.readouterr().err
+
+    (by_name,) = [row["recipe_sha256"] for row in weights.history]
+    path.write_text(text.replace("warmup = 16", "warmup = 16\nlearning_rate = 1e-4"))
+    assert main(["train", str(path), "-o", str(tmp_path / "other"), "--device", "cpu"]) == 0
+    other = read_weights(tmp_path / "other" / "edge-n.safetensors")
+    assert json.loads((tmp_path / "other" / "summary.json").read_text())["recipe_sha256"] == by_name
+    for name, tensor in other.tensors.items():
+        assert torch.equal(tensor, weights.tensors[name]), name
 
 
 def test_a_changed_run_is_the_run_of_both_rates(mini_root, tmp_path):
