@@ -81,12 +81,12 @@ def serve(
     require_server()
     import cv2
 
-    from edge_harmony.serving.app import Limits, make_app
+    from edge_harmony.serving.app import ServiceLimits, make_app
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     set_threads(1)
     cv2.setNumThreads(1)
-    limits = Limits(
+    limits = ServiceLimits(
         body_bytes=mebibytes << 20,
         pixels=round(megapixels * 1e6),
         jobs=jobs or cores,

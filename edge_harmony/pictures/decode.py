@@ -38,7 +38,7 @@ _OPENCV_PIXELS = 1 << 30
 _OPENCV_SIDE = 1 << 20
 
 
-class Header(NamedTuple):
+class PictureHeader(NamedTuple):
     """What the header of a picture file says.
 
     Attributes:
@@ -50,7 +50,7 @@ class Header(NamedTuple):
     size: tuple[int, int]
 
 
-def read_header(data: bytes, name: str) -> Header:
+def read_header(data: bytes, name: str) -> PictureHeader:
     """The header of a picture file; nothing of the size of the picture is allocated.
 
     Raises:
@@ -61,13 +61,13 @@ def read_header(data: bytes, name: str) -> Header:
     if heif is not None:
         size = open_heif(data, name).size
         _refuse_size(name, size)
-        return Header(heif, size)
+        return PictureHeader(heif, size)
     if is_psd(data):
         size = open_psd(data, name).size
         _refuse_size(name, size)
-        return Header("PSD", size)
+        return PictureHeader("PSD", size)
     size, kind, _, _ = _inspect(name, png_pixels(data))
-    return Header(kind or "", size)
+    return PictureHeader(kind or "", size)
 
 
 def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]:

@@ -31,7 +31,7 @@ _NO_FORM = "the body is no form; send multipart/form-data with the files composi
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServiceLimits:
     """What a service takes.
 
     Attributes:
@@ -51,7 +51,7 @@ class Limits:
     body_seconds: float = 60.0
 
 
-def make_app(harmonizer: Harmonizer, limits: Limits, *, describe: bool = False, **facts: str) -> Application:
+def make_app(harmonizer: Harmonizer, limits: ServiceLimits, *, describe: bool = False, **facts: str) -> Application:
     """The service as an ASGI application.
 
     Args:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 _LONGEST_RETRY = 60
 _SHARE_OF_LAST = 0.1
@@ -68,7 +68,7 @@ class Jobs:
         finally:
             self.admitted -= 1
 
-    async def run(self, work: Callable[[], Result], is_unwanted: Callable[[], Awaitable[bool]]) -> Result:
+    async def run(self, work: Callable[[], _Result], is_unwanted: Callable[[], Awaitable[bool]]) -> _Result:
         """Do work in a thread when its turn has come, and return its result.
 
         Raises:
@@ -101,7 +101,7 @@ class Jobs:
         self._threads.shutdown()
 
     @staticmethod
-    def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    def _timed(work: Callable[[], _Result]) -> tuple[_Result, float]:
         start = time.perf_counter()
         return work(), time.perf_counter() - start
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_harmony.errors import InputError
-from edge_harmony.pictures.decode import Header, read_header
+from edge_harmony.pictures.decode import PictureHeader, read_header
 
 MOST_PIXELS = 16_000_000
 """Pixels of a picture unless the server is told otherwise; each takes some 40 bytes of memory while it is worked on."""
@@ -13,7 +13,7 @@ class TooManyPixels(InputError):
     """A picture has more pixels than a server takes."""
 
 
-def refuse_large(data: bytes, pixels: int, name: str) -> Header:
+def refuse_large(data: bytes, pixels: int, name: str) -> PictureHeader:
     """Refuse a picture by its header.
 
     Args:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.lengthy
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("fastapi")
 
-from edge_harmony.serving.app import Limits, make_app  # noqa: E402
+from edge_harmony.serving.app import ServiceLimits, make_app  # noqa: E402
 from edge_harmony.serving.service import Service  # noqa: E402
 
 COMPOSITE, MASK = (path.read_bytes() for path in next(iter(sample_files())))
@@ -61,7 +61,9 @@ def serve():
     started = []
 
     def start(harmonizer, describe=False, **limits):
-        app = make_app(harmonizer, Limits(**{"pixels": PIXELS, "body_bytes": 2 << 20} | limits), describe=describe)
+        app = make_app(
+            harmonizer, ServiceLimits(**{"pixels": PIXELS, "body_bytes": 2 << 20} | limits), describe=describe
+        )
         started.append(Service(app, "127.0.0.1", 0, ending_seconds=60))
         return started[-1]
 
@@ -72,7 +74,7 @@ def serve():
 
 @pytest.fixture(scope="module")
 def client(harmonizer):
-    app = make_app(harmonizer, Limits(pixels=PIXELS, body_bytes=2 << 20), model="edge-s")
+    app = make_app(harmonizer, ServiceLimits(pixels=PIXELS, body_bytes=2 << 20), model="edge-s")
     service = Service(app, "127.0.0.1", 0)
     with httpx.Client(base_url=service.url, timeout=60) as opened:
         yield opened
