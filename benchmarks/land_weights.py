@@ -108,7 +108,7 @@ def mean_of(name: str, source: Path, start: Path, folder: Path) -> Path:
     return target
 
 
-def land(name: str, run: Path, recipe_file: Path, data: Path, start: Path | None) -> None:
+def land(name: str, run: Path, recipe_file: Path, data: Path, start: Path | None = None) -> None:
     """Write recipe, weights, card and artifact, after the whole run is checked.
 
     With ``start``, the weights are the mean of the run's and of those there, which it began from.

@@ -40,6 +40,14 @@ _DIGITS = 4
 Tell = Callable[[str], None]
 
 
+def check_call(suite: Suite, data: Path | None, budget: Budget | None) -> None:
+    """Refuse what :func:`run_suite` cannot measure, before anything runs; its exceptions but the baseline's."""
+    if data is not None and not data.is_dir():
+        raise UsageError(f"the data root {data} is not a folder", "give the folder that holds IHD_test.txt")
+    if budget is not None:
+        check_names(budget, [entry.name for entry in suite.contenders])
+
+
 def run_suite(
     suite: Suite,
     *,
@@ -63,10 +71,7 @@ def run_suite(
         UsageError: the data set does not exist.
         InputError: a limit of the budget matches no contender and so would never be checked.
     """
-    if data is not None and not data.is_dir():
-        raise UsageError(f"the data root {data} is not a folder", "give the folder that holds IHD_test.txt")
-    if budget is not None:
-        check_names(budget, [entry.name for entry in suite.contenders])
+    check_call(suite, data, budget)
     began = time.monotonic()
     where = environment()
     failures: list[schema.Failure] = []

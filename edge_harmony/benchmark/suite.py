@@ -11,6 +11,7 @@ from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, backe
 from edge_harmony.backends.discovery import get_backend
 from edge_harmony.benchmark.peers import PEERS
 from edge_harmony.benchmark.result import ContenderKind, Scenario
+from edge_harmony.errors import ArtifactError
 from edge_harmony.files.manifest import Precision, files_of, read_manifest
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
@@ -172,12 +173,9 @@ def suite_of(artifacts: list[Path], backend: str | None, tolerance: float, *, th
 
     Raises:
         UsageError: a file does not exist.
-        ArtifactError: a manifest is missing, damaged, or of another file.
     """
     entries = [
-        ContenderSpec(
-            artifact=path, backend=backend or backend_of(read_manifest(path)), label=str(path), kind="network"
-        )
+        ContenderSpec(artifact=path, backend=backend or _backend_for(path), label=str(path), kind="network")
         for path in artifacts
     ]
     return Suite(
@@ -188,3 +186,11 @@ def suite_of(artifacts: list[Path], backend: str | None, tolerance: float, *, th
         contenders=tuple(entries),
         effort=Effort(least_count=100, most_seconds=20),
     )
+
+
+def _backend_for(artifact: Path) -> str:
+    """The backend of an artifact's manifest; the default for one that cannot be read, which its contender says."""
+    try:
+        return backend_of(read_manifest(artifact))
+    except ArtifactError:
+        return DEFAULT_BACKEND

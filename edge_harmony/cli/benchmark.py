@@ -15,7 +15,7 @@ from edge_harmony.benchmark.estimate import estimate
 from edge_harmony.benchmark.report.html import page, pages, require_jinja
 from edge_harmony.benchmark.report.text import as_csv, complaints, markdown, terminal
 from edge_harmony.benchmark.result import Result, is_of_suite, read_result, write_result
-from edge_harmony.benchmark.run import run_suite
+from edge_harmony.benchmark.run import check_call, run_suite
 from edge_harmony.benchmark.suite import Suite, read_suite, suite_of
 from edge_harmony.cli.console import BackendOption, JsonOption, notes, number, out, print_json
 from edge_harmony.cli.plain_progress import duration
@@ -73,6 +73,7 @@ def benchmark(
         _print_estimate(suite, json)
         return
     limits = read_budget(budget) if budget else None
+    check_call(suite, data, limits)
     if output is not None:
         check_writable(output, (".json",))
         refuse_overwriting([output], suite.files())

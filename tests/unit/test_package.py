@@ -137,7 +137,11 @@ def test_commands_in_documents_exist(path):
     group = typer.main.get_command(app)
     for line in re.findall(r"^    (?:torchrun .* -m edge_harmony|edge-harmony) (.*)$", path.read_text(), re.MULTILINE):
         verb, *words = line.split("#")[0].split()
-        command = group.commands[verb]
+        command = group
+        if verb.startswith("-"):
+            words.insert(0, verb)
+        else:
+            command = group.commands[verb]
         options = {name for parameter in command.params for name in parameter.opts}
         assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options, line
 

@@ -43,7 +43,8 @@ def files(flavour, weights, made_once):
             export_onnx("edge-n", weights, folder, precision=precision, flavour=flavour, whole_pipeline=True)
 
     folder = made_once(f"whole-{flavour}", fill)
-    return {precision: folder / f"edge-n-256x256-{precision}-whole.onnx" for precision in PRECISIONS}
+    mark = "-signed" if flavour == "signed" else ""
+    return {precision: folder / f"edge-n-256x256-{precision}-whole{mark}.onnx" for precision in PRECISIONS}
 
 
 @pytest.fixture(scope="module")
