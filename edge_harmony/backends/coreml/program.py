@@ -91,7 +91,7 @@ def pipeline_program(
     Raises:
         CapabilityError: coremltools cannot convert it.
     """
-    largest = tuple(max(sizes) for sizes in zip(*enumerated, strict=True)) if enumerated else LARGEST_PICTURE
+    largest = tuple(max(sides) for sides in zip(LARGEST_PICTURE, *enumerated, strict=True))
 
     def shape(channels: int) -> Any:
         if size is not None:
