@@ -106,7 +106,7 @@ class Page:
         background = file_data(self.upload(composite, f"picture{suffix}"))
         given = None if mask is None else file_data(self.upload(mask, "mask.png"))
         editor = {"background": background, "layers": [], "composite": background}
-        return [editor, given, "edge-s", "onnxruntime", "int8", 1.0]
+        return [editor, given, "edge-s", "onnxruntime", "int8", 1.0, 0, False]
 
     def memory(self, kind: str = "VmHWM") -> int:
         """Resident bytes of the process, at most so far."""
@@ -165,7 +165,7 @@ def odd_call(page: Page, rng: np.random.Generator) -> str:
     """Choices that are not there, and values of other types."""
     picture, mask = as_bytes(Image.fromarray(pixels()), "PNG"), as_bytes(Image.fromarray(foreground()), "PNG")
     data = page.picture(picture, mask)
-    k = int(rng.integers(0, 6))
+    k = int(rng.integers(0, 7))  # all but the check box, in which anything is a yes or a no
     values: tuple[Any, ...] = (
         None,
         7,
