@@ -39,11 +39,11 @@ def out(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_twelve_accidents_lose_nothing(out):
+def test_seven_accidents_lose_nothing(out):
     for module in ("torch", "av", "onnxscript"):
         pytest.importorskip(module)
-    journal = run_accidents(out, CAMPAIGN, range(12))
-    assert len(journal.verdicts) == 12
+    journal = run_accidents(out, CAMPAIGN, range(7))
+    assert len(journal.verdicts) == 7
     assert journal.faults == [], journal.summary()
     assert len({verdict.kind for verdict in journal.verdicts.values()}) > 3
 
