@@ -193,7 +193,7 @@ def engines_table() -> str:
         sizes = f"{row['onnx_bytes'] / 1e6:.1f} | {row['SM89_bytes'] / 1e6:.1f} | {row['SM89_seconds']:.1f}"
         lines.append(f"| `{model}` | {precision} | {sizes} | {dynamic:.1f} |")
     versions = content["versions"]
-    note = f"\nTensorRT for RTX {versions['tensorrt_rtx_cu13']}; `benchmarks/engine_builds.py`. {EARLIER}\n"
+    note = f"\nTensorRT for RTX {versions['tensorrt_rtx_cu13']}; `benchmarks/engine_builds.py`.\n"
     return "\n".join(lines) + "\n" + note
 
 
