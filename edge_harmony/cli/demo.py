@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from edge_harmony.cli.console import JsonOption, notes, print_json, stopping
+from edge_harmony.cli.console import JsonOption, stopping
+from edge_harmony.cli.until_stopped import wait_until_stopped
 from edge_harmony.demo.page import serve
 from edge_harmony.web.listen import LOCAL
 from edge_harmony.web.pixels import MOST_PIXELS
-
-_LOOK_SECONDS = 0.2
 
 
 def demo(
@@ -29,16 +27,7 @@ def demo(
     page = serve(host, port, pixels=round(megapixels * 1e6))
     try:
         with stopping("closing") as stop:
-            notes.print(f"{page.local_url} until Ctrl-C", highlight=False)
-            if host not in LOCAL:
-                notes.print(
-                    "everybody who can reach this machine can use the page, without a password", highlight=False
-                )
-            if json:
-                print_json({"url": page.local_url})
-                sys.stdout.flush()
-            while page.is_running and not stop.wait(_LOOK_SECONDS):
-                pass
+            wait_until_stopped(stop, page.local_url, host, "the page", lambda: page.is_running, json=json)
     finally:
         page.close(verbose=False)
     if stop.is_set():

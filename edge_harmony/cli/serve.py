@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 import typer
@@ -17,10 +16,9 @@ from edge_harmony.cli.console import (
     ModelOption,
     PrecisionOption,
     WeightsOption,
-    notes,
-    print_json,
     stopping,
 )
+from edge_harmony.cli.until_stopped import wait_until_stopped
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.harmonizer import Harmonizer
@@ -32,7 +30,6 @@ from edge_harmony.web.pixels import MOST_PIXELS
 from edge_harmony.web.warm import warm_up
 
 _LIMITS = "Limits"
-_LOOK_SECONDS = 0.2
 
 
 @silent_libraries()
@@ -104,14 +101,7 @@ def serve(
         with stopping("closing when the requests at work are answered (again: at once)") as stop:
             service = Service(application, host, port)
             try:
-                notes.print(f"{service.url} until Ctrl-C", highlight=False)
-                if host not in LOCAL:
-                    notes.print("everybody who can reach this machine can use it, without a password", highlight=False)
-                if json:
-                    print_json({"url": service.url})
-                    sys.stdout.flush()
-                while service.is_running and not stop.wait(_LOOK_SECONDS):
-                    pass
+                wait_until_stopped(stop, service.url, host, "it", lambda: service.is_running, json=json)
             finally:
                 service.close()
     if not stop.is_set():

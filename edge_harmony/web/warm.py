@@ -8,5 +8,5 @@ from edge_harmony.harmonizer import Harmonizer
 
 
 def warm_up(harmonizer: Harmonizer) -> None:
-    """Harmonize a picture of 600 x 600 pixels, so that loops are compiled and buffers made before the first request."""
+    """Harmonize a picture of 600 x 600 pixels, so that libraries and buffers are there before the first request."""
     harmonizer.harmonize(np.zeros((600, 600, 3), np.uint8), np.ones((600, 600), np.float32))

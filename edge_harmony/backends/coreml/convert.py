@@ -17,6 +17,7 @@ import coremltools as ct
 import edge_harmony
 from edge_harmony.backends.base import ExportRequest
 from edge_harmony.backends.coreml.options import PackageOptions, Size
+from edge_harmony.backends.coreml.package import CONTENTS, specification_file
 from edge_harmony.backends.coreml.program import LARGEST_PICTURE, LOGGERS, network_program, palettized, pipeline_program
 from edge_harmony.errors import UsageError, parsing
 from edge_harmony.export.prepare import METADATA_KEY, OUTPUT_NAMES, describe, exportable
@@ -27,7 +28,6 @@ from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.models.whole_pipeline import PlanarPipeline
 
-_CONTENTS = "Manifest.json"
 """Of a package: where its parts are."""
 _DATE = "com.github.apple.coremltools.conversion_date"
 _MEANINGS = {
@@ -154,7 +154,16 @@ def _described(converted: Any, name: str, description: dict[str, Any], converter
 def _save(program: Any, path: Path) -> None:
     with quiet(*LOGGERS), parsing(f"cannot write {path}", "free space or choose another folder", UsageError):
         program.save(str(path))
+        _settle_order(path)
     settle_names(path)
+
+
+def _settle_order(package: Path) -> None:
+    """Write the specification's maps in the order of their keys: protobuf has another order in every process."""
+    model = specification_file(package)
+    specification = ct.proto.Model_pb2.Model()
+    specification.ParseFromString(model.read_bytes())
+    model.write_bytes(specification.SerializeToString(deterministic=True))
 
 
 def settle_names(package: Path) -> None:
@@ -163,7 +172,7 @@ def settle_names(package: Path) -> None:
     Args:
         package: its ``Manifest.json`` lists the parts under identifiers (UUIDs).
     """
-    path = package / _CONTENTS
+    path = package / CONTENTS
     contents = json.loads(path.read_bytes())
     entries = sorted(contents["itemInfoEntries"].items(), key=lambda entry: str(entry[1]["path"]))
     names = {drawn: str(uuid.uuid5(uuid.NAMESPACE_URL, part["path"])) for drawn, part in entries}

@@ -7,6 +7,8 @@ from typing import Any
 
 from coremltools.converters.mil.mil import types
 
+from edge_harmony.backends.coreml.operations import tensors_read
+
 _NO_WORK = {"const", "cast", "quantize", "dequantize"}
 
 
@@ -26,10 +28,7 @@ def wide_islands(operations: Iterable[Any]) -> list[list[str]]:
     for op in working:
         if op.outputs[0].dtype is not types.fp32:
             continue
-        values = [
-            one for value in op.inputs.values() for one in (value if isinstance(value, list | tuple) else [value])
-        ]
-        reads = {value.name for value in values if value is not None}
+        reads = {value.name for value in tensors_read(op)}
         joined = [group for group in groups if group[0] & reads]
         groups = [group for group in groups if group not in joined]
         made = {value.name for value in op.outputs}.union(*(group[0] for group in joined))

@@ -11,6 +11,9 @@ from coremltools.converters.mil.frontend.milproto import load as milproto
 
 from edge_harmony.errors import ArtifactError, UsageError, first_line
 
+CONTENTS = "Manifest.json"
+"""The table of a package's parts."""
+
 
 class PackageFiles:
     """A package that was read; nothing is written to it.
@@ -53,12 +56,18 @@ class PackageFiles:
         return several.get(chosen, self.specification.description), self.program.functions[chosen]
 
 
+def specification_file(package: Path) -> Path:
+    """The file of a package that holds Core ML's message ``Model``; what is wrong with the package raises anything."""
+    contents = json.loads((package / CONTENTS).read_bytes())
+    model: Path = package / "Data" / contents["itemInfoEntries"][contents["rootModelIdentifier"]]["path"]
+    if not model.resolve().is_relative_to(package.resolve()):
+        raise ValueError("its program lies outside of it")
+    return model
+
+
 def _read(path: Path) -> tuple[Any, Path]:
     """The program in a package, and the folder of its weights."""
-    contents = json.loads((path / "Manifest.json").read_bytes())
-    model = path / "Data" / contents["itemInfoEntries"][contents["rootModelIdentifier"]]["path"]
-    if not model.resolve().is_relative_to(path.resolve()):
-        raise ValueError("its program lies outside of it")
+    model = specification_file(path)
     specification = ct.proto.Model_pb2.Model()
     specification.ParseFromString(model.read_bytes())
     return specification, model.parent / "weights"

@@ -13,6 +13,7 @@ import coremltools as ct
 from coremltools.converters.mil.mil import types
 from torch import nn
 
+from edge_harmony.backends.coreml.operations import tensors_read
 from edge_harmony.files.manifest import Precision
 from edge_harmony.models.layers.conv_unit import FloatIsland
 
@@ -71,9 +72,8 @@ def _between_convolutions(operations: list[Any]) -> Iterator[Any]:
 
 def _producers(operation: Any) -> Iterator[Any]:
     """The operations that make the tensors it reads; None for an input of the program. Constants are left out."""
-    groups = [values if isinstance(values, list | tuple) else (values,) for values in operation.inputs.values()]
-    for value in (value for group in groups for value in group):
-        if value is not None and value.rank > 0 and (value.op is None or value.op.op_type != "const"):
+    for value in tensors_read(operation):
+        if value.rank > 0 and (value.op is None or value.op.op_type != "const"):
             yield value.op
 
 

@@ -18,8 +18,9 @@ from coremltools.converters.mil.mil import types
 from edge_harmony.backends.coreml.interpreter.elementwise import ELEMENTWISE, Array
 from edge_harmony.backends.coreml.interpreter.layout import LAYOUT
 from edge_harmony.backends.coreml.interpreter.spatial import SPATIAL
+from edge_harmony.backends.coreml.operations import tensors_read
 from edge_harmony.backends.coreml.package import PackageFiles
-from edge_harmony.errors import CapabilityError, InputError
+from edge_harmony.errors import CapabilityError, InputError, first_line
 
 OPERATIONS = ELEMENTWISE | SPATIAL | LAYOUT
 """What evaluates an operation, by its type."""
@@ -66,7 +67,7 @@ class Interpreter:
                 f"{opened.path} has operations that are not interpreted: {', '.join(unknown)}", "run it on a Mac"
             )
         self._last_use = {
-            value.name: number for number, op in enumerate(self._operations) for value in _values(op.inputs)
+            value.name: number for number, op in enumerate(self._operations) for value in tensors_read(op)
         }
         self._kept = {feature.name for feature in self._outputs}
         self._weights: dict[str, Array] = {}
@@ -82,6 +83,7 @@ class Interpreter:
             Outputs by name; images as uint8.
 
         Raises:
+            CapabilityError: an operation has a form that is not known here.
             InputError: an input is missing, or its shape is not one that the function takes.
         """
         self.problems = []
@@ -89,7 +91,7 @@ class Interpreter:
         for number, op in enumerate(self._operations):
             for name, result in self._evaluated(op, values).items():
                 values[name] = result
-            for value in _values(op.inputs):
+            for value in tensors_read(op):
                 if self._last_use[value.name] == number and value.name not in self._kept:
                     values.pop(value.name, None)
         return {feature.name: _given(feature, values[feature.name]) for feature in self._outputs}
@@ -100,7 +102,13 @@ class Interpreter:
             return {first.name: self._weights[first.name]}
         arguments = {key: _read(value, values) for key, value in op.inputs.items() if value is not None}
         with np.errstate(all="ignore"):  # what overflows is in the problems
-            found = OPERATIONS[op.op_type](**arguments)
+            try:
+                found = OPERATIONS[op.op_type](**arguments)
+            except (NotImplementedError, TypeError) as error:  # a form of it that our exports do not have
+                raise CapabilityError(
+                    f"this form of the operation {op.op_type} is not interpreted ({first_line(error)})",
+                    "run it on a Mac",
+                ) from error
         several = found if isinstance(found, list) else [found]
         results = {
             value.name: self._rounded(op, value, np.asarray(one))
@@ -142,12 +150,6 @@ class Interpreter:
         if self._rounding == "flush":
             result[np.abs(result.astype(np.float32)) < _HALF_LEAST_NORMAL] = 0
         return result
-
-
-def _values(inputs: Mapping[str, Any]) -> list[Any]:
-    """The tensors that an operation reads, out of single ones and lists."""
-    groups = [value if isinstance(value, list | tuple) else [value] for value in inputs.values()]
-    return [value for group in groups for value in group if value is not None]
 
 
 def _read(value: Any, values: Mapping[str, Any]) -> Any:

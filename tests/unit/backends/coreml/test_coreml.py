@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -388,6 +391,18 @@ def test_equal_packages_are_equal_files(packages, edge_weights, tmp_path):
     again = convert("edge-n", edge_weights, tmp_path, precision="fp16")
     assert sha256_of(again) == sha256_of(packages["fp16"])
     assert read_contents(again).convolutions == 14
+
+
+@pytest.mark.slow
+def test_equal_packages_of_two_processes_are_equal_files(packages, edge_weights, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from edge_harmony.backends.base import ExportRequest\n"
+        "from edge_harmony.backends.coreml.convert import convert\n"
+        "print(convert(ExportRequest('edge-n', 'fp16'), Path(sys.argv[1]), Path(sys.argv[2])))"
+    )
+    call = [sys.executable, "-c", code, str(edge_weights), str(tmp_path)]
+    again = Path(subprocess.run(call, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    assert sha256_of(again) == sha256_of(packages["fp16"])
 
 
 def test_names_of_parts_are_those_of_their_paths(packages, tmp_path):

@@ -163,3 +163,11 @@ def test_what_does_not_fit_is_one_clear_error(tmp_path):
         program.predict({"x": np.zeros(3, np.float32)})
     with pytest.raises(InputError, match="the input x is missing"):
         program.predict({})
+
+    @mb.program(input_specs=[mb.TensorSpec((1, 2, 3, 3))], opset_version=ct.target.iOS17)
+    def interleaved(x):
+        return mb.concat(values=(x, x), axis=1, interleave=True)
+
+    program = Interpreter(saved(tmp_path / "interleaved.mlpackage", interleaved))
+    with pytest.raises(CapabilityError, match=r"form of the operation concat is not interpreted \(interleaved"):
+        program.predict({"x": np.zeros((1, 2, 3, 3), np.float32)})
