@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(C
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 SAMPLE := edge_harmony/samples/pagoda-cold
 
-.PHONY: help demo test test-quick test-all faults format lint types docs surface schema site images startup weights clean
+.PHONY: help demo test test-quick test-slow test-all faults format lint types docs surface schema site images startup weights clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,8 +22,10 @@ test: .venv/dev.stamp  ## all tests without the slow ones, in minutes
 test-quick: .venv/dev.stamp  ## only tests that need no torch and start no programs, within a minute
 	$(PYTEST) --dist worksteal -m "not slow and not lengthy" --without-torch
 
-test-all: test  ## also the slow ones: browser, Ray, many pictures, long videos, compiled training
+test-slow: .venv/dev.stamp  ## only the slow ones: browser, Ray, many pictures, long videos, compiled training
 	$(PYTEST) -n 3 --dist loadfile -m slow  # they wait more than they compute
+
+test-all: test test-slow  ## all tests
 
 faults: .venv/dev.stamp  ## 10,000 mutated inputs, 1,000 accidents, long streams, crowds; goes on where it was stopped
 	for part in inputs guided accidents stream crowd losses; do $(BIN)/python -m tests.faults $$part || failed="$$failed $$part"; done; \

@@ -51,11 +51,32 @@ def foreground_log(prediction: Tensor, real: Tensor, mask: Tensor, floor: float)
     return torch.log1p(_foreground_errors(prediction, real, mask, floor) / _KNEE).mean()
 
 
+def foreground_paleness(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
+    """By how much the foreground is paler than the truth, mean over its pixels and the batch; arguments as
+    :func:`foreground_mse`.
+
+    The best guess under squared error is a mean of plausible colours, and a mean is pale. This counts missing chroma
+    only: ``max(0, c(real) - c(prediction))`` with ``c = sqrt((R - G)^2 + ((R + G) / 2 - B)^2)``, in [0, 1] for colours
+    in [0, 1]. The axes are those of Hasler & Suesstrunk, "Measuring Colourfulness in Natural Images" (2003).
+    """
+    missing = F.relu(_chroma(real) - _chroma(prediction)) * mask
+    return (missing.sum((1, 2, 3)) / _area(mask, floor)).mean()
+
+
+def _chroma(picture: Tensor) -> Tensor:
+    red, green, blue = picture.unbind(1)
+    squares = (red - green).square() + ((red + green) / 2 - blue).square()
+    return torch.sqrt(squares + _LEVEL**2)[:, None]  # a root has no slope at 0
+
+
+def _area(mask: Tensor, floor: float) -> Tensor:
+    pixels = mask.shape[2] * mask.shape[3]
+    return mask.sum((1, 2, 3)).clamp_min(max(floor * pixels, 1.0))
+
+
 def _foreground_errors(prediction: Tensor, real: Tensor, mask: Tensor, floor: float) -> Tensor:
     """The error of each sample, ``(N,)``."""
-    pixels = mask.shape[2] * mask.shape[3]
-    area = mask.sum((1, 2, 3)).clamp_min(max(floor * pixels, 1.0))
-    return (prediction - real).square().sum((1, 2, 3)) / (prediction.shape[1] * area)
+    return (prediction - real).square().sum((1, 2, 3)) / (prediction.shape[1] * _area(mask, floor))
 
 
 def region_contrast(anchor: Tensor, positive: Tensor, negatives: Tensor, temperature: float = 0.07) -> Tensor:

@@ -1,4 +1,4 @@
-"""The objective of a training step: the foreground's error, optionally with a teacher's result and RCL's contrast."""
+"""The objective of a training step: the foreground's error; on request a teacher's result, chroma and RCL's contrast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.weights_file import load_model
 from edge_harmony.training.composites.synthesis import Batch
 from edge_harmony.training.contrast import sampled_contrast
-from edge_harmony.training.losses import colour_pyramid, foreground_log, foreground_mse, foreground_rmse
+from edge_harmony.training.losses import (
+    colour_pyramid,
+    foreground_log,
+    foreground_mse,
+    foreground_paleness,
+    foreground_rmse,
+)
 from edge_harmony.training.recipe import Recipe, StageConfig
 
 
@@ -47,7 +53,8 @@ class Objective:
     def __call__(
         self, model: nn.Module, output: Tensor, batch: Batch, stage: StageConfig
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The training loss, the loss of the unchanged composite, and the weighted contrast (0 if it is off).
+        """The training loss, the loss of the unchanged composite, and the weighted terms that are added (0 if all are
+        off).
 
         Args:
             model: the network in its current state.
@@ -67,7 +74,10 @@ class Objective:
                 taught = self.teacher(batch.composite, batch.mask)
                 target = apply_coarse(composite, mask, taught, str(self.teacher.output))
             loss = torch.lerp(loss, self.measure(result, target, mask, floor), self.recipe.distillation.share)
-        return loss, identity, self._contrast(model, output, batch)
+        terms = self._contrast(model, output, batch)
+        if self.recipe.paleness:
+            terms = terms + self.recipe.paleness * foreground_paleness(result, real, mask, floor)
+        return loss, identity, terms
 
     def _contrast(self, model: nn.Module, output: Tensor, batch: Batch) -> Tensor:
         config = self.recipe.contrastive

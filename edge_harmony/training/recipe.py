@@ -183,6 +183,7 @@ class Recipe(BaseModel):
     optimizer: OptimizerConfig = OptimizerConfig()
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights; 0 turns averaging off")
     loss: Literal["foreground_mse", "foreground_rmse", "foreground_log"] = "foreground_mse"
+    paleness: float = Field(0.0, ge=0, description="weight of the chroma that the foreground lacks, beside the loss")
     contrastive: ContrastiveConfig = ContrastiveConfig()
     distillation: DistillationConfig | None = None
     foreground_floor: float = Field(

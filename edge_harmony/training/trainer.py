@@ -293,9 +293,9 @@ class Trainer:
             batch = self._batch(stage, position.images)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self._autocasts(stage)):
                 output = step(batch.composite, batch.mask)
-            loss, identity, contrast = self.objective(model, output.float(), batch, stage)
+            loss, identity, terms = self.objective(model, output.float(), batch, stage)
             optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss + contrast)
+            torch.autograd.backward(loss + terms)
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
             if not bool(torch.isfinite(norm)):
                 raise self._diverged()

@@ -12,6 +12,7 @@ from edge_harmony.training.losses import (
     colour_pyramid,
     foreground_log,
     foreground_mse,
+    foreground_paleness,
     foreground_rmse,
     region_contrast,
     region_style,
@@ -60,6 +61,35 @@ def test_a_decibel_counts_the_same_on_every_picture():
     assert loss(1) == pytest.approx(np.log1p(levels**2 / 64).mean(), rel=1e-5)
     assert loss(1) - loss(0.5) == pytest.approx(np.log(4), rel=0.2)  # of both alike, but for the knee
     assert loss(0) == 0
+
+
+def test_paleness_counts_missing_chroma_of_the_foreground_only():
+    vivid = torch.tensor([0.8, 0.2, 0.2])[None, :, None, None].expand(2, 3, 8, 8)
+    mask = torch.zeros(2, 1, 8, 8)
+    mask[:, :, 2:6, 2:6] = 1
+    grey = torch.full_like(vivid, 0.4)
+    chroma = (0.6**2 + 0.3**2) ** 0.5
+    assert_allclose(foreground_paleness(grey, vivid, mask, 0.0), chroma, atol=0.005)
+    assert foreground_paleness(vivid, grey, mask, 0.0) == 0  # more chroma than the truth is the error's matter
+    assert foreground_paleness(torch.where(mask > 0, vivid, grey), vivid, mask, 0.0) == 0
+    one = torch.stack([grey[0], vivid[0]])
+    assert_allclose(foreground_paleness(one, vivid, mask, 0.0), chroma / 2, atol=0.005)
+    tiny = torch.zeros(2, 1, 8, 8)
+    tiny[:, :, 0, 0] = 1
+    assert_allclose(foreground_paleness(grey, vivid, tiny, 4 / 64), chroma / 4, atol=0.005)
+    given = grey.clone().requires_grad_()
+    foreground_paleness(given, vivid, mask, 0.0).backward()
+    assert torch.isfinite(given.grad).all()  # where there is no chroma at all, too
+
+
+def test_paleness_takes_part_in_training(mini_root, tmp_path):
+    weights = {}
+    for paleness in (0.0, 1.0):
+        trainer = Trainer(recipe(mini_root, paleness=paleness), tmp_path / str(paleness), WORLD)
+        trainer.run()
+        weights[paleness] = torch.cat([p.flatten() for p in trainer.model.parameters()])
+    assert not torch.equal(*weights.values())
+    assert torch.isfinite(weights[1.0]).all()
 
 
 @pytest.mark.parametrize("temperature", [0.07, 1.0])
