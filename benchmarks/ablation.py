@@ -3,8 +3,8 @@
     python benchmarks/ablation.py benchmarks/ablations/edge-family.toml --data ROOT --runs runs/ablation \
         -o benchmarks/results/0.1.0/ablation--edge-family.json
 
-Finished variants are not trained again, so a stopped run can go on. Latency is measured at the end, with all variants
-interleaved. Needs the extra [train]. ``--only GROUP`` trains one group, and leaves the table to a later call.
+Finished variants are not trained or scored again, so a stopped run can go on. Latency is measured at the end, with all
+variants interleaved. Needs the extra [train]. ``--only GROUP`` trains one group, and leaves the table to a later call.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import json
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,28 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edge_harmony.backends.base import ExportRequest
 from edge_harmony.backends.discovery import get_backend, load_runner
+from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.errors import CapabilityError
 from edge_harmony.files.atomic import write_json
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.weights_file import read_weights, restore, save_weights
+from edge_harmony.quality.evaluation import evaluate
+from edge_harmony.quality.preparation import PLAIN, SEALED, Preparation
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.samples import sample_pictures
 from edge_harmony.training.distributed import join_world
 from edge_harmony.training.recipe import ContrastiveConfig, Recipe, StageConfig
 from edge_harmony.training.trainer import Progress, Trainer
 
+PREPARATIONS = (SEALED, PLAIN, Preparation(sealed=2, relit=True))
+
 
 class Variant(BaseModel):
-    """One row: its changes to the recipe. Another ``model`` starts from its own options, not the recipe's."""
+    """One row: its changes to the recipe. Another ``model`` starts from its own options, not the recipe's.
+
+    ``synthesis`` changes that of every source, ``recipe`` settings that belong to the whole run, such as the loss.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,6 +58,7 @@ class Variant(BaseModel):
     options: dict[str, Any] = {}
     stage: dict[str, Any] = {}
     synthesis: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
     contrastive: ContrastiveConfig | None = None
 
     @property
@@ -66,10 +75,13 @@ class Ablation(BaseModel):
     recipe: Recipe
     variants: list[Variant]
 
-    def recipe_of(self, variant: Variant, data: Path) -> Recipe:
-        """The recipe with a variant's changes."""
-        content = self.recipe.model_dump(mode="json", exclude_defaults=True)
-        content["data"] = content.get("data", {}) | {"root": str(data)}
+    def recipe_of(self, variant: Variant, data: Sequence[str]) -> Recipe:
+        """The recipe with a variant's changes, and with the roots of ``--data``."""
+        content = self.recipe.model_dump(mode="json", exclude_defaults=True) | variant.recipe
+        rooted = self.recipe.data.with_roots(data).model_dump(mode="json", exclude_defaults=True)
+        for source in rooted.get("sources", ()):
+            source["synthesis"] = source.get("synthesis", {}) | variant.synthesis
+        content["data"] = rooted
         base = {} if variant.model else self.recipe.model.options
         content["model"] = {"name": variant.model or self.recipe.model.name, "options": base | variant.options}
         content["seed"] = self.recipe.seed if variant.seed is None else variant.seed
@@ -82,7 +94,7 @@ class Ablation(BaseModel):
         return Recipe.model_validate(content)
 
 
-def train(ablation: Ablation, variant: Variant, data: Path, runs: Path) -> None:
+def train(ablation: Ablation, variant: Variant, data: Sequence[str], runs: Path) -> None:
     """Train a variant, or resume its training."""
     folder = runs / variant.folder
     if (folder / "summary.json").exists():
@@ -95,6 +107,21 @@ def train(ablation: Ablation, variant: Variant, data: Path, runs: Path) -> None:
         trainer = Trainer(ablation.recipe_of(variant, data), folder, world, report)
         summary = trainer.run(resume=trainer.checkpoint.exists())
     print(f"{variant.name}: {summary['validation']}", flush=True)
+
+
+def score(run: Path, samples: Sequence[Triplet]) -> None:
+    """Gain and harm of a trained variant, FP32, into ``harm.json`` of its folder."""
+    if (run / "harm.json").exists():
+        return
+    name = json.loads((run / "summary.json").read_text())["model"]
+    with load_runner(name, backend="pytorch", weights=run / f"{name}.safetensors", threads=1) as runner:
+        scores = {one.label: evaluate(runner, samples, preparation=one) for one in PREPARATIONS}
+    rows = {
+        label: {key: round(value, 4) for key, value in content["harm"].items()} | {"images": content["images"]}
+        for label, content in scores.items()
+    }
+    print(f"{run.name}: {json.dumps(rows)}", flush=True)
+    write_json(run / "harm.json", rows)
 
 
 def tabulate(ablation: Ablation, runs: Path, rounds: int) -> list[dict[str, Any]]:
@@ -119,6 +146,8 @@ def tabulate(ablation: Ablation, runs: Path, rounds: int) -> list[dict[str, Any]
                     "flops": counter.get_total_flops(),
                 }
             )
+            harm = runs / variant.folder / "harm.json"
+            rows[-1] |= {"harm": json.loads(harm.read_text())} if harm.exists() else {}
             for precision in ("fp32", "int8"):
                 folder = Path(temporary) / variant.folder / precision
                 path = weights if precision == "fp32" else calibrated(model, weights, summary["model"], folder)
@@ -166,7 +195,9 @@ def main() -> None:
     """Train what is missing, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ablation", type=Path)
-    parser.add_argument("--data", type=Path, required=True, help="root of the iHarmony4 layout")
+    parser.add_argument("--data", action="append", required=True, help="PATH, or NAME=PATH of a source; repeatable")
+    parser.add_argument("--test", type=Path, help="root in iHarmony4 layout: score its test split without rims, too")
+    parser.add_argument("--every", type=int, default=1, help="score one in this many pictures of that split")
     parser.add_argument("--runs", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--only", help="train this group only, and write no table")
     parser.add_argument("--rounds", type=int, default=60)
@@ -177,6 +208,8 @@ def main() -> None:
     for variant in ablation.variants:
         if arguments.only in (None, variant.group):
             train(ablation, variant, arguments.data, arguments.runs)
+            if arguments.test is not None:
+                score(arguments.runs / variant.folder, read_split(arguments.test, "test")[:: arguments.every])
     if arguments.only:
         return
     result = {

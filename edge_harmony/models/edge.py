@@ -73,6 +73,7 @@ class EdgeNet(nn.Module):
             features then come in through a pointwise convolution.
         overall: width of a small network that predicts one transform for the whole foreground from statistics of both
             regions, to which the grid adds; 0 for none.
+        gate: let that network predict one number in (0, 1), too, which scales the sum towards the identity.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class EdgeNet(nn.Module):
         encoder: Encoder = "plain",
         decoder_widths: tuple[int, ...] = (),
         overall: int = 0,
+        gate: bool = False,
     ) -> None:
         super().__init__()
         if len(widths) != 5:
@@ -103,6 +105,9 @@ class EdgeNet(nn.Module):
                 raise ValueError(f"{value!r} is not one of {', '.join(get_args(kind))}")
         if encoder == "efficientnet-lite0" and widths != LITE0_WIDTHS:
             raise ValueError(f"widths of {encoder} are {LITE0_WIDTHS}, got {widths}")
+        if gate and not overall:
+            raise ValueError("gate needs overall, whose network predicts it")
+        self.gate = gate
         self.output = "affine" if transform == "bilateral" else transform
         self.transform = transform
         self.centred = centred
@@ -145,7 +150,7 @@ class EdgeNet(nn.Module):
             "bilateral": AFFINE_CHANNELS * _BILATERAL_BINS,
         }
         coefficients = channels[self.output]
-        self.overall = GlobalTransform(widths[4], context, overall, coefficients) if overall else None
+        self.overall = GlobalTransform(widths[4], context, overall, coefficients + gate) if overall else None
         self.head = nn.Conv2d(below, channels[transform], 3, 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -205,7 +210,9 @@ class EdgeNet(nn.Module):
         if self.transform == "bilateral":
             raw = slice_bilateral(raw, F.avg_pool2d(composite, _BILATERAL_STRIDE))
         if overall is not None:
-            raw = raw + overall
+            raw = raw + overall[:, : raw.shape[1]]
+            if self.gate:
+                raw = raw * torch.sigmoid(overall[:, raw.shape[1] :])
         if self.transform == "difference":
             return raw
         return uncentre(raw, centre) if self.centred else raw

@@ -1,4 +1,4 @@
-"""The objective of a training step: the foreground's error; on request a teacher's result, chroma and RCL's contrast."""
+"""The objective of a training step: the foreground's error; on request a teacher's result, chroma, RCL's contrast."""
 
 from __future__ import annotations
 

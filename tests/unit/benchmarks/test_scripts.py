@@ -34,7 +34,9 @@ def test_every_variant_of_an_ablation_can_be_built(path):
     folders = [variant.folder for variant in ablation.variants]
     assert len(set(folders)) == len(folders)
     for variant in ablation.variants:
-        recipe = ablation.recipe_of(variant, Path("data"))
+        recipe = ablation.recipe_of(
+            variant, [f"{source.name}=data" for source in ablation.recipe.data.sources] or ["data"]
+        )
         assert recipe.stages[0].images == ablation.recipe.stages[0].images  # equal images
         build_model(recipe.model.name, **recipe.model.options)
 

@@ -298,3 +298,21 @@ def test_a_lack_of_memory_by_any_name():
     assert is_out_of_memory(RuntimeError(lacks))
     assert is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"))
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_a_gate_scales_the_transform_towards_the_identity():
+    torch.manual_seed(3)
+    network = EdgeNet((8, 8, 16, 16, 24), 16, overall=8, gate=True).eval()
+    composite, mask = torch.rand(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
+    mask[:, :, 16:48, 16:48] = 1
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    changes = {}
+    for logit in (-30.0, 0.0, 30.0):
+        with torch.no_grad():
+            network.overall.expand.bias[-1] = logit
+            changes[logit] = network(composite, mask)
+    assert changes[30.0].abs().max() > 1e-4
+    assert changes[-30.0].abs().max() < 1e-9
+    torch.testing.assert_close(changes[0.0], changes[30.0] / 2)
+    with pytest.raises(ValueError, match="overall"):
+        EdgeNet(gate=True)
