@@ -172,8 +172,7 @@ def test_onnx_runtime_really_computes_in_integers(exported, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("opset", [18, 20])
-@pytest.mark.parametrize("variant", ["default", "official"])
+@pytest.mark.parametrize(("variant", "opset"), [("default", 18), ("official", 20)])
 def test_hdnet_exports_and_agrees(tmp_path, opset, variant):
     torch.manual_seed(0)
     model = HDNet(4, variant=variant, neighbours=3 if variant == "default" else 1).eval()

@@ -154,7 +154,7 @@ def test_edge_options_are_checked(wrong):
 @pytest.mark.parametrize(
     "options",
     [
-        *({"decoder": kind} for kind in ("rain", "style-fusion", "feature-modulation")),
+        {"bottleneck": ("rain", "feature-modulation"), "decoder": "style-fusion"},
         {"bottleneck": ("modulation", "local-dynamics", "mask-dynamics"), "decoder": "", "stride": 32},
         {"transform": "bilateral", "stride": 16},
     ],
