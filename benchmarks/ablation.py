@@ -109,13 +109,16 @@ def train(ablation: Ablation, variant: Variant, data: Sequence[str], runs: Path)
     print(f"{variant.name}: {summary['validation']}", flush=True)
 
 
-def score(run: Path, samples: Sequence[Triplet]) -> None:
-    """Gain and harm of a trained variant, FP32, into ``harm.json`` of its folder."""
+def score(run: Path, samples: Sequence[Triplet], size: int) -> None:
+    """Gain and harm of a trained variant, FP32 in ONNX Runtime at a working size, into ``harm.json`` of its folder."""
     if (run / "harm.json").exists():
         return
     name = json.loads((run / "summary.json").read_text())["model"]
-    with load_runner(name, backend="pytorch", weights=run / f"{name}.safetensors", threads=1) as runner:
-        scores = {one.label: evaluate(runner, samples, preparation=one) for one in PREPARATIONS}
+    with tempfile.TemporaryDirectory() as folder:
+        request = ExportRequest(name, "fp32", size=(size, size))
+        artifact = get_backend("onnxruntime").build(request, run / f"{name}.safetensors", Path(folder))
+        with load_runner(name, backend="onnxruntime", precision="fp32", artifact=artifact, threads=1) as runner:
+            scores = {one.label: evaluate(runner, samples, preparation=one) for one in PREPARATIONS}
     rows = {
         label: {key: round(value, 4) for key, value in content["harm"].items()} | {"images": content["images"]}
         for label, content in scores.items()
@@ -196,7 +199,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ablation", type=Path)
     parser.add_argument("--data", action="append", required=True, help="PATH, or NAME=PATH of a source; repeatable")
-    parser.add_argument("--test", type=Path, help="root in iHarmony4 layout: score its test split without rims, too")
+    parser.add_argument(
+        "--test", type=Path, help="root in iHarmony4 layout: score its test split, plain and without rims"
+    )
     parser.add_argument("--every", type=int, default=1, help="score one in this many pictures of that split")
     parser.add_argument("--runs", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--only", help="train this group only, and write no table")
@@ -209,7 +214,8 @@ def main() -> None:
         if arguments.only in (None, variant.group):
             train(ablation, variant, arguments.data, arguments.runs)
             if arguments.test is not None:
-                score(arguments.runs / variant.folder, read_split(arguments.test, "test")[:: arguments.every])
+                samples = read_split(arguments.test, "test")[:: arguments.every]
+                score(arguments.runs / variant.folder, samples, ablation.recipe.stages[-1].size)
     if arguments.only:
         return
     result = {
