@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION
+from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, Backend
 from edge_harmony.backends.discovery import backend_names, get_backend, load_runner
-from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.models.registry import DEFAULT_MODEL, MODELS
+from edge_harmony.models.registry import DEFAULT_MODEL, MODELS, bundled_weights, has_weights
 from edge_harmony.web.warm import warm_up
 
 Offer = tuple[str, str, str]
@@ -21,26 +21,79 @@ _LOADED = 4
 
 
 def find_offers() -> list[Offer]:
-    """All offers that can be loaded, the default first."""
-    runnable = [(backend, precision) for backend in backend_names() for precision in _precisions(backend)]
-    offers = [(model, *how) for model in MODELS for how in runnable if _loads(model, *how)]
-    return sorted(offers, key=lambda offer: offer != DEFAULT)
+    """All offers, the default first. Backends are asked and files are looked for; networks stay on disk.
+
+    Asking a backend imports its runtime, which takes seconds for some of them.
+    """
+    models = list(MODELS)
+    found = [offer for name in backend_names() for offer in _offers_of(name)]
+    return sorted(found, key=lambda offer: (offer != DEFAULT, models.index(offer[0])))
 
 
-def _precisions(backend: str) -> tuple[str, ...]:
+def _offers_of(name: str) -> list[Offer]:
     try:
-        probe = get_backend(backend).probe()
+        backend = get_backend(name)
+        probe = backend.probe()
     except EdgeHarmonyError:
-        return ()
-    return probe.precisions if probe.available else ()
+        return []
+    precisions = probe.precisions if probe.available else ()
+    if backend.takes_weights:
+        precisions = tuple(precision for precision in precisions if _runs_weights(name, precision))
+    return [
+        (model, name, precision)
+        for model in MODELS
+        for precision in precisions
+        if _is_shipped(backend, model, precision)
+    ]
 
 
-def _loads(model: str, backend: str, precision: str) -> bool:
+def _runs_weights(backend: str, precision: str) -> bool:
+    """Whether a backend runs weights in a precision on its default device; a probe counts those of others too."""
     try:
-        with load_runner(model, backend=backend, precision=precision):
+        with load_runner(DEFAULT_MODEL, backend=backend, precision=precision):
             return True
     except EdgeHarmonyError:
         return False
+
+
+def _is_shipped(backend: Backend, model: str, precision: str) -> bool:
+    try:
+        if not backend.takes_weights:
+            return backend.shipped(model, precision) is not None
+        if not has_weights(model):
+            return False
+        from edge_harmony.models.weights_file import read_header  # needs torch, as do backends that take weights
+
+        return bool(read_header(bundled_weights(model)).ranges) or precision != "int8"
+    except EdgeHarmonyError:
+        return False
+
+
+class Offers:
+    """The offers of this machine: the first at once, the others when they are asked for.
+
+    Attributes:
+        first: the default, or the first of the others where that cannot run.
+
+    Raises:
+        CapabilityError: there is none.
+    """
+
+    def __init__(self) -> None:
+        self._all: list[Offer] = []
+        self._lock = threading.Lock()
+        if DEFAULT not in _offers_of(DEFAULT_BACKEND) and not self.all():
+            raise CapabilityError("no network can be loaded here", "see edge-harmony doctor")
+        self.first = self._all[0] if self._all else DEFAULT
+
+    def all(self) -> list[Offer]:
+        """All offers, the default first; found at the first call, which takes seconds."""
+        with self._lock:
+            self._all = self._all or find_offers()
+            return self._all
+
+    def __contains__(self, offer: Offer) -> bool:
+        return offer == self.first or offer in self.all()
 
 
 class Loaded:

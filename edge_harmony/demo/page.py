@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from edge_harmony.demo.guard import Guard
 from edge_harmony.demo.limits import answer_values, limit_editor, limit_image
-from edge_harmony.demo.offers import Loaded, Offer, find_offers
-from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError, is_out_of_memory
+from edge_harmony.demo.offers import Loaded, Offer, Offers
+from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, is_out_of_memory
 from edge_harmony.extras import require
 from edge_harmony.pictures.arrays import checked_pair, fit_mask
 from edge_harmony.pictures.images import read_mask
@@ -43,14 +43,23 @@ MOST_GROWN = 20
 _STYLE = """
 #samples .caption-label { display: none }
 #samples .grid-container { grid-template-columns: repeat(3, minmax(0, 112px)) }
-#samples .thumbnail-item { max-width: 100% }
+#samples .thumbnail-item { max-width: 100%; aspect-ratio: 3 / 2 }
+#samples .thumbnail-item img { height: 100%; object-fit: cover }
 .dark #composite:has(.empty) canvas { opacity: 0.12 }
+.dark #composite .empty, .dark #composite .empty * { color: var(--body-text-color) }
 @media (max-width: 640px) {
   #harmonize { position: fixed; left: 16px; right: 16px; bottom: 8px; width: auto; z-index: 50 }
   .gradio-container { padding-bottom: 64px }
+  #choices input { font-size: 13px }
+  #choices .icon-wrap { right: 2px }
 }
 """
 """The names of samples are their alternative texts; on a phone the button stays at the lower edge."""
+_TO_RESULT = """() => {
+  const result = document.querySelector('#result');
+  if (window.innerWidth <= 640) result.scrollIntoView({ behavior: 'smooth', block: 'center' });
+}"""
+"""On a phone the result is below the screen."""
 _SCRIPT = """() => {
   const texts = { mask: ['the mask'], result: ['before', 'after'] };
   const name = () => Object.entries(texts).forEach(([id, names]) =>
@@ -73,9 +82,7 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
         CapabilityError: Gradio is not installed, or no network can be loaded.
     """
     gradio = require_gradio()
-    offers, loaded = find_offers(), Loaded()
-    if not offers:
-        raise CapabilityError("no network can be loaded here", "see edge-harmony doctor")
+    offers, loaded = Offers(), Loaded()
 
     def run(
         edited: dict[str, Any] | None,
@@ -102,13 +109,17 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
 
     def choose_backend(model: str) -> Any:
         with answered(gradio):
-            backends = chosen(offer[1] for offer in offers if offer[0] == model)
+            backends = chosen(offer[1] for offer in offers.all() if offer[0] == model)
             return gradio.Dropdown(backends, value=backends[0])
 
     def choose_precision(model: str, backend: str) -> Any:
         with answered(gradio):
-            precisions = chosen(offer[2] for offer in offers if offer[:2] == (model, backend))
+            precisions = chosen(offer[2] for offer in offers.all() if offer[:2] == (model, backend))
             return gradio.Dropdown(precisions, value=precisions[0])
+
+    def choices() -> list[Any]:
+        with answered(gradio):
+            return [gradio.Dropdown(names) for names in choices_beside(offers.first, offers.all())]
 
     copies, samples = _copied_samples()
 
@@ -121,7 +132,6 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
 
     take_sample.__annotations__["event"] = gradio.SelectData  # Gradio passes what the annotation names
 
-    first = offers[0]
     with gradio.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(_KEPT_SECONDS, _KEPT_SECONDS)) as page:
         page.copies = copies  # as long as there is the page
         gradio.Markdown(f"{_INTRODUCTION} A picture has up to {pixels / 1e6:g} megapixels.")
@@ -131,7 +141,7 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
             show_label=False,
             elem_id="samples",
             columns=len(samples),
-            height=130,
+            height=110,
             object_fit="contain",
             allow_preview=False,
             interactive=False,
@@ -151,38 +161,32 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
                 )
                 limit_editor(gradio, editor, pixels)
                 mask = gradio.Image(
-                    label="or its mask: white in the foreground",
+                    label="or its mask: white where pasted",
                     elem_id="mask",
                     type="filepath",
                     sources=["upload", "clipboard"],
-                    height=140,
+                    height=200,
                 )
                 limit_image(mask, pixels)
-                with gradio.Row():
-                    grow = gradio.Slider(
-                        -MOST_GROWN, MOST_GROWN, value=0, step=1, label="Grow the mask by pixels", elem_id="grow"
-                    )
-                    refine = gradio.Checkbox(False, label="Refine its edge", elem_id="refine", min_width=120)
+                grow = gradio.Slider(
+                    -MOST_GROWN, MOST_GROWN, value=0, step=1, label="Grow the mask, pixels", elem_id="grow"
+                )
+                refine = gradio.Checkbox(False, label="Refine its edge", elem_id="refine")
             with gradio.Column():
                 slider = gradio.ImageSlider(label="Before | after", elem_id="result", format="png", max_height=480)
                 told = gradio.Markdown(elem_id="told")
                 button = gradio.Button("Harmonize", variant="primary", elem_id="harmonize")
                 strength = gradio.Slider(0, STRONGEST, value=1, step=0.05, label="Strength", elem_id="strength")
-                with gradio.Row():
-                    model = gradio.Dropdown(_distinct(offer[0] for offer in offers), value=first[0], label="Network")
-                    backend = gradio.Dropdown(
-                        _distinct(offer[1] for offer in offers if offer[0] == first[0]), value=first[1], label="Backend"
-                    )
-                    precision = gradio.Dropdown(
-                        _distinct(offer[2] for offer in offers if offer[:2] == first[:2]),
-                        value=first[2],
-                        label="Precision",
+                with gradio.Row(elem_id="choices"):
+                    model, backend, precision = (
+                        gradio.Dropdown([name], value=name, label=label)
+                        for label, name in zip(("Network", "Backend", "Precision"), offers.first, strict=True)
                     )
         kept = gradio.State(time_to_live=_KEPT_SECONDS)
         inputs = [editor, mask, model, backend, precision, strength, grow, refine]
         outputs = [slider, told, kept]
         heavy = {"concurrency_id": _HEAVY, "concurrency_limit": os.cpu_count() or 1}
-        button.click(run, inputs, outputs, api_name="harmonize", **heavy)
+        button.click(run, inputs, outputs, api_name="harmonize", **heavy).success(js=_TO_RESULT)
         strength.input(
             run_again,
             [kept, strength],
@@ -196,9 +200,11 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
             choose_precision, [model, backend], precision, api_visibility="private"
         )
         backend.input(choose_precision, [model, backend], precision, api_visibility="private")
+        # the page is shown before all backends have been asked
+        page.load(choices, None, [model, backend, precision], show_progress="hidden", api_visibility="private")
         gallery.select(take_sample, None, [editor, mask], api_visibility="private").then(
             run, inputs, outputs, api_visibility="private", **heavy
-        )
+        ).success(js=_TO_RESULT)
     answer_values(gradio, page)
     page.queue(api_open=False, max_size=_WAITING)
     return page
@@ -271,6 +277,15 @@ def chosen(names: Iterable[str]) -> list[str]:
     if not found:
         raise UsageError("there is nothing to choose from", "choose a network first")
     return found
+
+
+def choices_beside(offer: Offer, offers: list[Offer]) -> tuple[list[str], list[str], list[str]]:
+    """The networks, the backends of an offer's network, and the precisions of both, each to choose from."""
+    return (
+        _distinct(other[0] for other in offers),
+        _distinct(other[1] for other in offers if other[0] == offer[0]),
+        _distinct(other[2] for other in offers if other[:2] == offer[:2]),
+    )
 
 
 def _copied_samples() -> tuple[Any, list[tuple[Path, Path]]]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import edge_harmony
-from edge_harmony.demo import page as module
+from edge_harmony.demo import offers as module
 from edge_harmony.demo.offers import DEFAULT
 from edge_harmony.demo.page import checked_pixels, checked_strength, chosen, serve
 from edge_harmony.errors import UsageError

@@ -17,12 +17,15 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_harmony.backends.discovery import backend_names, load_runner
 from edge_harmony.cli.main import main
-from edge_harmony.demo.offers import DEFAULT, Loaded, find_offers
-from edge_harmony.demo.page import MaskEdge, apply_again, harmonize, painted, serve
-from edge_harmony.errors import InputError, UsageError
+from edge_harmony.demo import offers as offers_module
+from edge_harmony.demo.offers import DEFAULT, Loaded, Offers, find_offers
+from edge_harmony.demo.page import MaskEdge, apply_again, choices_beside, harmonize, painted, serve
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError
 from edge_harmony.extras import install_command
 from edge_harmony.harmonizer import Harmonizer
+from edge_harmony.models.registry import MODELS
 from edge_harmony.pictures.images import decode_picture
 from edge_harmony.pictures.mask_edges import grow_mask, refine_mask
 from edge_harmony.samples import sample_pictures
@@ -42,12 +45,57 @@ def test_what_is_offered_loads():
     assert len(offers) == len(set(offers))
     assert {backend for _, backend, _ in offers} >= {"onnxruntime", "openvino", "pytorch"}
     assert ("hdnet", "pytorch", "fp32") not in offers  # nothing is shipped
+    assert ("hdnet-lite", "pytorch", "int8") not in offers  # its weights have no ranges
     loaded = Loaded()
     first = loaded.get(DEFAULT)
     assert loaded.get(DEFAULT) is first
-    for offer in offers[1:6]:
+    for offer in offers[1:]:
         loaded.get(offer)
     assert loaded.get(DEFAULT) is not first  # only the last few are kept
+    loadable = {
+        (model, backend, precision)
+        for model in MODELS
+        for backend in backend_names()
+        for precision in ("fp32", "fp16", "int8")
+        if loads(model, backend, precision)
+    }
+    assert set(offers) == loadable
+
+
+def loads(model, backend, precision):
+    try:
+        load_runner(model, backend=backend, precision=precision).close()
+    except EdgeHarmonyError:
+        return False
+    return True
+
+
+def test_the_first_offer_waits_for_no_other(monkeypatch):
+    asked = []
+    others = [("edge-n", "pytorch", "fp32"), ("edge-n", "pytorch", "int8")]
+    monkeypatch.setattr(offers_module, "find_offers", lambda: asked.append(1) or [DEFAULT, *others])
+    offers = Offers()
+    assert offers.first == DEFAULT
+    assert DEFAULT in offers
+    assert not asked
+    assert others[1] in offers
+    assert ("edge-n", "pytorch", "fp16") not in offers
+    assert offers.all() == [DEFAULT, *others]
+    assert len(asked) == 1
+    assert choices_beside(DEFAULT, offers.all()) == (["edge-s", "edge-n"], ["onnxruntime"], ["int8"])
+    monkeypatch.setattr(offers_module, "_offers_of", lambda backend: [])
+    assert Offers().first == DEFAULT  # the first of all
+    monkeypatch.setattr(offers_module, "find_offers", lambda: [])
+    with pytest.raises(CapabilityError, match="no network can be loaded here"):
+        Offers()
+
+
+def test_the_page_is_up_before_other_runtimes_are_imported():
+    code = "import sys; from edge_harmony.demo.page import make_page; make_page(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    modules = set(done.stdout.split())
+    assert {"gradio", "onnxruntime"} <= modules
+    assert not {"torch", "openvino", "coremltools", "tensorrt"} & modules
 
 
 def test_the_button(tmp_path):
@@ -266,6 +314,12 @@ def test_a_phone_shows_samples_and_the_button_at_once(tab, address, scheme):
         assert phone.evaluate("document.documentElement.scrollWidth") <= 390
         phone.locator("#samples img").first.click()
         told(phone, "ms")
+        phone.wait_for_function(  # the page scrolls to the result
+            """() => {
+              const box = document.querySelector('#result').getBoundingClientRect();
+              return box.top >= 0 && box.bottom <= window.innerHeight;
+            }"""
+        )
         assert all(phone.evaluate("[...document.querySelectorAll('img')].map(image => image.alt)"))
         phone.get_by_label("Refine its edge").check()
         phone.locator("#grow input[type=number]").fill("4")
