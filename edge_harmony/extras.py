@@ -25,6 +25,7 @@ EXTRAS = {
     "cuda": "tensorrt",
     "pycuda": "pycuda",
     "pynvml": "nvml",
+    "tensorboard": "tensorboard",
     "jinja2": "report",
     "av": "video",
     "pillow_heif": "heif",

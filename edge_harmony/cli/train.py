@@ -50,6 +50,15 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of this process; 0: torch's choice.")] = 0,
     compiled: Annotated[bool, typer.Option("--compile", help="torch.compile: HDNet trains faster.")] = False,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures/--no-pictures", help="Draw learning curves and held-out samples after every validation."
+        ),
+    ] = True,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write events for TensorBoard, too; extra: tensorboard.")
+    ] = False,
     memory: Annotated[float, typer.Option(min=0, help="GiB for decoded pictures; others are read when needed.")] = 8.0,
     json: JsonOption = False,
 ) -> None:
@@ -64,6 +73,7 @@ def train(
     from edge_harmony.training.checkpoint import checkpoint_path, read_changes
     from edge_harmony.training.distributed import join_world
     from edge_harmony.training.recipe import Recipe
+    from edge_harmony.training.record import RecordOptions
     from edge_harmony.training.trainer import Trainer
 
     end = parse_until(until, datetime.now().astimezone()) if until else None
@@ -103,6 +113,7 @@ def train(
             initial=initial,
             changes=named,
             stop=stop,
+            record=RecordOptions(pictures=pictures, tensorboard=tensorboard),
         )
         summary = trainer.run(resume=resume)
     if not world.is_main:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import csv
 import hashlib
-import io
 import math
 import threading
 import time
@@ -25,12 +23,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_harmony.errors import TrainingError, UsageError, first_line
-from edge_harmony.files.atomic import atomic_write, make_folder, write_json
+from edge_harmony.files.atomic import make_folder, write_json
 from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.files.lock import alone
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import save_weights
+from edge_harmony.pictures.images import Picture
 from edge_harmony.quantization.fake_quant import ActivationQuantizer
 from edge_harmony.quantization.prepare import learn_scales, observe_with, prepare_qat
 from edge_harmony.training.changes import Changes
@@ -41,8 +40,9 @@ from edge_harmony.training.distributed import World
 from edge_harmony.training.objective import Objective
 from edge_harmony.training.optimizer import in_encoder, make_optimizer
 from edge_harmony.training.recipe import Recipe, StageConfig
+from edge_harmony.training.record import Record, RecordOptions
 from edge_harmony.training.start import start_from
-from edge_harmony.training.validation import validate
+from edge_harmony.training.validation import show, validate
 
 STORE_MARGIN = 9 / 8
 """Stored pictures are larger than the training size by this factor, so that crops keep their sharpness."""
@@ -78,7 +78,7 @@ class Trainer:
 
     Args:
         recipe: the recipe.
-        output: folder for ``checkpoint.safetensors``, ``log.csv``, ``summary.json`` and the weights.
+        output: folder for ``checkpoint.safetensors``, ``summary.json``, the weights and the record of the run.
         world: rank and device of this process; see :func:`edge_harmony.training.distributed.join_world`.
         memory: limit in bytes for decoded pictures; larger sets are decoded batch by batch.
         compiled: run float stages through ``torch.compile``: about twice as fast for networks of many small steps
@@ -88,6 +88,7 @@ class Trainer:
         changes: what ``recipe`` changes, by name, of the one that was given or of the run to resume; see
             :mod:`edge_harmony.training.changes`.
         stop: set it to stop after the step that is being done, with a checkpoint.
+        record: what is written besides ``log.csv`` after every validation.
         report: called about once a second in the main process with a :class:`Progress`.
     """
 
@@ -104,6 +105,7 @@ class Trainer:
         initial: Path | None = None,
         changes: Changes = MappingProxyType({}),
         stop: threading.Event | None = None,
+        record: RecordOptions = RecordOptions(),  # noqa: B008  (it is frozen)
     ) -> None:
         self.recipe = recipe
         self.output = make_folder(output)
@@ -114,6 +116,7 @@ class Trainer:
         self.until = until
         self.changes = changes
         self.stop = stop or threading.Event()
+        self.record = Record(self.output, record)
         self.recipe_sha256 = recipe.sha256()
         teacher = recipe.distillation.weights if recipe.distillation else None
         refuse_overwriting([self.checkpoint, self.weights, self.float_weights], [initial, teacher])
@@ -183,7 +186,8 @@ class Trainer:
                 raise UsageError(
                     f"{self.output} already holds a run", "pass --resume to continue it, or another --output"
                 )
-            return self._run(resume=resume)
+            with contextlib.closing(self.record):
+                return self._run(resume=resume)
 
     def _run(self, *, resume: bool) -> dict[str, Any] | None:
         if self.recipe.optimizer.encoder_rate == 0 and not (resume or self.position.past):
@@ -362,28 +366,24 @@ class Trainer:
                 "images": self.position.total,
                 "loss": round(self.position.loss or 0.0, 5),
             }
+            sheet = None
             if self.held_samples:
-                row |= self._score(self.held_samples)
+                scores, sheet = self._judge(self.held_samples)
+                row |= scores
             self.position.history.append(row)
-            self._write_log()
+            self.record.write(self.position.history, sheet)
         self.world.barrier()
 
-    def _score(self, samples: list[TrainingSample]) -> dict[str, float]:
+    def _judge(self, samples: list[TrainingSample]) -> tuple[dict[str, float], Picture | None]:
+        """Scores of the averaged weights, and a sheet of pictures if the record has them."""
         kept = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
         self.model.eval()
+        given = self.model, samples, self.recipe, self.world.device
         try:
-            return validate(self.model, samples, self.recipe, self.world.device)
+            return validate(*given), show(*given) if self.record.options.pictures else None
         finally:
             self.model.load_state_dict(kept)
-
-    def _write_log(self) -> None:
-        fields = list(dict.fromkeys(key for row in self.position.history for key in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fields, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.position.history)
-        atomic_write(self.output / "log.csv", text.getvalue().encode())
 
     def _save(self, optimizer: torch.optim.Optimizer) -> None:
         if self.world.is_main:

@@ -13,13 +13,15 @@ from edge_harmony.backends.pytorch.runner import PyTorchRunner
 from edge_harmony.data.iharmony4 import Triplet
 from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.registry import find_model
+from edge_harmony.pictures.images import Picture
 from edge_harmony.quality.evaluation import evaluate
-from edge_harmony.quality.preparation import SEALED, Preparation
+from edge_harmony.quality.preparation import PLAIN, SEALED, Preparation
 from edge_harmony.training.composites.synthesis import synthesize
 from edge_harmony.training.composites.synthesis_config import SynthesisConfig
 from edge_harmony.training.dataset import FileStore, TrainingSample
 from edge_harmony.training.losses import foreground_mse
 from edge_harmony.training.recipe import Recipe
+from edge_harmony.training.record import sheet_of
 
 _PHOTO_BATCH = 16
 _SEALED_PICTURES = 100
@@ -39,10 +41,9 @@ def validate(
     pictures: ``sealed_gain`` (dB), ``sealed_worse`` (share), ``no_change`` (fMSE) and ``score``, the number to choose
     checkpoints by. ``docs/evaluation.md`` defines them. They are missing if no object is left after shrinking.
     """
-    size = find_model(recipe.model.name).size
-    triplets = [sample for sample in samples if isinstance(sample, Triplet)]
+    triplets = _with_composites(samples)
     if triplets:
-        runner = PyTorchRunner(model, size, device=device)
+        runner = _runner(model, recipe, device)
         scores = evaluate(runner, triplets)
         return {
             "psnr": round(scores["psnr"], 4),
@@ -51,8 +52,22 @@ def validate(
             "composite_fmse": round(scores["composite"]["fmse"], 3),
             **_score_sealed(runner, triplets, SEALED),
         }
-    harm = _score_sealed(PyTorchRunner(model, size, device=device), samples, replace(SEALED, relit=True))
+    harm = _score_sealed(_runner(model, recipe, device), samples, replace(SEALED, relit=True))
     return _score_photos(model, samples, recipe, device) | harm
+
+
+def show(model: nn.Module, samples: Sequence[TrainingSample], recipe: Recipe, device: torch.device) -> Picture | None:
+    """A sheet of held-out samples before and after: the data set's composites, or photographs with the object relit."""
+    triplets = _with_composites(samples)
+    return sheet_of(_runner(model, recipe, device), triplets or samples, PLAIN if triplets else Preparation(relit=True))
+
+
+def _with_composites(samples: Sequence[TrainingSample]) -> list[Triplet]:
+    return [sample for sample in samples if isinstance(sample, Triplet)]
+
+
+def _runner(model: nn.Module, recipe: Recipe, device: torch.device) -> Runner:
+    return PyTorchRunner(model, find_model(recipe.model.name).size, device=device)
 
 
 def _score_sealed(runner: Runner, samples: Sequence[TrainingSample], preparation: Preparation) -> dict[str, float]:
