@@ -43,7 +43,7 @@ types: .venv/dev.stamp  ## mypy, strict
 	$(BIN)/mypy
 
 docs: .venv/dev.stamp  ## renew the generated parts of the documents: tables, the page of the command line
-	$(BIN)/python docs/tables.py
+	$(BIN)/python -m docs.tables
 	$(BIN)/python docs/command_line.py
 
 surface: .venv/base.stamp  ## renew tests/data/public_surface.txt: the public names and signatures

@@ -148,7 +148,7 @@ def draw(name: str, data: Path) -> None:
     """Renew harm, tables, pictures and the chart from the package's files."""
     harm = ["benchmarks/harm.py", "--data", str(data), "--networks", name, "-o", "benchmarks/results/0.1.0/harm.json"]
     subprocess.run([sys.executable, *harm], cwd=ROOT, check=True)
-    subprocess.run([sys.executable, "docs/tables.py"], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "docs.tables"], cwd=ROOT, check=True)
     subprocess.run([sys.executable, "docs/plot_pareto.py"], cwd=ROOT, check=True)
     if name == DEFAULT_MODEL:
         subprocess.run(["make", "images", f"BIN={Path(sys.executable).parent}"], cwd=ROOT, check=True)

@@ -12,7 +12,8 @@ import pytest
 import typer
 
 import edge_harmony
-from docs.tables import TABLES, result
+from docs.tables import TABLES
+from docs.tabulated.results import result
 from edge_harmony.cli.main import app
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.models.registry import MODELS, bundled_weights, weights_folder

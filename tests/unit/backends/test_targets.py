@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from docs.tables import ROOT
+from docs.tabulated.results import ROOT
 from edge_harmony.backends.discovery import backend_names, get_backend
 from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.main import main

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from docs.tables import result
+from docs.tabulated.results import result
 from tests.unit.test_imports import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from docs.tables import trtexec_table
+from docs.tabulated.devices import trtexec_table
 from edge_harmony.cli.main import app, main
 from edge_harmony.cli.trtexec import REFUSED, WITHOUT_EFFECT
 
