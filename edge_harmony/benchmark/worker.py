@@ -66,6 +66,7 @@ class ContenderWorker:
         for _ in range(suite.effort.warm_up):
             self._subject.query()
         self._meter = Meter(self._job.device)
+        self._held.callback(self._meter.close)
         return {"sha256": self._runners[0].sha256 if self._runners else None}
 
     def _member(self) -> Subject:

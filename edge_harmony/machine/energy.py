@@ -75,11 +75,14 @@ class Sampled:
     Args:
         watts: function that reads the sensor.
         source: name of the sensor.
+        release: called when reading ends, to end what the sensor needs.
     """
 
-    def __init__(self, watts: Callable[[], float | None], source: str) -> None:
+    def __init__(
+        self, watts: Callable[[], float | None], source: str, release: Callable[[], None] = lambda: None
+    ) -> None:
         self.source = source
-        self._watts = watts
+        self._watts, self._release = watts, release
         self._sum = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._add, daemon=True)
@@ -98,9 +101,10 @@ class Sampled:
         return self._sum
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading, and release the sensor."""
         self._stop.set()
         self._thread.join()
+        self._release()
 
 
 class TegrastatsPower:
@@ -151,7 +155,7 @@ def find_energy(device: str, root: Path = ROOT) -> EnergyCounter | Reading:
         program = TegrastatsPower()
         power = program.first()
         if power.value is not None:
-            return Sampled(program.watts, power.source)
+            return Sampled(program.watts, power.source, program.close)
         program.close()
         return Reading(None, "J", power.source, power.reason)
     if device.startswith("cuda"):

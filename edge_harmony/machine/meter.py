@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_harmony.machine.counters import ROOT, Reading, hottest, throttles
-from edge_harmony.machine.energy import find_energy
+from edge_harmony.machine.energy import Sampled, find_energy
 from edge_harmony.machine.nvml import Nvml, find_nvml
 
 
@@ -43,6 +43,11 @@ class Meter:
             self._hottest = now
         if isinstance(self._gpu, Nvml):
             self._gpu_slowed += bool(self._gpu.is_throttled())
+
+    def close(self) -> None:
+        """End threads and programs that read sensors."""
+        if isinstance(self._counter, Sampled):
+            self._counter.close()
 
     def energy(self) -> Reading:
         """J per query, of the whole package, module or GPU, including anything else that runs on it."""

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from edge_harmony.machine.counters import Reading, cpu_megahertz, hottest, peak_memory, throttles
@@ -260,6 +261,15 @@ def test_tegrastats_as_a_program(line, watts, tmp_path, monkeypatch):
     assert isinstance(counter, Sampled)
     assert counter.source.startswith("tegrastats V")
     counter.close()
+
+    def running():
+        return sum("tegrastats" in " ".join(child.cmdline()) for child in psutil.Process().children())
+
+    assert running() == 0
+    meter = Meter("cpu", tmp_path)
+    assert running() == 1
+    meter.close()
+    assert running() == 0
 
 
 @pytest.mark.parametrize(
