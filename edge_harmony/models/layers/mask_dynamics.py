@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_harmony.models.layers.conv_unit import FloatIsland
@@ -36,10 +37,24 @@ class MaskAwareGlobalDynamics(FloatIsland):
             nn.Conv2d(hidden, self.regions * channels * channels, 1, groups=self.regions),
         )
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Map ``x`` ``(N, C, H, W)`` under ``mask`` ``(N, 1, H', W')`` in [0, 1]; same shape as ``x``."""
+    def forward(self, x: Tensor, mask: Tensor, divisor: int = 1) -> Tensor:
+        """Map features under a mask.
+
+        Args:
+            x: ``(N, C, H, W)``.
+            mask: ``(N, 1, H', W')`` in [0, 1].
+            divisor: a power of two by which ``x`` and the result are divided; the kernels are those of the features
+                themselves.
+
+        Returns:
+            ``(N, C, H, W)``.
+        """
         batch, channels, height, width = x.shape
-        kernels = self.kernel(x.mean((2, 3), keepdim=True)).view(batch, self.regions * channels, channels)
+        squeeze, activation, spread = self.kernel
+        assert isinstance(squeeze, nn.Conv2d)
+        assert squeeze.bias is not None
+        hidden = F.conv2d(x.mean((2, 3), keepdim=True), squeeze.weight, squeeze.bias / divisor) * divisor
+        kernels = spread(activation(hidden)).view(batch, self.regions * channels, channels)
         mapped = (kernels @ x.flatten(2)).view(batch, self.regions, channels, height, width)
         foreground = resize_mask(mask, (height, width), nearest=self.official)
         result: Tensor = mapped[:, 0] * foreground + mapped[:, 1] * (1 - foreground)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from edge_harmony.models.layers.conv_unit import FloatIsland
 from edge_harmony.models.layers.masks import Region, resize_mask, stride_of
 
-_ROOM = 256
-"""Divisor of distances before squaring. With a full mask, HDNet's features before RAIN are up to 34,000 from their
-mean; with 256 the squares of all 16-bit values fit in 16 bits."""
+_ROOM = 1024
+"""Distances from the mean are divided by this before they are squared, so that squares of distances up to 260,000 fit
+in 16 bits. With a full mask, features of hdnet-lite before RAIN are up to 110,000 from their mean."""
 
 
 class RegionNorm(FloatIsland):
@@ -33,25 +33,37 @@ class RegionNorm(FloatIsland):
         self.background_gamma = nn.Parameter(torch.zeros(channels))
         self.background_beta = nn.Parameter(torch.zeros(channels))
 
-    def restyle(self, x: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
-        """Normalize ``x`` ``(N, C, H, W)``; its foreground takes the background style of ``reference``, like ``x``."""
+    def restyle(self, x: Tensor, mask: Tensor, reference: Tensor, divisor: int = 1) -> Tensor:
+        """Normalize ``x``; its foreground takes the style of the background of ``reference``.
+
+        Args:
+            x: ``(N, C, H, W)``.
+            mask: ``(N, 1, H', W')`` in [0, 1].
+            reference: features of the shape of ``x``.
+            divisor: a power of two, at most 1,024, by which ``x``, ``reference`` and the result are divided; in 32 bits
+                the result is that of the features themselves, divided.
+
+        Returns:
+            ``(N, C, H, W)``.
+        """
         foreground = resize_mask(mask, x.shape[-2:], nearest=self.official)
         background = 1 - foreground
         stride = stride_of(mask, x)
         region_f, region_b = Region(foreground, stride), Region(background, stride)
-        mean_f, std_f = region_f.statistics(x, self.eps, _ROOM)
-        mean_b, std_b = region_b.statistics(x, self.eps, _ROOM)
-        mean_r, std_r = (mean_b, std_b) if reference is x else region_b.statistics(reference, self.eps, _ROOM)
+        eps, room = self.eps / divisor**2, _ROOM // divisor
+        mean_f, std_f = region_f.statistics(x, eps, room)
+        mean_b, std_b = region_b.statistics(x, eps, room)
+        mean_r, std_r = (mean_b, std_b) if reference is x else region_b.statistics(reference, eps, room)
         if not self.official:
             own = (mean_f, std_f)
             mean_f, std_f = _fill(region_f, own, (mean_b, std_b))
             mean_b, std_b = _fill(region_b, (mean_b, std_b), own)
             mean_r, std_r = _fill(region_b, (mean_r, std_r), own)
         gain_f, gain_b = 1 + _per_channel(self.foreground_gamma), 1 + _per_channel(self.background_gamma)
-        shift_f, shift_b = mean_r * gain_f + _per_channel(self.foreground_beta), _per_channel(self.background_beta)
+        beta_f, beta_b = _per_channel(self.foreground_beta / divisor), _per_channel(self.background_beta / divisor)
         # Mask before dividing: a small region's deviation is tiny, and features outside divided by it would be huge.
-        restyled = (x - mean_f) * foreground * (std_r / std_f * gain_f) + foreground * shift_f
-        normalized = (x - mean_b) * background * (gain_b / std_b) + background * shift_b
+        restyled = (x - mean_f) * foreground * (std_r / std_f * gain_f) + foreground * (mean_r * gain_f + beta_f)
+        normalized = (x - mean_b) * background * (gain_b / divisor / std_b) + background * beta_b
         return restyled + normalized
 
 
@@ -64,9 +76,9 @@ class RAIN(RegionNorm):
         background:  (x - mu_b) / s_b               (1 + gamma_b) + beta_b
     """
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Normalize ``x`` ``(N, C, H, W)`` under ``mask`` ``(N, 1, H', W')`` in [0, 1]; same shape as ``x``."""
-        return self.restyle(x, mask, x)
+    def forward(self, x: Tensor, mask: Tensor, divisor: int = 1) -> Tensor:
+        """Normalize ``x`` under ``mask``; arguments and result as in :meth:`restyle`."""
+        return self.restyle(x, mask, x, divisor)
 
 
 def _fill(region: Region, own: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from edge_harmony.models import hdnet
 from edge_harmony.models.layers.masks import Region, paired_statistics, region_mean, resize_mask, snap, stride_of
 from edge_harmony.models.layers.rain import RAIN
 from edge_harmony.models.registry import bundled_weights
@@ -19,6 +20,7 @@ from edge_harmony.models.weights_file import read_weights, restore
 from edge_harmony.pictures.arrays import fit_mask
 from edge_harmony.pictures.arrays import snap as snap_pixels
 from edge_harmony.pictures.working_size import mask_to_working_size, to_working_size
+from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.samples import sample_pictures
 
 SIZES = [(300, 401), (257, 1023), (1080, 1920), (256, 256), (512, 300)]
@@ -126,14 +128,31 @@ def test_networks_of_16_bits_are_finite_and_close(model):
         assert -10 * torch.log10(difference) > 40, name
 
 
-def test_hdnet_of_16_bits_is_finite():
-    """Full masks are left out: they give features of 43,000, whose sums in the mask-aware dynamics exceed 16 bits."""
+@pytest.mark.parametrize("name", masks(8, 8))
+def test_hdnet_of_16_bits_is_finite(name, monkeypatch):
+    """A full mask gives features of 150,000, where steps of 16 bits are wide; divided by 16 they stay in the range."""
     network = restore("hdnet-lite", read_weights(bundled_weights("hdnet-lite")))
-    for name in ("empty", "one", "all-but-one", "soft", "ramp"):
-        composite, mask = working_pair(name)
-        with torch.no_grad():
-            exact = network(composite, mask)
-            with RoundedToHalf():
-                rounded = network(composite, mask)
-        assert bool(rounded.isfinite().all()), name
-        assert -10 * torch.log10((rounded - exact).square().mean() + 1e-12) > 45, name
+    composite, mask = working_pair(name)
+    with torch.no_grad():
+        divided = network(composite, mask)
+        with RoundedToHalf():
+            rounded = network(composite, mask)
+        monkeypatch.setattr(hdnet, "_DIVISOR", 1)
+        undivided = network(composite, mask)
+    assert bool(rounded.isfinite().all())
+    assert -10 * torch.log10((rounded - divided).square().mean() + 1e-12) > (30 if name == "full" else 45)
+    assert_allclose(divided, undivided, atol=1e-6)
+
+
+def test_points_of_hdnet_that_quantize_see_undivided_features():
+    """Ranges from before features were divided stay those of the points."""
+    network = prepare_qat(restore("hdnet-lite", read_weights(bundled_weights("hdnet-lite"))).eval())
+    composite, mask = working_pair("soft")
+    observe_with(network, [(composite, mask)])
+    largest = network.quantize_decoder[5].scale * 127
+    seen = []
+    floating = restore("hdnet-lite", read_weights(bundled_weights("hdnet-lite")))
+    floating.quantize_decoder[5].register_forward_hook(lambda module, given, result: seen.append(result.amax()))
+    with torch.no_grad():
+        floating(composite, mask)
+    assert_allclose(largest, seen[0] * hdnet._DIVISOR, rtol=1e-4)
