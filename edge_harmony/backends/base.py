@@ -263,6 +263,8 @@ class Backend(ABC):
         takes_weights: whether :meth:`load` takes weights, and nothing needs to be built.
         reads_onnx: whether its targets must name the newest operator set that their runtime reads.
         elsewhere: place where its artifacts run if they do not run on this machine, in words.
+        then: a command for what was exported, instead of those that compare or test it, with ``{folder}`` and
+            ``{artifact}`` in it; empty, as by default, for these.
         runs_whole_pipelines: whether its runners have :meth:`Runner.harmonize`, for files that hold a whole pipeline.
     """
 
@@ -274,6 +276,7 @@ class Backend(ABC):
     takes_weights: ClassVar[bool] = False
     reads_onnx: ClassVar[bool] = False
     elsewhere: ClassVar[str] = "on the device"
+    then: ClassVar[str] = ""
     runs_whole_pipelines: ClassVar[bool] = False
 
     @abstractmethod

@@ -45,7 +45,7 @@ def export(
     backend = get_backend(spec.backend)
     request = spec.request(entry.name, keep_float=keep_float or (), whole_pipeline=whole_pipeline)
     steps = backend.steps(request)
-    where, command = _afterwards(backend, spec, target, request, weights, steps)
+    where, command = _afterwards(backend, spec, target, request, weights, steps, output)
     if dry_run:
         if is_installed("torch"):
             _refuse_early(request, weights)
@@ -101,10 +101,18 @@ def _refuse_early(request: ExportRequest, weights: Path | None) -> None:
 
 
 def _afterwards(
-    backend: Backend, spec: Target, target: str, request: ExportRequest, weights: Path | None, steps: list[Step]
+    backend: Backend,
+    spec: Target,
+    target: str,
+    request: ExportRequest,
+    weights: Path | None,
+    steps: list[Step],
+    output: Path,
 ) -> tuple[str, str]:
     """The next step with the artifact: where, and by which command."""
     where = "here" if backend.probe().available else backend.elsewhere
+    if backend.then:
+        return where, backend.then.format(folder=output, artifact=_ARTIFACT)
     chosen = f" --backend {spec.backend}" if spec.backend != DEFAULT_BACKEND else ""
     if request.whole_pipeline and backend.runs_whole_pipelines:
         return where, f"edge-harmony harmonize COMPOSITE MASK -o RESULT --artifact {_ARTIFACT}{chosen}"

@@ -6,7 +6,7 @@ import difflib
 import os
 from pathlib import Path
 
-from edge_harmony.errors import UsageError
+from edge_harmony.errors import ArtifactError, UsageError
 
 _PACKAGE = Path(__file__).parents[1]
 _WHEEL = _PACKAGE / "shipped"
@@ -16,6 +16,7 @@ _CHECKOUT = {
     "sets": _PACKAGE.parent / "calibration" / "sets",
     "suites": _PACKAGE.parent / "benchmarks" / "suites",
     "budgets": _PACKAGE.parent / "benchmarks" / "budgets",
+    "web": _PACKAGE.parent / "examples" / "web",
 }
 
 
@@ -38,6 +39,18 @@ def resource_folders(kind: str) -> list[Path]:
     folders = [user_folder() / kind, _WHEEL / kind]
     folders += [places[kind] for places in (_INSIDE, _CHECKOUT) if kind in places]
     return [folder for folder in folders if folder.is_dir()]
+
+
+def shipped_folder(kind: str) -> Path:
+    """Folder of what ships of a kind, in a wheel or in a checkout; never the user's.
+
+    Raises:
+        ArtifactError: this installation lacks it.
+    """
+    for folder in (_WHEEL / kind, _CHECKOUT[kind]):
+        if folder.is_dir():
+            return folder
+    raise ArtifactError(f"this installation has no {kind}", "reinstall edge-harmony")
 
 
 def resource_names(kind: str) -> list[str]:

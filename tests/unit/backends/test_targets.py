@@ -20,7 +20,10 @@ from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import MODELS
 
 NAMES = resources.resource_names("targets")
-PLATFORMS = {"tensorrt": "cuda", "tensorrt-rtx": "cuda", "coreml": "apple", "onnxruntime": "cpu", "openvino": "cpu"}
+PLATFORMS = {
+    "tensorrt": "cuda", "tensorrt-rtx": "cuda", "coreml": "apple", "onnxruntime": "cpu", "openvino": "cpu",
+    "onnxruntime-web": "web",
+}  # fmt: skip
 
 
 def test_devices_and_precisions_are_complete():
@@ -54,7 +57,8 @@ def test_every_target_has_a_plan(name, tmp_path, capsys):
     assert plan["limits"]["max_p90_ms"] > 0
     assert main(arguments) == 0
     said = capsys.readouterr().out
-    assert f"{len(plan['steps']) + 1}. {plan['then']['where']}: edge-harmony" in said
+    program = "python -m http.server" if name.startswith("web-") else "edge-harmony"
+    assert f"{len(plan['steps']) + 1}. {plan['then']['where']}: {program}" in said
     assert not (tmp_path / "out").exists()
 
 
@@ -89,10 +93,12 @@ def test_what_differs_is_in_the_name():
             try:
                 target, made = plan(name, model, whole)
             except UsageError:
-                assert (target.backend, whole) == ("coreml", True)  # several working sizes
+                assert whole  # several working sizes, or a page that applies transforms itself
+                assert target.backend in ("coreml", "onnxruntime-web")
                 continue
-            kind = "onnx" if target.backend in ("onnxruntime", "openvino") else target.backend
-            options = target.options.model_dump_json(exclude={"inputs"} if whole else set())  # always pictures then
+            kind = "onnx" if target.backend in ("onnxruntime", "openvino", "onnxruntime-web") else target.backend
+            excluded = {"webgpu"} | ({"inputs"} if whole else set())  # of the page; always pictures then
+            options = target.options.model_dump_json(exclude=excluded)
             maker = (model, whole, target.precision, target.opset, target.height, target.width)
             makers.setdefault(made[-1], set()).add((kind, *maker, options))
             if target.backend.startswith("tensorrt"):  # which builds of an ONNX file of its own
@@ -139,13 +145,15 @@ def test_layers_that_stay_float_are_in_the_name():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("whole", [False, True])
-def test_targets_that_write_one_name_write_one_file(whole, edge_weights, tmp_path):
+def test_targets_that_write_one_name_write_one_file(whole, edge_weights, tmp_path, monkeypatch):
     pytest.importorskip("coremltools")
+    web = "edge_harmony.backends.onnxruntime_web.backend.runtime_files"
+    monkeypatch.setattr(web, lambda names: dict.fromkeys(names, b"of ONNX Runtime"))
     contents = {}
     for name in NAMES:
         target = read_target(name)
-        if target.backend.startswith("tensorrt") or (whole and "sizes" in name):
-            continue  # engines differ from build to build
+        if target.backend.startswith("tensorrt") or (whole and ("sizes" in name or target.platform == "web")):
+            continue  # engines differ from build to build; the others have no whole pipeline
         made = get_backend(target.backend).build(
             target.request("edge-n", whole_pipeline=whole), edge_weights, tmp_path / name
         )
