@@ -209,10 +209,11 @@ class EdgeNet(nn.Module):
             raw = region_mean(raw, weight + _EPS, STRIDE)
         if self.transform == "bilateral":
             raw = slice_bilateral(raw, F.avg_pool2d(composite, _BILATERAL_STRIDE))
-        if overall is not None:
-            raw = raw + overall[:, : raw.shape[1]]
-            if self.gate:
-                raw = raw * torch.sigmoid(overall[:, raw.shape[1] :])
+        if overall is not None and self.gate:
+            overall, amount = overall[:, :-1], overall[:, -1:]
+            raw = (raw + overall) * torch.sigmoid(amount)
+        elif overall is not None:
+            raw = raw + overall
         if self.transform == "difference":
             return raw
         return uncentre(raw, centre) if self.centred else raw
