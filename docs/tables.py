@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from docs.tabulated.campaign import faults_tables
 from docs.tabulated.devices import (
+    browser_tables,
     engines_table,
     integers_table,
     packages_table,
@@ -46,6 +47,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/startup.md", "startup"): startup_table,
     ("docs/serve.md", "serve"): serve_table,
     ("docs/coreml.md", "packages"): packages_table,
+    ("docs/web.md", "browser"): browser_tables,
     ("docs/whole-pipeline.md", "whole"): whole_table,
     ("docs/quantization.md", "precision"): precision_table,
     ("docs/quantization.md", "runtimes"): runtimes_table,

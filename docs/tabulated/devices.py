@@ -79,6 +79,50 @@ def integers_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def browser_tables() -> str:
+    """The page's module in Chromium and Node: agreement with Python and PyTorch, times in turns, sizes."""
+    content = result("browser")
+    versions = content["versions"]
+    names = {
+        "python": f"Python, ONNX Runtime {versions['onnxruntime']}",
+        "chromium": f"Chromium, onnxruntime-web {versions['onnxruntime-web']}",
+        "node": f"Node, onnxruntime-node {versions['onnxruntime-node']}",
+    }
+    lines = [
+        "| | precision | largest difference from Python, levels | samples that differ | dB against PyTorch in FP32, "
+        "mean and least |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for row in content["agreement"]:
+        cells = [names[row["contender"]], row["precision"].upper(), str(row["largest_levels"])]
+        cells += [f"{100 * row['samples_that_differ']:.3g} %", f"{row['psnr']:.1f}, {row['psnr_least']:.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines.append(
+        f"\n{content['samples']} shipped samples of {content['model']}; PSNR of the foreground, 99 where no level "
+        "differs.\n"
+    )
+    lines += [
+        "| picture | step | precision | Python, ms | Chromium, of Python | Node, of Python |",
+        "|---|---|---|" + "---:|" * 3,
+    ]
+    steps = {"shrink": "to the working size", "predict": "that, and the network", "apply": "apply", "all": "all of it"}
+    found = {(row["picture"], row["part"], row["precision"], row["contender"]): row for row in content["times"]}
+    for picture, part, precision in dict.fromkeys(key[:3] for key in found):
+        row = {name: found[picture, part, precision, name] for name in names}
+        cells = [picture, steps[part], precision.upper(), f"{row['python']['median_ms']:.1f}"]
+        lines.append(f"| {' | '.join([*cells, *(spread(row[name], 'of_python') for name in ('chromium', 'node'))])} |")
+    lines.append(
+        f"\nMedians, and quartiles of the ratios; one thread each, {machine(content)}, {content['rounds']} rounds in "
+        f"turns while the machine did other work too, Chromium {versions['chromium']}, Node {versions['node']}; "
+        "`benchmarks/browser.py`. Chromium ran without a GPU.\n"
+    )
+    lines += ["| part | MB | compressed, MB |", "|---|---:|---:|"]
+    for row in content["sizes"]:
+        name = f"`{row['part']}`" if row["part"].endswith(".onnx") else row["part"]
+        lines.append(f"| {name} | {row['bytes'] / 1e6:.2f} | {row['compressed'] / 1e6:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
 def whole_table() -> str:
     """The whole pipeline as one file, in both forms, beside the pipeline."""
     content = result("whole")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +110,12 @@ def _samples() -> list[tuple[Path, Path]]:
 
 def _licences() -> list[Path]:
     """ONNX Runtime's licence and its notices, as its Python package carries them."""
-    found = importlib.util.find_spec("onnxruntime")
-    folder = Path(found.origin).parent if found and found.origin else None
-    if folder is None:
+    try:
+        package = distribution("onnxruntime")
+    except PackageNotFoundError:  # a build for GPUs has another name
         return []
-    return [path for path in (folder / "LICENSE", folder / "ThirdPartyNotices.txt") if path.is_file()]
+    paths = [Path(str(package.locate_file(f"onnxruntime/{name}"))) for name in ("LICENSE", "ThirdPartyNotices.txt")]
+    return [path for path in paths if path.is_file()]
 
 
 def _is_network(path: Path) -> bool:

@@ -165,7 +165,10 @@ function start() {
     stage.split = target.value / 1000;
     stage.draw();
   });
-  get("brush").addEventListener("input", setBrush);
+  get("brush").addEventListener("input", () => {
+    setBrush();
+    edit();
+  });
   get("undo").onclick = () => (edit(), stage.undo());
   get("clear").onclick = () => (edit(), stage.clear());
   get("scale").addEventListener("input", ({ target }) => {
