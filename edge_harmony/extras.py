@@ -19,6 +19,7 @@ EXTRAS = {
     "openvino": "openvino",
     "coremltools": "coreml",
     "sklearn": "coreml",
+    "ai_edge_litert": "litert",
     "tensorrt": "tensorrt",
     "tensorrt_rtx": "tensorrt-rtx",
     "tensorrt_lean": "tensorrt-lean",

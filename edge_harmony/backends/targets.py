@@ -58,7 +58,7 @@ class Target(BaseModel):
     model_config = _STRICT
 
     device: str = Field(description="the hardware, for people")
-    platform: str = Field(description="the kind of hardware: cpu, cuda, apple, or what a plug-in calls its own")
+    platform: str = Field(description="the kind of hardware: cpu, cuda, apple, arm, or what a plug-in calls its own")
     backend: str
     precision: Precision
     height: int | None = Field(None, ge=32, multiple_of=32, description="working size; by default the network's own")

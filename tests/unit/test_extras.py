@@ -22,6 +22,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DECLARED = PROJECT["optional-dependencies"]
 DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
+    "ai_edge_litert": "ai-edge-litert",
     "pynvml": "nvidia-ml-py",
     "cuda": "cuda-bindings",
     "tensorrt_rtx": "tensorrt-rtx-cu13",

@@ -14,6 +14,7 @@ from edge_harmony.backends.coreml.options import Minimum, PackageInputs, Size
 from edge_harmony.backends.coreml.sixteen_bits import compute_precision, fits_half
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.quiet import quiet
+from edge_harmony.export.trace import decomposed
 from edge_harmony.extras import check_installed
 from edge_harmony.files.manifest import Precision
 from edge_harmony.models.whole_pipeline import PlanarPipeline
@@ -115,17 +116,10 @@ def pipeline_program(
     return converted if size else _with_sizes_of_the_input(converted)
 
 
-def decomposed(model: nn.Module, size: tuple[int, int]) -> torch.export.ExportedProgram:
-    """The program that is converted: core ATen operators, one picture."""
-    inputs = (torch.rand(1, 3, *size), torch.rand(1, 1, *size).round())
-    with quiet(*LOGGERS):
-        return torch.export.export(model.eval(), inputs).run_decompositions({})
-
-
 def decomposed_pipeline(
     model: PlanarPipeline, size: Size | None, most: tuple[int, ...] = LARGEST_PICTURE
 ) -> torch.export.ExportedProgram:
-    """The program of a whole pipeline, for one size or for all up to ``most``, as :func:`decomposed` makes it."""
+    """The program of a whole pipeline, for one size or for all up to ``most``, in core ATen operators."""
     axes = {
         axis: torch.export.Dim(name, min=least, max=largest)
         for axis, name, least, largest in zip((2, 3), "HW", model.size, most, strict=True)

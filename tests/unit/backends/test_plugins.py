@@ -221,7 +221,7 @@ def test_a_plug_in_needs_no_more_than_its_name_a_probe_and_load(register, tmp_pa
 def test_the_backends_are_there_without_the_runtimes_that_they_drive():
     code = (
         "import sys\n"
-        "absent = ('torch', 'onnx', 'coremltools', 'openvino', 'tensorrt', 'tensorrt_rtx')\n"
+        "absent = ('torch', 'onnx', 'coremltools', 'ai_edge_litert', 'openvino', 'tensorrt', 'tensorrt_rtx')\n"
         "sys.modules.update(dict.fromkeys(absent))\n"
         "from edge_harmony.backends.discovery import backend_names, get_backend\n"
         "for name in backend_names(): assert get_backend(name).name == name\n"

@@ -1,6 +1,7 @@
 """check: layers and reasons of real exports, every refusal planted once, and the command line."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import onnx
@@ -318,6 +319,11 @@ def test_every_backend_judges_a_file_or_says_why_not(name, exported, capsys):
     elif name == "coreml":
         assert status == 2
         assert "Core ML reads no other files; export the network for the target" in " ".join(said.err.split())
+    elif name == "litert" and find_spec("ai_edge_litert"):
+        assert status == 1
+        assert "is no LiteRT file; export the network for the target" in " ".join(said.err.split())
+    elif name == "litert":
+        assert status == 3
     else:
         assert status == 0
         rows = json.loads(said.out)["layers"]

@@ -19,6 +19,7 @@ from edge_harmony.backends.discovery import get_backend
 from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.export.prepare import exportable
+from edge_harmony.export.trace import decomposed
 from edge_harmony.files.atomic import new_folder, sha256_of, size_of
 from edge_harmony.files.manifest import manifest_path, read_manifest
 from edge_harmony.models.registry import build_model
@@ -32,7 +33,7 @@ pytest.importorskip("coremltools")
 from edge_harmony.backends.coreml.contents import read_contents
 from edge_harmony.backends.coreml.convert import settle_names
 from edge_harmony.backends.coreml.package import PackageFiles
-from edge_harmony.backends.coreml.program import decomposed, decomposed_pipeline
+from edge_harmony.backends.coreml.program import decomposed_pipeline
 
 
 @pytest.fixture

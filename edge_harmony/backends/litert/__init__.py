@@ -1,0 +1,1 @@
+"""The LiteRT backend, for Android and boards of the Raspberry Pi class."""
