@@ -12,9 +12,9 @@ from edge_harmony.backends.litert.elementwise import pair
 from edge_harmony.backends.litert.translate import (
     ATEN,
     TO_LAST,
+    LayerWeights,
     Translator,
     Value,
-    Weights,
     arguments,
     shape_of,
     translates,
@@ -134,7 +134,7 @@ def _bias(made: Translator, node: Node | None, count: int) -> Any:
     return np.zeros(count, np.float32) if node is None else made.stored(node).astype(np.float32)
 
 
-def _whole_bias(made: Translator, weights: Weights, node: Node | None, scale: float) -> int:
+def _whole_bias(made: Translator, weights: LayerWeights, node: Node | None, scale: float) -> int:
     """The bias in 32-bit levels, whose steps are those of the products."""
     assert weights.scales is not None
     steps = weights.scales.astype(np.float64) * scale

@@ -45,7 +45,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Weights:
+class LayerWeights:
     """Weights of a layer as the program has them.
 
     Attributes:
@@ -209,13 +209,13 @@ class Translator:
         """A list of integers, as operators take shapes and axes."""
         return self.file.constant("integers", np.array(values, np.int32))
 
-    def weights(self, node: Node) -> Weights:
+    def weights(self, node: Node) -> LayerWeights:
         """The weights that a layer reads, as they are stored."""
         source, scales = node, None
         if node.target == UNROUND_CHANNELS:
             source, of_channels = arguments(node)[:2]
             scales = self.stored(of_channels).astype(np.float32)
-        return Weights(self._names[source.name].rpartition(".")[0], self.stored(source), scales)
+        return LayerWeights(self._names[source.name].rpartition(".")[0], self.stored(source), scales)
 
     def float_weights(self, layer: str, value: NDArray[np.float32]) -> int:
         """Weights of a layer that computes in float, in the file's order of axes."""
