@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-Row = Mapping[str, Any]
+LogRow = Mapping[str, Any]
 """A row of ``log.csv``: ``stage``, ``images`` and numbers."""
 
 _PANELS = (
@@ -30,7 +30,7 @@ _STYLE = (
 _MOST_TICKS = 6
 
 
-def draw_curves(history: Sequence[Row]) -> str:
+def draw_curves(history: Sequence[LogRow]) -> str:
     """An SVG of all validations of a run, one panel for each quantity that the log has.
 
     Args:
@@ -56,7 +56,7 @@ def draw_curves(history: Sequence[Row]) -> str:
     )
 
 
-def _panel(history: Sequence[Row], title: str, columns: Sequence[str]) -> str:
+def _panel(history: Sequence[LogRow], title: str, columns: Sequence[str]) -> str:
     points = [[(row["images"], row[name]) for row in history if _is_number(row.get(name))] for name in columns]
     values = [value for curve in points for _, value in curve] or [0.0]
     ticks = _ticks(min(values), max(values))

@@ -20,7 +20,7 @@ from edge_harmony.pictures.metrics import mse, psnr_of
 from edge_harmony.pictures.preview import contact_sheet
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.quality.preparation import Preparation
-from edge_harmony.training.curves import Row, draw_curves
+from edge_harmony.training.curves import LogRow, draw_curves
 from edge_harmony.training.dataset import TrainingSample
 
 LOG, CURVES, SAMPLES, EVENTS = "log.csv", "curves.svg", "validation.jpg", "tensorboard"
@@ -61,7 +61,7 @@ class Record:
         if options.tensorboard:
             require("tensorboard", "--tensorboard needs TensorBoard, which is not installed")
 
-    def write(self, history: Sequence[Row], sheet: Picture | None) -> None:
+    def write(self, history: Sequence[LogRow], sheet: Picture | None) -> None:
         """Write the files after a validation.
 
         Args:
@@ -79,7 +79,7 @@ class Record:
         if self.options.tensorboard:
             self._add_events(history[-1])
 
-    def _add_events(self, row: Row) -> None:
+    def _add_events(self, row: LogRow) -> None:
         step = row["images"]
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
@@ -97,7 +97,7 @@ class Record:
             self._writer.close()
 
 
-def as_csv(history: Sequence[Row]) -> bytes:
+def as_csv(history: Sequence[LogRow]) -> bytes:
     """The log: a line for each row, with the columns of all of them."""
     fields = list(dict.fromkeys(key for row in history for key in row))
     text = io.StringIO()
