@@ -54,7 +54,8 @@ function snapped(weight) {
  * @param {number} channels
  */
 function rowsOf({ width, data }, channels) {
-  return (/** @type {number} */ row) => data.subarray(row * width * channels, (row + 1) * width * channels);
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length); // loops over one type are twice as fast
+  return (/** @type {number} */ row) => bytes.subarray(row * width * channels, (row + 1) * width * channels);
 }
 
 /**

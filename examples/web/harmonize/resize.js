@@ -67,8 +67,7 @@ export function resizeRows(from, to, channels, read, write) {
     for (let k = 0; k < down[row].shares.length; k++) {
       const share = Math.fround(down[row].shares[k]);
       if (!share) continue;
-      const line = read(down[row].first + k);
-      for (let i = 0; i < mean.length; i++) mean[i] += share * line[i];
+      addRow(mean, read(down[row].first + k), share);
     }
     for (let x = 0; x < to.width; x++) {
       const { first, shares } = across[x];
@@ -80,6 +79,16 @@ export function resizeRows(from, to, channels, read, write) {
     }
     write(row, result);
   }
+}
+
+/**
+ * @param {Float32Array} sum
+ * @param {ArrayLike<number>} line
+ * @param {number} share
+ */
+function addRow(sum, line, share) {
+  const { length } = sum;
+  for (let i = 0; i < length; i++) sum[i] = Math.fround(sum[i] + share * line[i]);
 }
 
 /** Half of the largest number whose neighbours differ by 1: adding and subtracting it rounds. */

@@ -22,9 +22,8 @@ from edge_harmony.backends.onnxruntime_web.options import PageOptions
 from edge_harmony.backends.onnxruntime_web.runtime import runtime_files
 from edge_harmony.cli.main import main
 from edge_harmony.errors import CapabilityError
-from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.manifest import read_manifest
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.models.registry import weights_folder
 from edge_harmony.pictures.images import read_mask, read_picture
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.placement import Placement
@@ -156,9 +155,9 @@ def sample(index):
     return composite, np.rint(255 * mask).astype(np.uint8)
 
 
-def test_the_network_is_the_one_of_cpus(site):
+def test_the_network_is_for_cpus(site):
     (artifact,) = site.glob("*.onnx")
-    assert sha256_of(artifact) == sha256_of(weights_folder() / "edge-s-160x160-int8.onnx")
+    assert read_manifest(artifact).flavour == "unsigned"
     assert main(["check", str(artifact), "--target", "web-int8"]) == 0
 
 
