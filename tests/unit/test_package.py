@@ -95,6 +95,8 @@ def test_the_wheel_holds_the_package_and_its_data_only(wheel):
         "py.typed",
     ):
         assert f"edge_harmony/{part}" in names
+    for path in (ROOT / "examples" / "web").rglob("*.*"):
+        assert f"edge_harmony/shipped/web/{path.relative_to(ROOT / 'examples' / 'web').as_posix()}" in names
     assert sum(info.file_size for info in wheel.infolist()) < 24e6
 
 
