@@ -19,6 +19,7 @@ from pydantic import (
 
 from edge_harmony.backends.base import ExportRequest, NoOptions
 from edge_harmony.backends.discovery import get_backend
+from edge_harmony.export.triton import SERVERS, TritonOptions
 from edge_harmony.files.manifest import Precision
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import problems_of, read_toml
@@ -73,6 +74,9 @@ class Target(BaseModel):
         validation_alias=AliasChoices("options", "engine", "package"),
         description="of the backend; [engine] and [package] are read as [options]",
     )
+    triton: TritonOptions | None = Field(
+        None, description="write a model repository of the Triton Inference Server, too, and how the server runs it"
+    )
 
     @field_validator("options", mode="before")
     @classmethod
@@ -94,6 +98,8 @@ class Target(BaseModel):
     def _readable(self) -> Target:
         if get_backend(self.backend).reads_onnx and self.runtime.opset is None:
             raise ValueError("runtime.opset is missing: the newest operator set that the runtime reads")
+        if self.triton is not None and self.backend not in SERVERS:
+            raise ValueError(f"[triton] goes with the backends {' and '.join(SERVERS)}, not with {self.backend}")
         if self.runtime.opset is not None and self.opset > self.runtime.opset:
             raise ValueError(f"opset {self.opset} is newer than what {self.runtime.name} reads ({self.runtime.opset})")
         return self

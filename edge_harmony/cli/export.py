@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,10 +12,12 @@ from edge_harmony.backends.base import DEFAULT_BACKEND, Backend, ExportRequest, 
 from edge_harmony.backends.discovery import get_backend
 from edge_harmony.backends.targets import Target, read_target
 from edge_harmony.cli.console import JsonOption, WeightsOption, notes, out, print_json
+from edge_harmony.errors import UsageError
+from edge_harmony.export.triton import CONFIG, engine_path, repository_path, write_repository
 from edge_harmony.extras import is_installed, require_torch
 from edge_harmony.files.atomic import size_of
 from edge_harmony.files.identity import refuse_overwriting
-from edge_harmony.files.manifest import files_of, manifest_path
+from edge_harmony.files.manifest import files_of, manifest_path, read_manifest
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model
 
 _ARTIFACT = "ARTIFACT"
@@ -44,6 +46,8 @@ def export(
     spec = read_target(target)
     backend = get_backend(spec.backend)
     request = spec.request(entry.name, keep_float=keep_float or (), whole_pipeline=whole_pipeline)
+    if spec.triton is not None and whole_pipeline:
+        raise UsageError("a model repository holds a network, no whole pipeline", "leave --whole-pipeline out")
     steps = backend.steps(request)
     where, command = _afterwards(backend, spec, target, request, weights, steps, output)
     if dry_run:
@@ -52,12 +56,14 @@ def export(
         if json:
             limits = {"min_psnr": spec.accuracy.min_psnr, "max_p90_ms": spec.latency.max_p90_ms}
             plan = {"model": entry.name, "target": target, "device": spec.device, "runtime": spec.runtime.name}
-            steps_then = {"steps": [asdict(step) for step in steps], "then": {"where": where, "command": command}}
+            described = [asdict(step) for step in _with_repository(spec, steps)]
+            steps_then = {"steps": described, "then": {"where": where, "command": command}}
             print_json(plan | steps_then | {"limits": limits})
             return
         height, width = request.working_size
         _say(f"{entry.name} in {spec.precision} for {spec.device}, {spec.runtime.name}, at {width}x{height}")
-        for number, step in enumerate(steps, 1):
+        planned = _with_repository(spec, steps)
+        for number, step in enumerate(planned, 1):
             _say(f"{number}. {step.does}: {output / step.makes}")
             if step.missing:
                 _say(f"   not here: {step.missing}; {step.fix}")
@@ -65,7 +71,7 @@ def export(
             command = command.replace(_ARTIFACT, str(output / steps[-1].makes))
         else:
             _say(f"the {backend.name} backend does not say how it builds")
-        _say(f"{len(steps) + 1}. {where}: {command}")
+        _say(f"{len(planned) + 1}. {where}: {command}")
         _say(f"budget: at least {spec.accuracy.min_psnr:g} dB, at most {spec.latency.max_p90_ms:g} ms (p90)")
         return
     require_torch()
@@ -76,17 +82,36 @@ def export(
     refuse_overwriting([file for path in files for file in files_of(path)], [source])
     path = backend.build(request, source, output)
     left = backend.remaining(request, path)
+    served = None
+    if spec.triton is not None:
+        onnx, built = files[0], None if left else path
+        served = write_repository(output, onnx, built, read_manifest(built or onnx), spec.backend, spec.triton)
     if json:
-        made = {"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": size_of(path)}
+        made: dict[str, Any] = {"artifact": str(path), "manifest": str(manifest_path(path)), "bytes": size_of(path)}
+        if served:
+            made["repository"] = str(served.parent)
         print_json(made | {"remaining": asdict(left) if left else None})
         return
     if left is not None:
         _say(f"{path} ({size_of(path) / 1024:.0f} KiB) written; {left.missing}, so this is left: {left.does}")
         _say(f"copy it and its .json to the device, and there: {left.fix}")
+        if served:
+            _say(f"then copy the engine to {engine_path(served, spec.backend)}")
+            _say(f"serve: tritonserver --model-repository={served.parent}")
         return
     _say(f"{path} ({size_of(path) / 1024:.0f} KiB)")
     elsewhere = "" if where == "here" else f", {where}"
     _say(f"next{elsewhere}: {command.replace(_ARTIFACT, str(path))}")
+    if served:
+        _say(f"serve: tritonserver --model-repository={served.parent}")
+
+
+def _with_repository(spec: Target, steps: list[Step]) -> list[Step]:
+    """The steps of a plan, with that of the model repository if the target asks for one."""
+    if spec.triton is None:
+        return steps
+    makes = repository_path(Path(), steps[0].makes) / CONFIG
+    return [*steps, Step("write the model repository for Triton", makes.as_posix())]
 
 
 def _refuse_early(request: ExportRequest, weights: Path | None) -> None:

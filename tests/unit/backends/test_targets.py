@@ -44,7 +44,11 @@ def test_a_target_says_what_its_backend_takes(name):
     assert target.backend in backend_names()
     assert target.platform == PLATFORMS[target.backend]
     assert type(target.options) is get_backend(target.backend).options
-    assert (target.platform == "cpu") == name.startswith(f"cpu-{target.backend}-")
+    assert (target.triton is not None) == name.startswith("triton-")
+    if target.triton is None:
+        assert (target.platform == "cpu") == name.startswith(f"cpu-{target.backend}-")
+    else:
+        assert name == f"triton-{target.platform}-{target.precision}"
     if target.platform == "apple":
         version = {"iphone": "iOS", "ipad": "iPadOS", "mac": "macOS"}[name.split("-")[0]]
         number = int(target.options.minimum.removeprefix("iOS"))
@@ -56,7 +60,11 @@ def test_every_target_has_a_plan(name, tmp_path, capsys):
     arguments = ["export", "edge-s", "--target", name, "-o", str(tmp_path / "out"), "--dry-run"]
     assert main([*arguments, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert plan["steps"][-1]["makes"].startswith(f"edge-s-160x160-{read_target(name).precision}")
+    *others, last = plan["steps"]
+    if name.startswith("triton-"):
+        onnx, last = others[0]["makes"].removesuffix(".onnx"), others[-1]
+        assert plan["steps"][-1]["makes"] == f"triton/{onnx}/config.pbtxt"
+    assert last["makes"].startswith(f"edge-s-160x160-{read_target(name).precision}")
     assert all(step["fix"] for step in plan["steps"] if step["missing"])
     assert plan["limits"]["max_p90_ms"] > 0
     assert main(arguments) == 0
