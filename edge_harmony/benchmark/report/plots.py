@@ -22,6 +22,8 @@ STAGES = ("decode", "preprocess", "copy", "infer", "harmonize", "apply", "encode
 _TEXT = 12
 _LETTER = 6.3
 """Mean width of a letter at 12 pixels, for placing labels without measuring fonts."""
+_NAME_LETTER = 7.2
+"""Width that is left for each letter of a name: that of an x in DejaVu Sans, the widest of the common fonts."""
 _ROW, _LINE = 24, 14
 _LOGS = (1, 2, 5)
 _LEAST_TICKS = 2
@@ -280,12 +282,12 @@ def _level_axis(y: Scale, low: float, high: float, left: float, right: float) ->
 
 def _gutter(names: Sequence[str], width: int) -> float:
     """Width for the names, at most 45 % of the plot."""
-    return min(max(map(len, names)) * _LETTER + 10, 0.45 * width)
+    return min(max(map(len, names)) * _NAME_LETTER + 10, 0.45 * width)
 
 
 def _wrapped(name: str, room: float) -> list[str]:
     """A name in lines that fit."""
-    return textwrap.wrap(name, max(8, int((room - 10) / _LETTER))) or [""]
+    return textwrap.wrap(name, max(8, int((room - 10) / _NAME_LETTER))) or [""]
 
 
 def _places(names: Sequence[str], room: float) -> tuple[list[float], float]:
