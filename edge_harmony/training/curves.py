@@ -28,6 +28,8 @@ _STYLE = (
     ".base{fill:none;stroke:#777;stroke-dasharray:6 4}"
 )
 _MOST_TICKS = 6
+_ALIKE = 1e-6
+"""Values that differ by less than this share of themselves get the ticks of one value."""
 
 
 def draw_curves(history: Sequence[LogRow]) -> str:
@@ -101,7 +103,9 @@ def _is_number(value: Any) -> bool:
 
 def _ticks(low: float, high: float) -> list[float]:
     """Round numbers that enclose a range, at most :data:`_MOST_TICKS` within it."""
-    span = (high - low) or abs(high) or 1.0
+    span = high - low
+    if span <= _ALIKE * max(abs(low), abs(high)):
+        span = abs(high) or 1.0
     unit = 10.0 ** math.floor(math.log10(span))
     step = next(unit * m for m in (0.1, 0.2, 0.5, 1, 2, 5) if span / (unit * m) <= _MOST_TICKS)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
