@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,7 @@ from edge_harmony.cli.plain_progress import duration
 from edge_harmony.cli.streams import one_line
 from edge_harmony.errors import ExitCode, UsageError, name_some
 from edge_harmony.files.identity import is_address
+from edge_harmony.files.names import LONGEST
 from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.folder.items import Outcome
 from edge_harmony.folder.run import ENGINES, FAILED, FolderReport, harmonize_folder
@@ -247,7 +249,8 @@ def _beside(composite: str, *, overwrite: bool) -> Path:
     """The path of a result where none is given: beside the composite, whose name it has with ``_harmonized``.
 
     Raises:
-        UsageError: the composite is no file, or there is such a result and it shall not be overwritten.
+        UsageError: the composite is no file, the name is too long, or there is such a result and it shall not be
+            overwritten.
     """
     path = Path(composite)
     if is_address(composite) or path.is_dir() or (is_moving(composite) and not is_video(composite)):
@@ -255,6 +258,8 @@ def _beside(composite: str, *, overwrite: bool) -> Path:
     writable = VIDEO_SUFFIXES if is_video(composite) else SUFFIXES
     suffix = path.suffix if path.suffix.lower() in writable else ".mp4" if is_video(composite) else ".png"
     named = path.with_name(f"{path.stem}_harmonized{suffix}")
+    if len(os.fsencode(named.name)) > LONGEST:
+        raise UsageError(f"the name {named.name} is too long", "choose a shorter one with -o")
     if named.exists() and not overwrite:
         raise UsageError(f"there is a {named} already", "replace it with --overwrite, or choose a name with -o")
     return named

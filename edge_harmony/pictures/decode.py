@@ -21,7 +21,7 @@ from edge_harmony.files.stderr import overheard
 from edge_harmony.pictures.alpha import unmultiplied
 from edge_harmony.pictures.arrays import check_float_range
 from edge_harmony.pictures.exif import ORIENTATION
-from edge_harmony.pictures.headers import PILLOW_ERRORS, open_header, png_pixels, tiff_size
+from edge_harmony.pictures.headers import PILLOW_ERRORS, open_header, png_chunks, png_pixels, tiff_numbers
 from edge_harmony.pictures.heif import open_heif
 from edge_harmony.pictures.heif_boxes import heif_kind
 from edge_harmony.pictures.icc import colour_space, gray_curve, to_srgb
@@ -33,6 +33,11 @@ log = logging.getLogger(__name__)
 
 MAX_PIXELS = 200_000_000
 """Pictures with more pixels are refused; EDGE_HARMONY_MAX_PIXELS overrides it."""
+
+# Tags of TIFF, and their values
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 262, 277
+_PLANES, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 284, 338, 339
+_WHITE_IS_ZERO, _APART, _MULTIPLIED, _FLOATING_POINT = 0, 2, 1, 3
 
 _OPENCV_PIXELS = 1 << 30
 _OPENCV_SIDE = 1 << 20
@@ -102,6 +107,8 @@ def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]
     if not whole:
         raise InputError(f"{name} is truncated or damaged", "export or download it again")
     icc, turned = fields.get("icc"), fields.get("turned", 1)
+    tags = tiff_numbers(bare) if kind == "TIFF" else {}
+    _refuse_samples(name, tags)
     if mode in ("CMYK", "LAB"):
         log.warning("%s is %s: the result is sRGB", name, {"LAB": "Lab"}.get(mode, mode))
         pixels, fields["icc"] = _decode_by_pillow(name, bare, turned, icc), None
@@ -110,6 +117,7 @@ def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]
     else:
         try:
             pixels = _rgb(_decode(name, bare), name)
+            pixels = _as_tagged(pixels, tags, name) if kind == "TIFF" else _transparent(pixels, kind, bare)
         except _Unknown:
             if kind != "TIFF" or mode not in ("1", "L", "P", "RGB"):
                 raise
@@ -140,6 +148,30 @@ def _rgb(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     raise InputError(f"{name} has {pixels.shape[2]} channels", "use a gray, RGB or RGBA picture")
 
 
+def _as_tagged(pixels: NDArray[Any], tags: dict[int, int], name: str) -> NDArray[Any]:
+    """What tags say of samples of more than 8 bits, which OpenCV passes over: gray with 0 for white, and alpha."""
+    if tags.get(_SAMPLES) == 2 and _EXTRA_SAMPLES in tags and tags[_BITS] > 8:
+        log.warning("%s is gray of %d bits with transparency: read with 8 bits, without it", name, tags[_BITS])
+    if pixels.dtype == np.uint8:
+        return pixels
+    if tags.get(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO:
+        return (1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max) - pixels
+    if tags.get(_EXTRA_SAMPLES) == _MULTIPLIED and pixels.shape[2] == 4:
+        return unmultiplied(pixels)
+    return pixels
+
+
+def _transparent(pixels: NDArray[Any], kind: str | None, data: bytes) -> NDArray[Any]:
+    """Pixels of 16 bits with the alpha of a PNG's transparent gray level, which OpenCV passes over."""
+    if kind != "PNG" or pixels.dtype != np.uint16 or pixels.shape[2] != 3:
+        return pixels
+    level = dict(png_chunks(data)[0]).get(b"tRNS", b"")
+    if len(level) != 2:
+        return pixels
+    alpha = np.where(pixels[..., :1] == int.from_bytes(level, "big"), np.uint16(0), np.uint16(65535))
+    return np.concatenate([pixels, alpha], axis=2)
+
+
 def _without_profile(pixels: NDArray[Any], icc: bytes, name: str) -> NDArray[Any]:
     """Gray pixels in sRGB by their profile; others as they are, where the profile describes another picture."""
     gray = not np.ptp(pixels[..., :3], axis=2).any() if colour_space(icc) == "GRAY" else False
@@ -165,14 +197,30 @@ def _inspect(name: str, data: bytes) -> tuple[tuple[int, int], str | None, str, 
     except MemoryError:
         raise
     except PILLOW_ERRORS:
-        found = tiff_size(data)
-        if found is None:
+        tags = tiff_numbers(data)
+        if not {_WIDTH, _HEIGHT} <= tags.keys():
             raise InputError(
-                f"{name} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF, BMP, HEIC or AVIF"
+                f"{name} is not a picture that can be read", "use JPEG, PNG, WebP, TIFF, BMP, GIF, PSD, HEIC or AVIF"
             ) from None
-        size, kind, mode, bits, is_transparent_gray = found, "TIFF", "", (), False
+        size, kind, mode, bits, is_transparent_gray = (tags[_WIDTH], tags[_HEIGHT]), "TIFF", "", (), False
     _refuse_size(name, size)
     return size, kind, mode, mode in ("RGBA", "RGBa", "LA", "La") if set(bits) == {8} else is_transparent_gray
+
+
+def _refuse_samples(name: str, tags: dict[int, int]) -> None:
+    """Refuse a TIFF that OpenCV and Pillow decode to noise, or take for a damaged one."""
+    bits = tags.get(_BITS, 1)
+    if tags.get(_PLANES) == _APART and tags.get(_SAMPLES, 1) > 1 and bits > 8:
+        raise InputError(
+            f"{name} stores each channel by itself, with {bits} bits a sample",
+            "save it with interleaved channels (RGBRGB)",
+        )
+    if tags.get(_SAMPLES, 1) > 4 and bits > 8:
+        raise InputError(f"{name} has {tags[_SAMPLES]} channels of {bits} bits", "save it in gray, RGB or RGBA")
+    if tags.get(_SAMPLE_FORMAT) == _FLOATING_POINT and bits not in (32, 64):
+        raise InputError(
+            f"{name} has floating-point samples of {bits} bits", "save it with 32 bits, or 16-bit integers"
+        )
 
 
 def _refuse_size(name: str, size: tuple[int, int]) -> None:

@@ -193,4 +193,4 @@ def _in_bmp(encoded: bytes, metadata: Metadata, size: tuple[int, int], alpha: bo
 def _spaces(metadata: Metadata) -> list[str]:
     """The colour space that only a PNG can name (H.273 code points), if there is no profile beside it."""
     named = any(name == b"cICP" and content[:2] != b"\1\x0d" for name, content in metadata.colour)
-    return ["colour space (cICP), so that colours look wrong,"] if named else []
+    return ["colour space (cICP; colours look wrong without it)"] if named else []

@@ -9,6 +9,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from typing import Literal
 
 from PIL import (
     BmpImagePlugin,
@@ -38,6 +39,7 @@ _PLUGINS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
 )
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)  # of fill bytes (0xff) before it the last one
+_TIFF_BYTES = {1: 1, 3: 2, 4: 4, 16: 8}  # of the types of whole numbers
 _JPEG_ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
@@ -133,18 +135,30 @@ def webp_chunks(data: bytes) -> dict[bytes, bytes]:
     return chunks
 
 
-def tiff_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height from the first directory, for sample types that Pillow does not know (such as float RGB)."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
-    if order is None:
-        return None
-    sizes = {}
+def tiff_numbers(data: bytes) -> dict[int, int]:
+    """The first number of each tag of a TIFF's or BigTIFF's first directory; empty for other files, and damaged ones.
+
+    For what Pillow does not tell, and for types of samples that it does not know, such as floating-point RGB.
+    """
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    sign = "<" if order == "little" else ">"
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        offset, length, entry, place = "I", "H", 12, 8
+    elif data[:4] in (b"II+\0", b"MM\0+"):
+        offset, length, entry, place = "Q", "Q", 20, 12
+    else:
+        return {}
+    found = {}
     try:
-        directory = struct.unpack_from(f"{order}I", data, 4)[0]
-        for k in range(struct.unpack_from(f"{order}H", data, directory)[0]):
-            tag, kind = struct.unpack_from(f"{order}HH", data, directory + 2 + 12 * k)
-            if tag in (256, 257):
-                sizes[tag] = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, directory + 10 + 12 * k)[0]
-    except struct.error:
-        return None
-    return (sizes[256], sizes[257]) if len(sizes) == 2 else None
+        start = struct.unpack_from(f"{sign}{offset}", data, place - 4)[0]
+        first = start + struct.calcsize(f"{sign}{length}")
+        for at in range(first, first + entry * struct.unpack_from(f"{sign}{length}", data, start)[0], entry):
+            tag, kind, count = struct.unpack_from(f"{sign}HH{offset}", data, at)
+            value = at + place
+            if _TIFF_BYTES.get(kind, 0) * count > entry - place:
+                value = struct.unpack_from(f"{sign}{offset}", data, value)[0]
+            if kind in _TIFF_BYTES:
+                found[tag] = int.from_bytes(data[value : value + _TIFF_BYTES[kind]], order)
+    except (struct.error, OverflowError):
+        return {}
+    return found

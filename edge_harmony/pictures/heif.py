@@ -163,7 +163,7 @@ def encode_heif(pixels: NDArray[Any], suffix: str, metadata: Metadata, quality: 
     with parsing(f"cannot encode {width}x{height} as {suffix}", "write .png or .tif"):
         if suffix == ".avif":
             if colour != _SRGB and not metadata.icc:
-                left_out.insert(0, "colour space (cICP), so that colours look wrong,")
+                left_out.insert(0, "colour space (cICP; colours look wrong without it)")
             told = {"icc_profile": metadata.icc or b"", "exif": exif, "xmp": metadata.xmp or b""}
             Image.fromarray(pixels).save(out, "AVIF", quality=quality, subsampling="4:4:4", **told)
         else:

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 _FEW = 64
 """So many different values, none of them near full scale, are class ids; more are a picture of another scale."""
-_ID_BOUND = 64
+ID_BOUND = 64
+"""Class ids without ``mask_value`` are below this."""
 _VOID = 255
 _SAMPLES = 1 << 16
 _FAINT = 0.02
@@ -39,6 +40,11 @@ class MaskReader:
     def __init__(self, value: int | None = None, *, invert: bool = False) -> None:
         self._value, self._invert = value, invert
         self._seen_full = self._told = False
+
+    @property
+    def picks(self) -> bool:
+        """Whether a class id is picked, so that levels must come as they were stored."""
+        return self._value is not None
 
     def read(self, mask: NDArray[Any], name: str = "the mask") -> NDArray[Any]:
         """A mask's weights.
@@ -82,7 +88,7 @@ class MaskReader:
         if self._seen_full:
             return np.ascontiguousarray(mask, dtype=np.float32) / np.float32(full)
         if low == high:
-            return np.full(mask.shape, _VOID, np.uint8) if high < _ID_BOUND else np.ascontiguousarray(mask)
+            return np.full(mask.shape, _VOID, np.uint8) if high < ID_BOUND else np.ascontiguousarray(mask)
         if 2 * low <= high and _is_two_valued(mask, low, high):
             return _binary(mask == high)
         if 2 * high < full:
@@ -110,9 +116,9 @@ class MaskReader:
         step = max(1, math.isqrt(mask.size // _SAMPLES))
         for part in (mask[::step, ::step], mask):
             counts = np.bincount(part.ravel(), minlength=_VOID + 1)
-            if counts[_ID_BOUND:_VOID].any() or not counts[1:_ID_BOUND].any():
+            if counts[ID_BOUND:_VOID].any() or not counts[1:ID_BOUND].any():
                 return mask
-        ids = 1 + np.flatnonzero(counts[1:_ID_BOUND])
+        ids = 1 + np.flatnonzero(counts[1:ID_BOUND])
         near_background = cv2.dilate((mask == 0).view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
         of_ids = (mask > 0) & (mask < _VOID)
         touching = float(np.count_nonzero(near_background & of_ids)) / np.count_nonzero(of_ids)

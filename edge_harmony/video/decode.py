@@ -68,6 +68,12 @@ def is_on_its_side(frame: Any) -> bool:
     return _orientation(frame)[0]
 
 
+def is_lossless(stream: Any) -> bool:
+    """Whether a stream's codec keeps every level; not of codecs that can and need not."""
+    codec = stream.codec_context.codec
+    return bool(codec.lossless and not codec.lossy)
+
+
 def has_alpha(format_: Any) -> bool:
     """Whether a pixel format of PyAV has an alpha channel."""
     return any(component.is_alpha for component in format_.components)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError, parsed, parsing
 from edge_harmony.pictures.arrays import refuse_coloured
+from edge_harmony.pictures.masks import ID_BOUND
 from edge_harmony.video.companions import titles
-from edge_harmony.video.decode import decoded, has_alpha, is_on_its_side, pictures_of, progressive, upright
+from edge_harmony.video.decode import decoded, has_alpha, is_lossless, is_on_its_side, pictures_of, progressive, upright
 from edge_harmony.video.ffmpeg import Colour, open_video, require_av, set_decoder_threads
 from edge_harmony.video.hdr import HdrLight, dynamic_metadata
 from edge_harmony.video.whole import refuse_cut_off
@@ -45,7 +46,9 @@ class VideoReader:
 
     Args:
         path: the file.
-        gray: read a mask: brightness only, with levels next to black and white set to black and white.
+        gray: read a mask: brightness only, with levels next to black and white set to black and white; not those of
+            a lossless codec with class ids or 0 and 1.
+        exact: of a mask that a lossless codec has compressed, leave all levels as they are.
 
     Attributes:
         size: (width, height), upright.
@@ -73,9 +76,9 @@ class VideoReader:
 
     endless = False
 
-    def __init__(self, path: Path | str, *, gray: bool = False) -> None:
+    def __init__(self, path: Path | str, *, gray: bool = False, exact: bool = False) -> None:
         self.path = Path(path)
-        self._gray = gray
+        self._gray, self._exact = gray, exact
         self._interlaced = False
         container = self._open()
         try:
@@ -91,6 +94,7 @@ class VideoReader:
             if first is None:
                 raise InputError(f"{path} has no frame that can be decoded", "export it again")
             self.colour = Colour.of(stream.codec_context, first.height)
+            self._lossless = is_lossless(stream)
             self.pixel_format: str = first.format.name
             self.deep = max(component.bits for component in first.format.components) > 8
             self.light = HdrLight.of(first)
@@ -114,7 +118,7 @@ class VideoReader:
         kind = "gray16le" if self._gray else colour_format(deep=self.deep, alpha=self.alpha)
         container = self._open()
         try:
-            last = None
+            last, self._bright = None, False
             for frame in self._decoded(container):
                 pixels = self._brightness(frame) if self._gray and not self.deep else self._converted(frame, kind)
                 if pixels.shape[1::-1] != self.size:
@@ -179,9 +183,24 @@ class VideoReader:
             plane, full = frame.planes[0], self.colour.range == _FULL or frame.format.name.startswith("yuvj")
             lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
             pixels, low, high = lines[: frame.height, : frame.width], *((0, 255) if full else (16, 235))
+        elif self._lossless and not frame.format.name.startswith("gray"):  # a conversion to gray would move levels
+            pixels, low, high = np.ascontiguousarray(frame.to_ndarray(format="rgb24", threads=1)[..., 1]), 0, 255
         else:
             pixels, low, high = frame.to_ndarray(format="gray", threads=1), 0, 255
+        if self._lossless and (low, high) == (0, 255) and (self._exact or self._holds_ids(pixels)):
+            return np.ascontiguousarray(upright(pixels, frame))
         return upright(cv2.LUT(pixels, _stretch(low, high)), frame)
+
+    def _holds_ids(self, pixels: NDArray[np.uint8]) -> bool:
+        """Whether levels beside 0 are class ids, with or without 255, rather than traces of an earlier codec."""
+        levels = np.flatnonzero(cv2.calcHist([np.ascontiguousarray(pixels)], [0], None, [256], [0, 256]))
+        self._bright |= bool(levels[-1] >= ID_BOUND)
+        between = levels[(levels > 0) & (levels < 255)]
+        if levels[0] > 0 or not len(between) or between[-1] >= ID_BOUND:
+            return False
+        if levels[-1] == 255:
+            return True
+        return not self._bright and (len(between) == 1 or bool(levels[-1] > _RINGING))
 
 
 def colour_format(*, deep: bool, alpha: bool) -> str:

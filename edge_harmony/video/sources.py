@@ -101,7 +101,7 @@ def open_frames(name: str, *, gray: bool = False, reader: MaskReader | None = No
     if name.startswith(PREFIX):
         return Camera(name, gray=gray)
     if is_video(name):
-        return VideoReader(name, gray=gray)
+        return VideoReader(name, gray=gray, exact=reader is not None and reader.picks)
     path = Path(name)
     reader = (reader or MaskReader()) if gray else None
     return ImageSequence(path, reader=reader) if path.is_dir() else Still(path, reader=reader)

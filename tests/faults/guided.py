@@ -44,7 +44,7 @@ class Parser:
 def headers() -> Read:
     """Kinds, sizes, segments, chunks, boxes and EXIF blocks of pictures: none of these functions raises."""
     from edge_harmony.pictures import exif, heif_boxes
-    from edge_harmony.pictures.headers import jpeg_segments, png_chunks, png_pixels, tiff_size, webp_chunks
+    from edge_harmony.pictures.headers import jpeg_segments, png_chunks, png_pixels, tiff_numbers, webp_chunks
 
     def read(data: bytes, folder: Path) -> None:
         blocks = [data]
@@ -54,7 +54,7 @@ def headers() -> Read:
         png_chunks(data)
         assert len(png_pixels(data)) <= len(data)
         blocks += webp_chunks(data).values()
-        tiff_size(data)
+        tiff_numbers(data)
         heif_boxes.heif_kind(data)
         heif_boxes.is_whole(data)
         heif_boxes.is_sequence(data)

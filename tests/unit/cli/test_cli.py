@@ -501,6 +501,9 @@ def test_without_o_the_result_lies_beside_the_composite(capsys, tmp_path):
     status, _, err = run(capsys, "harmonize", tmp_path / "dog.jpg", made, "--overwrite")  # the mask has that name
     assert (status, "would be overwritten" in err) == (2, True)
     assert {path.name for path in tmp_path.iterdir()} == {"dog.jpg", "dog_harmonized.jpg"}
+    long = shutil.copy(COMPOSITE, tmp_path / ("d" * 250 + ".jpg"))
+    status, _, err = run(capsys, "harmonize", long, MASK)
+    assert (status, "too long; choose a shorter one with -o" in err) == (2, True)
 
 
 def test_a_suffix_that_is_not_written_becomes_png(capsys, tmp_path):

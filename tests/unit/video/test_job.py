@@ -81,6 +81,48 @@ def test_masks_are_inverted_and_class_ids_picked(videos, tmp_path, masks):
     np.testing.assert_array_equal(first(mask_value=0), 255 - mask)
 
 
+def mask_video(path, levels, **options):
+    """A lossless video of three frames of a square; ``levels`` are of its background, itself and its rim."""
+    mask = np.full((48, 64), levels[0], np.uint8)
+    mask[8:34, 8:50] = levels[-1]
+    mask[10:32, 10:48] = levels[1]
+    return make_video(path, [np.dstack([mask] * 3)] * 3, tags=(0, 2), **options)
+
+
+@pytest.mark.parametrize("kind", ["gray", "bgr0"])
+@pytest.mark.parametrize("levels", [(0, 1), (0, 2), (0, 15), (0, 38), (0, 255), (0, 1, 255), (0, 5, 255), (0, 15, 255)])
+def test_masks_of_two_values_and_with_a_void_in_a_video(videos, tmp_path, levels, kind):
+    """As in files: what is within 8 of black is no trace of compression where a lossless codec has two values."""
+    mask_video(tmp_path / "ids.mkv", levels, kind=kind)
+    found = [mask for _, mask in pairs_of(ids_job(videos, tmp_path), threading.Event(), deque())]
+    assert len(found) == 3
+    wanted = np.zeros((48, 64), bool)
+    wanted[10:32, 10:48] = True
+    wanted[8:34, 8:50] |= len(levels) == 2
+    for mask in found:
+        np.testing.assert_array_equal(mask, wanted * np.uint8(255))
+
+
+@pytest.mark.parametrize("value", [1, 7, 15, 200])
+def test_a_class_id_of_a_video_is_picked(videos, tmp_path, value):
+    """Its number is that of the file."""
+    mask_video(tmp_path / "ids.mkv", (0, value, 9), kind="gray")
+    pairs = pairs_of(ids_job(videos, tmp_path, mask_value=value), threading.Event(), deque())
+    _, mask = next(pairs)
+    assert np.unique(mask[10:32, 10:48]).tolist() == [255]
+    assert np.count_nonzero(mask) == 22 * 38
+
+
+def test_several_class_ids_of_a_video_are_refused(videos, tmp_path):
+    mask_video(tmp_path / "ids.mkv", (0, 7, 15), kind="gray")
+    with pytest.raises(InputError, match="0, 7, 15"):
+        next(pairs_of(ids_job(videos, tmp_path), threading.Event(), deque()))
+
+
+def ids_job(videos, tmp_path, **options):
+    return job(videos, tmp_path / "o.mp4", masks=tmp_path / "ids.mkv", limit=3, **options)
+
+
 def test_a_foreground_is_pasted_on_a_background(videos, tmp_path):
     harmonize_video(FakeRunner(value=0.0), job(videos, tmp_path / "o.mkv", background="background.mkv"))
     harmonize_video(FakeRunner(value=0.0), job(videos, tmp_path / "s.mkv", background="still.png"))
