@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from edge_harmony.backends.onnxruntime_web.options import PageOptions
 from edge_harmony.backends.onnxruntime_web.runtime import runtime_files
@@ -211,6 +212,18 @@ def test_a_sample_and_the_slider(tab, photograph):
     photograph(tab, "web-wide")
 
 
+def test_a_turned_photograph_is_upright(tab, harmonizer, tmp_path):
+    composite, mask = sample(1)
+    metadata = Image.Exif()
+    metadata[274] = 6  # orientation: turn it clockwise
+    Image.fromarray(np.rot90(composite)).save(tmp_path / "turned.jpg", quality=100, subsampling=0, exif=metadata)
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    give(tab, "picture", tmp_path / "turned.jpg", "Paint over the foreground")
+    give(tab, "mask", tmp_path / "mask.png", "Harmonize, or mend the mask")
+    harmonize(tab, "for 640 x 427 pixels")
+    assert differences(saved(tab, "PNG", tmp_path), harmonizer.harmonize(composite, mask)).mean() < 2
+
+
 def test_a_cut_out_on_a_background(tab, harmonizer, tmp_path):
     front, mask = sample(1)
     cut = np.dstack([front[..., ::-1], np.where(mask > 127, 255, 0).astype(np.uint8)])
@@ -306,6 +319,9 @@ def test_a_phone(tab, server, photograph):
 
 def test_without_a_network(tab, server, harmonizer, tmp_path):
     tab.wait_for_function("document.body.classList.contains('offline')")
+    answer = tab.context.new_cdp_session(tab).send("Page.getInstallabilityErrors")
+    # a page in a window that forgets everything cannot be installed
+    assert [error["errorId"] for error in answer["installabilityErrors"]] == ["in-incognito"]
     address = f"http://127.0.0.1:{server.server_port}/"
     assert [url for url in tab.seen if not url.startswith((address, f"blob:{address}", "data:"))] == []
     server.shutdown()
