@@ -1,5 +1,5 @@
 /** From a picture to a network's input, and from its output to a coarse colour transform. */
-import { resizeRows, toEven } from "./resize.js";
+import { enlargeLevels, resizeRows, toEven } from "./resize.js";
 
 /** @typedef {import("./pictures.js").Mask} Mask */
 /** @typedef {import("./pictures.js").Picture} Picture */
@@ -29,7 +29,9 @@ const SPREAD = 9;
 export function toWorkingSize(picture, mask, size) {
   const cells = size.width * size.height;
   const planes = { composite: new Float32Array(3 * cells), mask: new Float32Array(cells) };
-  resizeRows(picture, size, 4, rowsOf(picture, 4), (row, samples) => {
+  const shrinks = size.width <= picture.width && size.height <= picture.height;
+  const resize = shrinks ? resizeRows : enlargeLevels;
+  resize(picture, size, 4, rowsOf(picture, 4), (row, samples) => {
     for (let x = 0, at = row * size.width; x < size.width; x++, at++)
       for (let c = 0; c < 3; c++) planes.composite[c * cells + at] = toEven(samples[4 * x + c]) / 255;
   });

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -185,6 +186,11 @@ def test_node_computes_what_python_computes(packages, tmp_path):
                     expected = harmonizer.harmonize(pixels, weight, strength=strength)
                     cases.add(f"{model.stem} {name} {strength}", "harmonize", expected, picture=pixels, mask=weight,
                               strength=strength, model=str(model))  # fmt: skip
+    with Harmonizer.from_pretrained(artifact=EDGE_S) as harmonizer:
+        for size in ((200, 133), (160, 107), (64, 64)):
+            pixels, weight = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (composite, mask))
+            expected = harmonizer.harmonize(pixels, weight)
+            cases.add(f"{size}", "harmonize", expected, picture=pixels, mask=weight, strength=1, model=str(EDGE_S))
     empty = np.zeros_like(mask)
     cases.add("an empty mask", "harmonize", composite, picture=composite, mask=empty, model=str(EDGE_S))
     cases.add("no strength", "harmonize", composite, picture=composite, mask=mask, strength=0, model=str(EDGE_S))
@@ -192,7 +198,6 @@ def test_node_computes_what_python_computes(packages, tmp_path):
     cases.add("another size", "harmonize", None, picture=composite, mask=mask[1:], model=str(EDGE_S))
 
     answers = cases.run(packages)
-    changed = []
     for one in cases.cases:
         name, expected = one["name"], cases.expected[one["name"]]
         if expected is None:
@@ -202,8 +207,9 @@ def test_node_computes_what_python_computes(packages, tmp_path):
         if one["call"] == "shrink":
             flat = np.concatenate([part.ravel() for part in expected])
             difference = np.abs(cases.out(name, np.float32) - flat)
-            # OpenCV rounds with 11 bits where it enlarges, and halves upwards where it takes means of 2 x 2
+            # OpenCV adds in another order where pictures are small, and halves become other numbers
             assert difference[: expected[0].size].max() <= 1.001 / 255, name
+            assert (difference[: expected[0].size] > 0.5 / 255).mean() < 0.01, name
             assert difference[expected[0].size :].max() < 1e-4, name
         elif one["call"] == "paste":
             found = cases.out(name).astype(int)
@@ -215,12 +221,10 @@ def test_node_computes_what_python_computes(packages, tmp_path):
             found = cases.out(name).reshape(*expected.shape[:2], 4)
             difference = np.abs(found[..., : expected.shape[2]].astype(int) - expected)
             assert difference.max() <= 1, (name, difference.max())
-            if one["call"] == "harmonize" and one.get("strength") != 0 and "empty" not in name:
-                changed.append((name, float((difference > 0).mean())))
-            if one["call"] == "apply" and one["strength"] == 0:
-                np.testing.assert_array_equal(found, expected)
-    assert len(changed) == 9
-    print(changed)
+            if one["call"] == "harmonize":
+                assert (difference > 0).mean() < 0.1, name
+            if one.get("strength") == 0:
+                assert not difference.any(), name
 
 
 @pytest.mark.slow
