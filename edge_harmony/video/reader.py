@@ -79,6 +79,7 @@ class VideoReader:
     def __init__(self, path: Path | str, *, gray: bool = False, exact: bool = False) -> None:
         self.path = Path(path)
         self._gray, self._exact = gray, exact
+        self._bright = False
         self._interlaced = False
         container = self._open()
         try:
@@ -172,6 +173,10 @@ class VideoReader:
             format=kind, src_colorspace=self.colour.name, src_color_range=self.colour.range, threads=1
         )
         if kind == "gray16le":
+            stored = self._lossless and frame.format.name.startswith("gray16")
+            if stored and (self._exact or (not self._bright and pixels.max() < ID_BOUND)):
+                return np.ascontiguousarray(upright(pixels, frame))
+            self._bright = True
             low = 257 * _RINGING
             stretched = (pixels.astype(np.float32) - low) * (65535 / (65535 - 2 * low))
             pixels = np.clip(stretched, 0, 65535).astype(np.uint16)

@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -110,6 +111,23 @@ def test_a_class_id_of_a_video_is_picked(videos, tmp_path, value):
     pairs = pairs_of(ids_job(videos, tmp_path, mask_value=value), threading.Event(), deque())
     _, mask = next(pairs)
     assert np.unique(mask[10:32, 10:48]).tolist() == [255]
+    assert np.count_nonzero(mask) == 22 * 38
+
+
+@pytest.mark.parametrize(("value", "picked"), [(1, None), (15, None), (300, 300)])
+def test_class_ids_of_16_bits(videos, tmp_path, value, picked):
+    with av.open(str(tmp_path / "ids.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "gray16le"
+        for number in range(3):
+            mask = np.zeros((48, 64), np.uint16)
+            mask[10:32, 10:48] = value
+            frame = av.VideoFrame.from_ndarray(mask, "gray16le")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    _, mask = next(pairs_of(ids_job(videos, tmp_path, mask_value=picked), threading.Event(), deque()))
+    assert np.unique(mask).tolist() == [0, 255]
     assert np.count_nonzero(mask) == 22 * 38
 
 
