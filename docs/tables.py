@@ -18,6 +18,7 @@ from docs.tabulated.devices import (
 from docs.tabulated.quality import ablation_table, harm_table, networks_table, precision_table
 from docs.tabulated.results import ROOT
 from docs.tabulated.speed import (
+    file_parts_tables,
     folders_table,
     full_resolution_table,
     planted_table,
@@ -41,6 +42,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/benchmarking.md", "planted"): planted_table,
     ("docs/evaluation.md", "harm"): harm_table,
     ("docs/full-resolution.md", "full"): full_resolution_table,
+    ("docs/full-resolution.md", "parts"): file_parts_tables,
     ("docs/video.md", "video"): video_table,
     ("docs/training.md", "rates"): training_table,
     ("docs/folders.md", "folders"): folders_table,

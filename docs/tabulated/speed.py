@@ -159,6 +159,24 @@ def folders_table() -> str:
     return "\n".join(lines) + "\n" + note
 
 
+def file_parts_tables() -> str:
+    """The parts of one file's time, and what settings of encoders cost."""
+    found = result("file-parts")
+    names = [name for name in next(iter(found["rows"].values())) if name not in ("whole", "besides_codecs")]
+    lines = [f"| file | {' | '.join(names)} | besides codecs |", f"|---|{'---:|' * (len(names) + 1)}"]
+    for label, row in found["rows"].items():
+        cells = [*(f"{row[name]:.1f}" for name in names), f"{100 * row['besides_codecs']:.0f} %"]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    lines += ["", "| 1920 x 1080, encoded as | ms | MB |", "|---|---:|---:|"]
+    lines += [f"| {name} | {row['ms']:.0f} | {row['megabytes']:.2f} |" for name, row in found["encodings"].items()]
+    note = (
+        f"\nMilliseconds of one busy core in a process that has started, medians of {found['rounds']} interleaved "
+        f"rounds; {machine(found)}; a photograph with the noise of a sensor, its mask as PNG, `edge-s` in INT8 on ONNX "
+        "Runtime; `benchmarks/file_parts.py`.\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
 def startup_table() -> str:
     """Whole processes beside one that imports the libraries of every run, and the size of the base install."""
     found = result("startup")
