@@ -251,7 +251,10 @@ SCENARIOS = (
         data_set,
         ("train", "recipe.toml", "-o", "out", "--device", "cpu"),
         ("train", "recipe.toml", "-o", "out", "--device", "cpu", "--resume"),
-        passing=("checkpoint.safetensors", "log.csv", "summary.json", "edge-n.safetensors", "edge-n-float.safetensors"),
+        passing=(
+            *("checkpoint.safetensors", "log.csv", "curves.svg", "validation.jpg", "summary.json"),
+            *("edge-n.safetensors", "edge-n-float.safetensors"),
+        ),
         cleans=True,
     ),
     Scenario(
