@@ -13,6 +13,7 @@ COPY export/targets /src/export/targets
 COPY calibration/sets /src/calibration/sets
 COPY benchmarks/suites /src/benchmarks/suites
 COPY benchmarks/budgets /src/benchmarks/budgets
+COPY examples/web /src/examples/web
 RUN python -m venv /opt/edge-harmony \
     && EDGE_HARMONY_NATIVE=required /opt/edge-harmony/bin/pip install --no-cache-dir --constraint /src/constraints.txt '/src[serve,video]'
 

@@ -24,7 +24,7 @@ from provenance import provenance
 from edge_harmony.backends.base import ExportRequest
 from edge_harmony.backends.discovery import get_backend, load_runner
 from edge_harmony.files.atomic import write_json
-from edge_harmony.models.registry import MODELS, build_model, bundled_weights, has_weights
+from edge_harmony.models.registry import MODELS, build_model, bundled_weights, find_model, has_weights
 from edge_harmony.models.weights_file import read_weights, save_weights
 
 _SETTLE = 0.05  # seconds
@@ -32,7 +32,7 @@ BASELINE = "hdnet-lite fp32 pytorch"
 
 
 def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
-    """Functions that call a network at 256 x 256, batch 1: shipped weights on every runtime in every precision, and
+    """Functions that call a network at its own size, batch 1: shipped weights on every runtime in every precision, and
     HDNet-lite.
 
     ``int8`` has the ranges of the weights, ``int8-calibrated`` has ranges from a calibration after training.
@@ -43,11 +43,11 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
     if "hdnet-lite" not in weights:
         weights["hdnet-lite"] = folder / "hdnet-lite.safetensors"
         save_weights(weights["hdnet-lite"], build_model("hdnet-lite"), name="hdnet-lite")
-    composite, mask = square_foreground()
     calls: dict[str, Callable[[], object]] = {}
     for model, path in weights.items():
+        inputs = square_foreground(find_model(model).size[0])
         runner = load_runner(model, backend="pytorch", precision="fp32", weights=path, threads=threads)
-        calls[f"{model} fp32 pytorch"] = lambda r=runner: r.infer(composite, mask)
+        calls[f"{model} fp32 pytorch"] = lambda r=runner, given=inputs: r.infer(*given)
         precisions = ("fp32", "fp16", "int8") if read_weights(path).ranges else ("fp32",)
         files = [(precision, precision, path) for precision in precisions]
         if "int8" in precisions:
@@ -56,7 +56,7 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
         for name, (label, precision, file) in product(("onnxruntime", "openvino"), files):
             artifact = get_backend(name).build(ExportRequest(model, precision), file, folder / name / label)
             runner = load_runner(model, backend=name, precision=precision, artifact=artifact, threads=threads)
-            calls[f"{model} {label} {name}"] = lambda r=runner: r.infer(composite, mask)
+            calls[f"{model} {label} {name}"] = lambda r=runner, given=inputs: r.infer(*given)
     return calls
 
 

@@ -38,11 +38,11 @@ def interleave(
     return samples
 
 
-def square_foreground() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A composite of noise and a square mask, as inputs of networks at 256 x 256."""
-    mask = np.zeros((1, 1, 256, 256), np.float32)
-    mask[..., 64:192, 64:192] = 1
-    return np.random.default_rng(0).random((1, 3, 256, 256), dtype=np.float32), mask
+def square_foreground(side: int = 256) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A composite of noise and a square mask, as inputs of networks at ``side`` x ``side``."""
+    mask = np.zeros((1, 1, side, side), np.float32)
+    mask[..., side // 4 : side * 3 // 4, side // 4 : side * 3 // 4] = 1
+    return np.random.default_rng(0).random((1, 3, side, side), dtype=np.float32), mask
 
 
 def quartiles(name: str, numerator: list[float], denominator: list[float]) -> dict[str, float]:

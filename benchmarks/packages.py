@@ -2,7 +2,8 @@
 
     python benchmarks/packages.py -o benchmarks/results/0.1.0/packages.json
 
-It interprets the packages (backend coreml-reference), because predictions of Core ML need a Mac: the times are no
+Rows in the file that were measured with these weights and this coremltools are kept, so a stopped run can go on. It
+interprets the packages (backend coreml-reference), because predictions of Core ML need a Mac: the times are no
 measure. Networks without shipped weights are converted with random ones. Needs [train] and [coreml].
 """
 
@@ -32,7 +33,7 @@ from edge_harmony.backends.coreml.reference import CoreMLReferenceBackend
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.export.onnx import export_onnx
-from edge_harmony.files.atomic import size_of, write_json
+from edge_harmony.files.atomic import sha256_of, size_of, write_json
 from edge_harmony.files.manifest import IOSpec
 from edge_harmony.models.registry import MODELS, find_model
 from edge_harmony.pipeline.harmonize import harmonize_pixels
@@ -80,7 +81,7 @@ class AtSize(Runner):
 
 def package(name: str, variant: str, weights: Path, folder: Path, pictures: int) -> dict[str, Any]:
     """One conversion, its contents, and its agreement with PyTorch and ONNX Runtime."""
-    row: dict[str, Any] = {"model": name, "variant": variant}
+    row: dict[str, Any] = {"model": name, "variant": variant, "weights_sha256": sha256_of(weights)}
     request = ExportRequest(name, **VARIANTS[variant])
     try:
         path = convert(request, weights, folder / variant)
@@ -140,8 +141,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[dict[str, Any]] = []
     origin = provenance("torch", "coremltools", "onnxruntime") | {"pictures": arguments.pictures}
+    earlier = json.loads(arguments.output.read_text()) if arguments.output.is_file() else {"rows": []}
+    usable = all(earlier.get(key) == origin[key] for key in ("versions", "pictures"))
+    kept = {(row["model"], row["variant"], row.get("weights_sha256")): row for row in earlier["rows"] if usable}
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         for name in arguments.models:
             folder = Path(temporary) / name
@@ -149,7 +153,8 @@ def main() -> None:
             weights = weights_of(name, folder)
             for variant in VARIANTS:
                 began = time.monotonic()
-                rows.append(package(name, variant, weights, folder, arguments.pictures))
+                known = kept.get((name, variant, sha256_of(weights)))
+                rows.append(known or package(name, variant, weights, folder, arguments.pictures))
                 write_json(arguments.output, origin | {"rows": rows})
                 shown = {key: value for key, value in rows[-1].items() if key != "operations"}
                 print(json.dumps(shown), f"{time.monotonic() - began:.0f} s", flush=True)
