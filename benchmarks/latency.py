@@ -1,4 +1,4 @@
-"""Latency of networks alone, trained and calibrated, side by side in one run, as ratios with their spread.
+"""Latency of networks alone, side by side in one run, as ratios with their spread.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/latency.py --threads 1 -o benchmarks/results/0.1.0/latency--1-thread.json
 
@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from calibrating import calibrated
 from measuring import interleave, quartiles, square_foreground
 from provenance import provenance
 
@@ -35,7 +34,6 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
     """Functions that call a network at its own size, batch 1: shipped weights on every runtime in every precision, and
     HDNet-lite.
 
-    ``int8`` has the ranges of the weights, ``int8-calibrated`` has ranges from a calibration after training.
     HDNet-lite has random weights if none are shipped; its time does not depend on them.
     """
     torch.manual_seed(0)
@@ -49,14 +47,10 @@ def networks(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
         runner = load_runner(model, backend="pytorch", precision="fp32", weights=path, threads=threads)
         calls[f"{model} fp32 pytorch"] = lambda r=runner, given=inputs: r.infer(*given)
         precisions = ("fp32", "fp16", "int8") if read_weights(path).ranges else ("fp32",)
-        files = [(precision, precision, path) for precision in precisions]
-        if "int8" in precisions:
-            after = calibrated(model, path, "samples-24", "mse", folder / f"{model}-calibrated")
-            files.append(("int8-calibrated", "int8", after))
-        for name, (label, precision, file) in product(("onnxruntime", "openvino"), files):
-            artifact = get_backend(name).build(ExportRequest(model, precision), file, folder / name / label)
+        for name, precision in product(("onnxruntime", "openvino"), precisions):
+            artifact = get_backend(name).build(ExportRequest(model, precision), path, folder / name / precision)
             runner = load_runner(model, backend=name, precision=precision, artifact=artifact, threads=threads)
-            calls[f"{model} {label} {name}"] = lambda r=runner, given=inputs: r.infer(*given)
+            calls[f"{model} {precision} {name}"] = lambda r=runner, given=inputs: r.infer(*given)
     return calls
 
 

@@ -18,6 +18,7 @@ from docs.tabulated.devices import (
 from docs.tabulated.quality import ablation_table, harm_table, networks_table, precision_table
 from docs.tabulated.results import ROOT
 from docs.tabulated.speed import (
+    boards_table,
     file_parts_tables,
     folders_table,
     full_resolution_table,
@@ -48,6 +49,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/folders.md", "folders"): folders_table,
     ("docs/startup.md", "startup"): startup_table,
     ("docs/serve.md", "serve"): serve_table,
+    ("docs/litert.md", "boards"): boards_table,
     ("docs/coreml.md", "packages"): packages_table,
     ("docs/web.md", "browser"): browser_tables,
     ("docs/whole-pipeline.md", "whole"): whole_table,

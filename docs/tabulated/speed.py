@@ -31,8 +31,45 @@ def speed_table() -> str:
     note = (
         f"\nMedians; picture and mask in, picture out; one thread, {where.cpu} ({', '.join(where.cpu_features)}), "
         f"all in one interleaved run (`edge-harmony benchmark cpu`); peak memory of the process{random}. "
+        f"{_integers(where.cpu_features)}\n"
+    )
+    return "\n".join(lines) + "\n" + note
+
+
+def _integers(features: list[str]) -> str:
+    """What the CPU's instructions mean for INT8."""
+    if any("vnni" in feature for feature in features):
+        return "This CPU has an integer dot product (VNNI); without it INT8 is hardly faster than FP32."
+    return (
         "This CPU has no integer dot product (VNNI): INT8 is computed exactly there, but hardly faster than FP32; "
-        "OpenVINO lets sums saturate.\n"
+        "OpenVINO lets sums saturate."
+    )
+
+
+def boards_table() -> str:
+    """LiteRT beside ONNX Runtime: time, and agreement with PyTorch."""
+    content = suite("boards")
+    found = {(m.contender.model, m.contender.precision, m.contender.backend): m for m in content.measurements}
+    lines = [
+        "| network | | LiteRT, ms | ONNX Runtime, ms | ratio (quartiles) | LiteRT: PSNR, mean and least dB "
+        "| ONNX Runtime |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for (model, precision, backend), ours in found.items():
+        if backend != "litert":
+            continue
+        theirs = found[model, precision, "onnxruntime"]
+        pairs = list(zip(ours.turns(), theirs.turns(), strict=False))
+        low, middle, high = np.percentile([a / b for a, b in pairs], (25, 50, 75))
+        cells = [f"`{model}`", str(precision).upper(), f"{ours.summary.p50.estimate:.1f}"]
+        cells += [f"{theirs.summary.p50.estimate:.1f}", f"{middle:.2f} ({low:.2f}-{high:.2f})"]
+        cells += [f"{m.parity.psnr:.1f}, {m.parity.least:.1f}" if m.parity else "-" for m in (ours, theirs)]
+        lines.append(f"| {' | '.join(cells)} |")
+    where, versions = content.environment, content.environment.versions
+    note = (
+        f"\nThe network alone, one thread, {where.cpu} ({', '.join(where.cpu_features)}), in turns; PSNR of the "
+        "foreground on the shipped pictures, against PyTorch in FP32; ai-edge-litert "
+        f"{versions.get('ai-edge-litert', '?')}, ONNX Runtime {versions['onnxruntime']}.\n"
     )
     return "\n".join(lines) + "\n" + note
 
@@ -105,7 +142,7 @@ def full_resolution_table() -> str:
     note = (
         f"\n{two['width']} x {two['height']}, {100 * two['foreground']:.0f} % foreground, 8 bits, `edge-s` in INT8 on "
         f"ONNX Runtime, {machine(two)}, {two['rounds']} interleaved rounds; ratios with two threads; "
-        f"`benchmarks/full_resolution.py`. {EARLIER} Largest difference to float64: "
+        f"`benchmarks/full_resolution.py`. Largest difference to float64: "
         f"{two['largest_error_levels']:.2f} levels. "
         f"In place the apply step takes {two['ms_a_megapixel']:.2f} ms for every megapixel of foreground with two "
         f"threads and {one['ms_a_megapixel']:.2f} with one; a picture adds {two['ms_of_the_rest']:.1f} "
@@ -133,7 +170,7 @@ def video_table() -> str:
     note = (
         f"\n{found['size'][0]} x {found['size'][1]}, {found['frames']} frames (foreground, background and mask: "
         f"three videos are decoded), `edge-s` in INT8 on ONNX Runtime, {found['threads']} threads, {machine(found)}, "
-        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. {EARLIER} Only the row that says so encodes "
+        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. Only the row that says so encodes "
         "frames. "
         f"Memory of the process after every round of {5 * found['frames']} frames: {min(memory):.0f} to "
         f"{max(memory):.0f} MiB, "

@@ -1,8 +1,8 @@
 """The edge family: edge-n, edge-s, edge-m and edge-l, compact networks that predict a colour transform, not a picture.
 
-An HDNet-style encoder at 256 x 256 whose chains of convolution + ReLU run as integer kernels, a feature pyramid back
-up to 1/8, and 12 coefficients per cell: a 3x4 affine colour transform, predicted about the foreground's mean colour.
-Whatever applies it does so at the picture's own size, so resolution costs nothing in the network.
+An encoder whose chains of convolution + ReLU run as integer kernels (plain pairs, or EfficientNet-lite0), a feature
+pyramid back up to 1/8, and 12 coefficients per cell: a 3x4 affine colour transform, predicted about the foreground's
+mean colour. Whatever applies it does so at the picture's own size, so resolution costs nothing in the network.
 
 The defaults are what the ablation in ``docs/decisions/0004-the-edge-family.md`` chose; the options are the
 alternatives it measured.

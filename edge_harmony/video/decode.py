@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -55,17 +56,42 @@ def progressive(frames: Iterator[Any], found: Callable[[], None]) -> Iterator[An
         yield from _pulled(graph)
 
 
-def upright(pixels: NDArray[Any], frame: Any) -> NDArray[Any]:
-    """Pixels as the frame's display matrix turns and mirrors them."""
-    across, (right, down) = _orientation(frame)
-    if across:
-        pixels = pixels.swapaxes(0, 1)
-    return np.ascontiguousarray(pixels[:: 1 if down else -1, :: 1 if right else -1])
+@dataclass(frozen=True)
+class Orientation:
+    """How a frame's pixels are turned and mirrored to be shown.
 
+    Attributes:
+        rotation: PyAV's number for it, in degrees; mirrored frames have one, too.
+        across: rows become columns; the others hold after that.
+        right: columns go right.
+        down: rows go down.
+    """
 
-def is_on_its_side(frame: Any) -> bool:
-    """Whether width and height change places."""
-    return _orientation(frame)[0]
+    rotation: int
+    across: bool = False
+    right: bool = True
+    down: bool = True
+
+    @classmethod
+    def of(cls, frame: Any) -> Orientation:
+        """Of a decoded frame's display matrix.
+
+        It maps ``(x, y)`` to ``(a x + c y, b x + d y)``, FFmpeg's ``libavutil/display.h``. Call this once for frames of
+        equal ``rotation``: PyAV's ``side_data`` and its frame hold each other, so that only the garbage collector frees
+        the frame, and its picture of megabytes.
+        """
+        found = frame.side_data.get(require_av().sidedata.sidedata.Type.DISPLAYMATRIX)
+        if found is None:
+            return cls(frame.rotation)
+        a, b, _, c, d = np.frombuffer(found, np.int32)[:5].tolist()
+        across = abs(b) > abs(a)
+        return cls(frame.rotation, across, *((c >= 0, b >= 0) if across else (a >= 0, d >= 0)))
+
+    def applied_to(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """The pixels as they are shown."""
+        if self.across:
+            pixels = pixels.swapaxes(0, 1)
+        return np.ascontiguousarray(pixels[:: 1 if self.down else -1, :: 1 if self.right else -1])
 
 
 def is_lossless(stream: Any) -> bool:
@@ -77,18 +103,6 @@ def is_lossless(stream: Any) -> bool:
 def has_alpha(format_: Any) -> bool:
     """Whether a pixel format of PyAV has an alpha channel."""
     return any(component.is_alpha for component in format_.components)
-
-
-def _orientation(frame: Any) -> tuple[bool, tuple[bool, bool]]:
-    """Whether rows become columns, and whether then columns go right and rows down, of a display matrix.
-
-    It maps ``(x, y)`` to ``(a x + c y, b x + d y)``, FFmpeg's ``libavutil/display.h``.
-    """
-    found = frame.side_data.get(require_av().sidedata.sidedata.Type.DISPLAYMATRIX)
-    if found is None:
-        return False, (True, True)
-    a, b, _, c, d = np.frombuffer(found, np.int32)[:5].tolist()
-    return (True, (c >= 0, b >= 0)) if abs(b) > abs(a) else (False, (a >= 0, d >= 0))
 
 
 def _deinterlacer(frame: Any) -> Any:

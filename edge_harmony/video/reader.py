@@ -17,7 +17,7 @@ from edge_harmony.errors import InputError, UsageError, parsed, parsing
 from edge_harmony.pictures.arrays import refuse_coloured
 from edge_harmony.pictures.masks import ID_BOUND
 from edge_harmony.video.companions import titles
-from edge_harmony.video.decode import decoded, has_alpha, is_lossless, is_on_its_side, pictures_of, progressive, upright
+from edge_harmony.video.decode import Orientation, decoded, has_alpha, is_lossless, pictures_of, progressive
 from edge_harmony.video.ffmpeg import Colour, open_video, require_av, set_decoder_threads
 from edge_harmony.video.hdr import HdrLight, dynamic_metadata
 from edge_harmony.video.whole import refuse_cut_off
@@ -101,7 +101,8 @@ class VideoReader:
             self.light = HdrLight.of(first)
             self.dynamic = dynamic_metadata(first)
             self.alpha = has_alpha(first.format) and not gray
-            turned = is_on_its_side(first)
+            self._orientation = Orientation.of(first)
+            turned = self._orientation.across
             self.size = (first.height, first.width) if turned else (first.width, first.height)
             aspect = stream.sample_aspect_ratio
             self.aspect: Fraction | None = (1 / Fraction(aspect) if turned else Fraction(aspect)) if aspect else None
@@ -175,12 +176,17 @@ class VideoReader:
         if kind == "gray16le":
             stored = self._lossless and frame.format.name.startswith("gray16")
             if stored and (self._exact or (not self._bright and pixels.max() < ID_BOUND)):
-                return np.ascontiguousarray(upright(pixels, frame))
+                return self._upright(pixels, frame)
             self._bright = True
             low = 257 * _RINGING
             stretched = (pixels.astype(np.float32) - low) * (65535 / (65535 - 2 * low))
             pixels = np.clip(stretched, 0, 65535).astype(np.uint16)
-        return upright(pixels, frame)
+        return self._upright(pixels, frame)
+
+    def _upright(self, pixels: NDArray[Any], frame: Any) -> NDArray[Any]:
+        if frame.rotation != self._orientation.rotation:
+            self._orientation = Orientation.of(frame)
+        return self._orientation.applied_to(pixels)
 
     def _brightness(self, frame: Any) -> NDArray[np.uint8]:
         """The brightness of an 8-bit frame; most formats store it in a separate plane."""
@@ -193,8 +199,8 @@ class VideoReader:
         else:
             pixels, low, high = frame.to_ndarray(format="gray", threads=1), 0, 255
         if self._lossless and (low, high) == (0, 255) and (self._exact or self._holds_ids(pixels)):
-            return np.ascontiguousarray(upright(pixels, frame))
-        return upright(cv2.LUT(pixels, _stretch(low, high)), frame)
+            return self._upright(pixels, frame)
+        return self._upright(cv2.LUT(pixels, _stretch(low, high)), frame)
 
     def _holds_ids(self, pixels: NDArray[np.uint8]) -> bool:
         """Whether levels beside 0 are class ids, with or without 255, rather than traces of an earlier codec."""

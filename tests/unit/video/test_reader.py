@@ -1,5 +1,6 @@
 """Reading videos: colours by the standards' equations, times, rotation, depth, masks, and files that are not videos."""
 
+import gc
 from fractions import Fraction
 
 import av
@@ -61,6 +62,26 @@ def test_frames_are_upright(tmp_path, rotation):
     corner = {90: (-5, 5), -90: (5, -5), 180: (-5, -5)}[rotation]  # counter-clockwise
     assert pixels[corner].min() > 200
     assert pixels.mean() < 60
+
+
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_frames_that_were_read_are_freed_without_the_garbage_collector(tmp_path, rotation, gray):
+    path = make_video(
+        tmp_path / "a.mp4", [np.full((48, 64, 3), 128, np.uint8)] * 40, codec="libx264", rotation=rotation
+    )
+
+    def frames():
+        return sum(type(one) is av.VideoFrame for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = frames()
+        assert sum(1 for _ in VideoReader(path, gray=gray)) == 40
+        assert frames() - before <= 2  # the first, whose metadata were read
+    finally:
+        gc.enable()
 
 
 def test_more_than_eight_bits_are_kept(tmp_path):
