@@ -113,7 +113,8 @@ def main() -> None:
         given = (arguments.foreground, arguments.background, arguments.mask)
         front, back, mask = given if all(given) else make_sample(Path(folder))
         job = VideoJob(str(front), str(mask), Path(folder) / "out.mp4", background=str(back))
-        result = measure(runner, job, arguments.rounds)
+        one = load_runner("edge-s", backend="onnxruntime", precision="int8", threads=1)
+        result = measure(runner, one, job, arguments.rounds)
     result = {
         **provenance("onnxruntime", "numpy", "av"),
         "loops": implementation(),
@@ -124,8 +125,8 @@ def main() -> None:
     print(json.dumps(result, indent=2))
 
 
-def measure(runner: Runner, job: VideoJob, rounds: int) -> dict[str, Any]:
-    """Measure all contenders, interleaved."""
+def measure(runner: Runner, one: Runner, job: VideoJob, rounds: int) -> dict[str, Any]:
+    """Measure all contenders, interleaved; ``one`` is the network on one thread."""
 
     def overlapped(**options: Any) -> int:
         pairs, _ = opened(job)
@@ -145,6 +146,7 @@ def measure(runner: Runner, job: VideoJob, rounds: int) -> dict[str, Any]:
         "overlapped, every 2": lambda: overlapped(every=2),
         "overlapped, every 5": lambda: overlapped(every=5),
         "overlapped, encoded": lambda: harmonize_video(runner, job).frames,
+        "overlapped, encoded, one thread for the network": lambda: harmonize_video(one, job).frames,
     }
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffler, process = list(calls), random.Random(0), psutil.Process()

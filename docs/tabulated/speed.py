@@ -170,9 +170,10 @@ def video_table() -> str:
     note = (
         f"\n{found['size'][0]} x {found['size'][1]}, {found['frames']} frames (foreground, background and mask: "
         f"three videos are decoded), `edge-s` in INT8 on ONNX Runtime, {found['threads']} threads, {machine(found)}, "
-        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. Only the row that says so encodes "
+        f"{found['rounds']} interleaved rounds; `benchmarks/video.py`. Only the rows that say so encode "
         "frames. "
-        f"Memory of the process after every round of {5 * found['frames']} frames: {min(memory):.0f} to "
+        f"Memory of the process after every round of {len(found['rows']) * found['frames']} frames: "
+        f"{min(memory):.0f} to "
         f"{max(memory):.0f} MiB, "
         f"{sum(memory[:half]) / half:.0f} on average in the first half, "
         f"{sum(memory[-half:]) / half:.0f} in the second.\n"

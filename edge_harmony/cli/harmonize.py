@@ -42,7 +42,7 @@ from edge_harmony.pictures.images import SUFFIXES, check_writable
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pictures.placement import Placement
 from edge_harmony.pipeline.apply import STRONGEST
-from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video
+from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video, network_threads
 from edge_harmony.video.reader import is_video
 from edge_harmony.video.sources import is_moving
 from edge_harmony.video.writer import SUFFIXES as VIDEO_SUFFIXES
@@ -214,7 +214,7 @@ def harmonize(
             invert_mask=invert_mask,
             limit=limit,
         )
-        with load_runner(**network) as runner:
+        with load_runner(**network | {"threads": threads or network_threads()}) as runner:
             found, status = _video(runner, job)
     else:
         for path in (Path(output), preview):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -23,7 +22,7 @@ from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL
-from edge_harmony.pictures.parallel_rows import set_threads
+from edge_harmony.pictures.parallel_rows import cores, set_threads
 from edge_harmony.serving.service import Service, require_server
 from edge_harmony.web.listen import LOCAL
 from edge_harmony.web.pixels import MOST_PIXELS
@@ -80,13 +79,12 @@ def serve(
 
     from edge_harmony.serving.app import ServiceLimits, make_app
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     set_threads(1)
     cv2.setNumThreads(1)
     limits = ServiceLimits(
         body_bytes=mebibytes << 20,
         pixels=round(megapixels * 1e6),
-        jobs=jobs or cores,
+        jobs=jobs or cores(),
         waiting=waiting,
         wait_seconds=wait_seconds,
         body_seconds=body_seconds,

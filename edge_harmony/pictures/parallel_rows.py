@@ -24,8 +24,11 @@ def set_threads(count: int) -> None:
 
 def threads() -> int:
     """How many threads share a picture."""
-    if _threads:
-        return _threads
+    return _threads or cores()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

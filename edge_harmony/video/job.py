@@ -22,6 +22,7 @@ from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.pictures.arrays import check_aspect, like_depth
 from edge_harmony.pictures.images import check_writable
 from edge_harmony.pictures.masks import MaskReader
+from edge_harmony.pictures.parallel_rows import cores
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.resize import resize
 from edge_harmony.pipeline.stream import FramePair, StreamOptions, stream
@@ -101,6 +102,15 @@ class VideoReport:
     def fps(self) -> float:
         """Frames a second."""
         return self.frames / self.seconds if self.seconds else 0.0
+
+
+def network_threads() -> int:
+    """Threads for a network on the CPU whose frames are decoded and encoded meanwhile: half of the cores.
+
+    Threads of the network wait for each other, and all of them for a core that a decoder or an encoder has. On two
+    cores one thread gives more frames a second than two (``benchmarks/video.py``).
+    """
+    return max(1, cores() // 2)
 
 
 def harmonize_video(
