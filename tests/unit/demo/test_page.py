@@ -386,6 +386,7 @@ def test_uploading_a_mask(tab, tmp_path):
     before, after = shown(tab)
     assert (before != after).any(2)[mask > 0].mean() > 0.5
     tab.locator("#mask").get_by_label("Remove Image").click()
+    tab.locator("#mask img").wait_for(state="detached")
     tab.locator("#mask input[type=file]").set_input_files(tmp_path / "colours.png")
     tab.locator("#mask img").wait_for()
     tab.get_by_role("button", name="Harmonize").click()
