@@ -161,22 +161,24 @@ def test_layers_that_stay_float_are_in_the_name():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("whole", [False, True])
-def test_targets_that_write_one_name_write_one_file(whole, edge_weights, tmp_path, monkeypatch):
+def test_targets_that_write_one_name_write_one_file(whole, edge_weights, tmp_path):
     pytest.importorskip("coremltools")
     pytest.importorskip("ai_edge_litert")
-    contents = {}
+    writers = {}
     for name in NAMES:
-        target = read_target(name)
-        if target.backend.startswith("tensorrt") or (
-            whole and ("sizes" in name or target.backend in ("litert", "onnxruntime-web"))
-        ):
+        backend = read_target(name).backend
+        if backend.startswith("tensorrt") or (whole and ("sizes" in name or backend in ("litert", "onnxruntime-web"))):
             continue  # engines differ from build to build; not all backends have whole pipelines
-        made = get_backend(target.backend).build(
-            target.request("edge-n", whole_pipeline=whole), edge_weights, tmp_path / name
-        )
-        contents.setdefault(made.name, set()).add(sha256_of(made))
+        writers.setdefault(plan(name, "edge-n", whole)[1][-1], []).append(name)
+    contents = {}
+    for made, names in writers.items():
+        for name in (names[0], names[-1]) if len(names) > 1 else ():  # all of them take minutes
+            request = read_target(name).request("edge-n", whole_pipeline=whole)
+            written = get_backend(read_target(name).backend).build(request, edge_weights, tmp_path / name)
+            assert written.name == made.rpartition("/")[2]
+            contents.setdefault(made, set()).add(sha256_of(written))
     assert [made for made, found in contents.items() if len(found) > 1] == []
-    assert len(set().union(*contents.values())) == len(contents) > 5
+    assert len(set().union(*contents.values())) == len(contents) > 1
 
 
 def test_what_is_missing_here_is_in_the_plan(monkeypatch, capsys):
