@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from harm import evaluated
 from measuring import interleave, quartiles, square_foreground
 from provenance import provenance
 from pydantic import BaseModel, ConfigDict
@@ -32,7 +33,6 @@ from edge_harmony.files.atomic import write_json
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.weights_file import read_weights, restore, save_weights
-from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.preparation import PLAIN, SEALED, Preparation
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.samples import sample_pictures
@@ -114,11 +114,8 @@ def score(run: Path, samples: Sequence[Triplet], size: int) -> None:
     if (run / "harm.json").exists():
         return
     name = json.loads((run / "summary.json").read_text())["model"]
-    with tempfile.TemporaryDirectory() as folder:
-        request = ExportRequest(name, "fp32", size=(size, size))
-        artifact = get_backend("onnxruntime").build(request, run / f"{name}.safetensors", Path(folder))
-        with load_runner(name, backend="onnxruntime", precision="fp32", artifact=artifact, threads=1) as runner:
-            scores = {one.label: evaluate(runner, samples, preparation=one) for one in PREPARATIONS}
+    request = ExportRequest(name, "fp32", size=(size, size))
+    scores = evaluated(request, run / f"{name}.safetensors", samples, PREPARATIONS)
     rows = {
         label: {key: round(value, 4) for key, value in content["harm"].items()} | {"images": content["images"]}
         for label, content in scores.items()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,22 @@ def row_of(
     }
 
 
-def measured(model: str, precision: str, preparation: Preparation, samples: list[Triplet]) -> dict[str, Any]:
-    """The row of a network in ONNX Runtime, of a file exported from its weights: for INT8 what ships has its bytes."""
+def evaluated(
+    request: ExportRequest, weights: Path, samples: Sequence[Triplet], preparations: Sequence[Preparation]
+) -> dict[str, dict[str, Any]]:
+    """Scores in ONNX Runtime of a file exported from weights, by the label of each preparation."""
     with tempfile.TemporaryDirectory() as folder:
-        request = ExportRequest(model, precision)
-        artifact = get_backend("onnxruntime").build(request, resolve_weights(model), Path(folder))
-        with load_runner(model, backend="onnxruntime", precision=precision, artifact=artifact) as runner:
-            scores = evaluate(runner, samples, preparation=preparation)
-    return row_of(model, precision, preparation, scores, len(samples))
+        artifact = get_backend("onnxruntime").build(request, weights, Path(folder))
+        with load_runner(
+            request.model, backend="onnxruntime", precision=request.precision, artifact=artifact
+        ) as runner:
+            return {one.label: evaluate(runner, samples, preparation=one) for one in preparations}
+
+
+def measured(model: str, precision: str, preparation: Preparation, samples: list[Triplet]) -> dict[str, Any]:
+    """The row of a network: for INT8 what ships has the bytes of the file that is exported here."""
+    found = evaluated(ExportRequest(model, precision), resolve_weights(model), samples, (preparation,))
+    return row_of(model, precision, preparation, found[preparation.label], len(samples))
 
 
 def main() -> None:

@@ -318,3 +318,16 @@ def write_small_network(folder: Path, *, quantized: bool, size: int = 64) -> Pat
     )
     write_manifest(path, manifest)
     return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A started Chromium, for tests of pages."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("there is no Chromium on the path")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from docs.tabulated.results import result
+from docs.tabulated.results import result, text_of
 
 
 def faults_tables() -> str:
@@ -26,4 +26,4 @@ def faults_tables() -> str:
     lines[-1] += f" 10,000 inputs and {tried['accidents']:,} of its 1,000 accidents."
     lines += ["", "| found | what it was | what was done |", "|---|---|---|"]
     lines += [f"| {row['by']} | {row['what']} | {row['mended']} |" for row in content["findings"]]
-    return "\n".join(lines) + "\n"
+    return text_of(lines)

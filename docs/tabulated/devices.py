@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from docs.tabulated.results import EARLIER, ROOT, machine, result, spread
+from docs.tabulated.results import EARLIER, ROOT, machine, result, row_of, spread, text_of
 from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.main import app
 from edge_harmony.cli.trtexec import REFUSED, WITHOUT_EFFECT
@@ -32,7 +32,7 @@ def engines_table() -> str:
         lines.append(f"| `{model}` | {precision} | {sizes} | {dynamic:.1f} |")
     versions = content["versions"]
     note = f"\nTensorRT for RTX {versions['tensorrt_rtx_cu13']}; `benchmarks/engine_builds.py`.\n"
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def integers_table() -> str:
@@ -76,7 +76,7 @@ def integers_table() -> str:
         f"{content['rounds']} interleaved rounds on a busy machine, {machine(content)}, ONNX Runtime "
         f"{versions['onnxruntime']}, OpenVINO {versions['openvino']}; `benchmarks/integer_friendly.py`.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def browser_tables() -> str:
@@ -96,7 +96,7 @@ def browser_tables() -> str:
     for row in content["agreement"]:
         cells = [names[row["contender"]], row["precision"].upper(), str(row["largest_levels"])]
         cells += [f"{100 * row['samples_that_differ']:.3g} %", f"{row['psnr']:.1f}, {row['psnr_least']:.1f}"]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(row_of(*cells))
     lines.append(
         f"\n{content['samples']} shipped samples of {content['model']}; PSNR of the foreground, 99 where no level "
         "differs.\n"
@@ -120,7 +120,7 @@ def browser_tables() -> str:
     for row in content["sizes"]:
         name = f"`{row['part']}`" if row["part"].endswith(".onnx") else row["part"]
         lines.append(f"| {name} | {row['bytes'] / 1e6:.2f} | {row['compressed'] / 1e6:.2f} |")
-    return "\n".join(lines) + "\n"
+    return text_of(lines)
 
 
 def whole_table() -> str:
@@ -136,14 +136,14 @@ def whole_table() -> str:
         for form, ratio in (("products", "products_of_pipeline"), ("gathers", "gathers_of_products")):
             cells += [str(row[f"{form}_largest_difference"]), spread(row, ratio)]
         cells += [f"{row[f'{kind}_peak_bytes'] / 2**20:.0f}" for kind in ("products", "gathers", "pipeline")]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(row_of(*cells))
     note = (
         f"\n`{content['model']}`, {content['precision']}, a third of the picture foreground; levels between the file's "
         f"result and the pipeline's; CPU time as a multiple (quartiles), ONNX Runtime "
         f"{content['versions']['onnxruntime']}, one thread, {machine(content)}, {content['rounds']} interleaved "
         f"rounds; memory: what a picture adds to the peak; `benchmarks/whole.py`.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def packages_table() -> str:
@@ -172,7 +172,7 @@ def packages_table() -> str:
         f"(`coreml-reference`), coremltools {versions['coremltools']}, torch {versions['torch']}, ONNX Runtime "
         f"{versions['onnxruntime']}; `benchmarks/packages.py`. Nothing here has run on a Mac or a phone.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def _packages_alone(content: dict[str, Any]) -> str:
@@ -183,7 +183,7 @@ def _packages_alone(content: dict[str, Any]) -> str:
         size = f"{row['bytes'] / 1e6:.1f}" if "bytes" in row else "-"
         lines.append(f"| `{row['model']}` | {row['variant']} | {size} | {integers} |")
     note = f"\ncoremltools {content['versions']['coremltools']}; `benchmarks/packages.py`. {EARLIER}\n"
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def _agreement(row: dict[str, Any]) -> list[str]:
@@ -210,8 +210,8 @@ def targets_table() -> str:
         opset = f"{target.opset} of {target.runtime.opset}" if target.runtime.opset else "-"
         cells = [f"`{path.stem}`", target.device, target.runtime.name, opset]
         cells += [f"{target.accuracy.min_psnr:g}", f"{target.latency.max_p90_ms:g}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        lines.append(row_of(*cells))
+    return text_of(lines)
 
 
 def trtexec_table() -> str:
@@ -229,4 +229,4 @@ def trtexec_table() -> str:
         else:
             answer, text = "without effect", WITHOUT_EFFECT[flag]
         lines.append(f"| `--{flag}` | {answer} | {str(text).replace('|', chr(92) + '|')} |")
-    return "\n".join(lines) + "\n"
+    return text_of(lines)

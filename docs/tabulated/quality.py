@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from docs.tabulated.results import EARLIER, machine, result
+from docs.tabulated.results import EARLIER, machine, result, row_of, text_of
 from edge_harmony.models.registry import MODELS, weights_folder
 
 
@@ -32,7 +32,7 @@ def networks_table() -> str:
     nothing = f"0 | 0 % | 0 | {composite['psnr']:.2f} | {composite['fmse']:.1f}"
     lines.append(f"| *composite, unharmonized* | | | | | {nothing} |")
     note = f"\n{quality['images']} test pictures of LB-Harmony at native size, ONNX Runtime; means over pictures.\n"
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def harm_table() -> str:
@@ -55,11 +55,11 @@ def harm_table() -> str:
             f"{100 * row['hue_turned']:.1f} % ({100 * row['composite_hue_turned']:.1f} %)",
             f"{row['score']:+.2f}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(row_of(*cells))
     images = found["rows"][0]["images"]
     most = max(row["left_out"] for row in found["rows"])
     note = f"\n{found['set']}: {images} pictures, at most {most} left out; ONNX Runtime; `benchmarks/harm.py`.\n"
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def precision_table() -> str:
@@ -72,13 +72,13 @@ def precision_table() -> str:
     for row in content["rows"]:
         cells = [row["training"], f"{row['precision']}, {row['backend']}", f"{row['psnr']:.2f}", f"{row['fmse']:.1f}"]
         cells += [f"{row['parity_db']:.1f} ({row['parity_min_db']:.1f})", f"{row['bytes'] / 1024:.0f}"]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(row_of(*cells))
     note = (
         f"\n`{content['model']}`, {content['images']} pictures of {content['set']}; calibrated on "
         f"{content['calibration']}; parity over {content['compared']} of them; {machine(content)}; "
         f"`benchmarks/precision.py`. {EARLIER}\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def ablation_table(name: str) -> str:
@@ -92,7 +92,7 @@ def ablation_table(name: str) -> str:
         latency = "-" if row["int8_ms"] is None else f"{row['int8_of_reference']:.2f}"
         cells = [f"{row['group']}: {row['name']}", f"{row['psnr']:.2f}", f"{row['fmse']:.0f}"]
         cells += [f"{row['parameters'] / 1e6:.3f}", f"{row['flops'] / 1e9:.3f}", latency]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(row_of(*cells))
     first = content["rows"][0]
     lines.append(f"| *composite, unharmonized* | {first['composite_psnr']:.2f} | {first['composite_fmse']:.0f} | | | |")
     stage = content["recipe"]["stages"][0]
@@ -101,4 +101,4 @@ def ablation_table(name: str) -> str:
         "in ONNX Runtime as a share of the first row's, one thread, "
         f"{machine(content)}, {content['rounds']} rounds.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)

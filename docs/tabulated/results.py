@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +37,13 @@ def machine(content: dict[str, Any]) -> str:
     """The machine of a result."""
     facts = content["machine"]
     return f"{facts['cpu']} ({', '.join(facts['features'])})"
+
+
+def row_of(*cells: str) -> str:
+    """A line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def text_of(lines: Sequence[str], note: str = "") -> str:
+    """A table, or several with empty lines between them, and the note below."""
+    return "\n".join(lines) + "\n" + note

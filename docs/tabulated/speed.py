@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from docs.tabulated.results import EARLIER, RESULTS, machine, result, spread, suite
+from docs.tabulated.results import EARLIER, RESULTS, machine, result, row_of, spread, suite, text_of
 from edge_harmony.benchmark.report.columns import fastest_first, heading
 from edge_harmony.benchmark.report.text import markdown_table
 from edge_harmony.benchmark.result import is_of_suite, read_result
@@ -33,7 +33,7 @@ def speed_table() -> str:
         f"all in one interleaved run (`edge-harmony benchmark cpu`); peak memory of the process{random}. "
         f"{_integers(where.cpu_features)}\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def _integers(features: list[str]) -> str:
@@ -64,14 +64,14 @@ def boards_table() -> str:
         cells = [f"`{model}`", str(precision).upper(), f"{ours.summary.p50.estimate:.1f}"]
         cells += [f"{theirs.summary.p50.estimate:.1f}", f"{middle:.2f} ({low:.2f}-{high:.2f})"]
         cells += [f"{m.parity.psnr:.1f}, {m.parity.least:.1f}" if m.parity else "-" for m in (ours, theirs)]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(row_of(*cells))
     where, versions = content.environment, content.environment.versions
     note = (
         f"\nThe network alone, one thread, {where.cpu} ({', '.join(where.cpu_features)}), in turns; PSNR of the "
         "foreground on the shipped pictures, against PyTorch in FP32; ai-edge-litert "
         f"{versions.get('ai-edge-litert', '?')}, ONNX Runtime {versions['onnxruntime']}.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def suite_tables() -> str:
@@ -102,7 +102,7 @@ def planted_table() -> str:
         "`benchmarks/planted.py`. A network whose head was rounded to a 32nd of its largest weight: "
         f"parity {spoiled:.1f} dB against {whole:.1f} dB, limit 60 dB, exit code {accuracy['exit_code']}.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def runtimes_table() -> str:
@@ -117,14 +117,14 @@ def runtimes_table() -> str:
         other = two["network"][name]
         cells = [f"{row['median_ms']:.1f}", spread(row, "times_faster"), spread(row, "times_faster_than_fp32")]
         cells += [f"{other['median_ms']:.1f}", spread(other, "times_faster")]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(row_of(name, *cells))
     versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
     note = (
         "\nOne picture at 256 x 256; times as fast as HDNet-lite in PyTorch, and as itself in FP32 there: median and "
         f"quartiles over {one['rounds']} and {two['rounds']} interleaved rounds; {machine(one)}; {versions}; "
         f"`benchmarks/latency.py`. {EARLIER}\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def full_resolution_table() -> str:
@@ -138,7 +138,7 @@ def full_resolution_table() -> str:
         against = name.startswith(("pipeline", "apply"))
         share = f"{row['of_pytorch']:.2f} ({row['of_pytorch_q25']:.2f}-{row['of_pytorch_q75']:.2f})" if against else ""
         cells = [name, f"{one['rows'][name]['median_ms']:.1f}", f"{row['median_ms']:.1f}", spread(row, "copies"), share]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(row_of(*cells))
     note = (
         f"\n{two['width']} x {two['height']}, {100 * two['foreground']:.0f} % foreground, 8 bits, `edge-s` in INT8 on "
         f"ONNX Runtime, {machine(two)}, {two['rounds']} interleaved rounds; ratios with two threads; "
@@ -150,7 +150,7 @@ def full_resolution_table() -> str:
         f"(the fitted lines explain {100 * two['explained_by_a_line']:.1f} % and "
         f"{100 * one['explained_by_a_line']:.1f} % of the variance over eight sizes).\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def video_table() -> str:
@@ -178,7 +178,7 @@ def video_table() -> str:
         f"{sum(memory[:half]) / half:.0f} on average in the first half, "
         f"{sum(memory[-half:]) / half:.0f} in the second.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def folders_table() -> str:
@@ -194,7 +194,7 @@ def folders_table() -> str:
         f"`edge-s` in INT8 on ONNX Runtime, {machine(found)}, {found['rounds']} interleaved rounds; "
         f"`benchmarks/folders.py`. {EARLIER}\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def file_parts_tables() -> str:
@@ -204,7 +204,7 @@ def file_parts_tables() -> str:
     lines = [f"| file | {' | '.join(names)} | besides codecs |", f"|---|{'---:|' * (len(names) + 1)}"]
     for label, row in found["rows"].items():
         cells = [*(f"{row[name]:.1f}" for name in names), f"{100 * row['besides_codecs']:.0f} %"]
-        lines.append(f"| {label} | {' | '.join(cells)} |")
+        lines.append(row_of(label, *cells))
     lines += ["", "| 1920 x 1080, encoded as | ms | MB |", "|---|---:|---:|"]
     lines += [f"| {name} | {row['ms']:.0f} | {row['megabytes']:.2f} |" for name, row in found["encodings"].items()]
     note = (
@@ -212,7 +212,7 @@ def file_parts_tables() -> str:
         f"rounds; {machine(found)}; a photograph with the noise of a sensor, its mask as PNG, `edge-s` in INT8 on ONNX "
         "Runtime; `benchmarks/file_parts.py`.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def startup_table() -> str:
@@ -225,7 +225,7 @@ def startup_table() -> str:
     for name, row in found["rows"].items():
         label = f"`python -c '{name}'`" if name == found["base"] else name
         cells = [f"{row['seconds']:.2f}", spread(row, "of_base"), f"{row['cpu_of_base']:.1f}", f"{row['mib']:.0f}"]
-        lines.append(f"| {' | '.join([label, *cells])} |")
+        lines.append(row_of(label, *cells))
     lines += ["", "| base install | MB on disk |", "|---|---:|"]
     lines += [f"| {name} | {size:.0f} |" for name, size in found["megabytes"].items()]
     note = (
@@ -233,7 +233,7 @@ def startup_table() -> str:
         f"{found['rounds']} interleaved rounds; *busy* are seconds of busy cores. Sizes are those of the packages that "
         "the base install brings, edge-harmony's own files left out; `benchmarks/startup.py`.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def serve_table() -> str:
@@ -243,7 +243,7 @@ def serve_table() -> str:
     answers = {tuple(key.rsplit(": ", 1)): count for key, count in found["answers"].items()}
     for kind, seconds in found["seconds"].items():
         cells = [str(answers[kind, "200"]), *(f"{seconds[key]:.2f}" for key in ("p50", "p90", "p99"))]
-        lines.append(f"| {kind} | {' | '.join(cells)} |")
+        lines.append(row_of(kind, *cells))
     busy = sum(count for (_, status), count in answers.items() if status == "503")
     hostile = sum(count for (kind, status), count in answers.items() if kind not in found["seconds"])
     memory = found["memory_mib"]
@@ -256,7 +256,7 @@ def serve_table() -> str:
         f"{memory['first_third_most']} MiB in the first third of the time, {memory['last_third_most']} in the last; "
         "`benchmarks/serve.py`.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)
 
 
 def training_table() -> str:
@@ -270,7 +270,7 @@ def training_table() -> str:
     for name in found["sizes"][sizes[0]]:
         rows = [found["sizes"][size][name] for size in sizes]
         cells = [f"{row['fastest']:.0f}; {spread(row, 'of_reference_a_core_second')}" for row in rows]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(row_of(name, *cells))
     note = (
         f"\n`{found['model']}` with widths {found['options']['widths']}, batch {found['batch']}, "
         "channels last unless the row says otherwise. First number: images a second in the fastest of "
@@ -279,4 +279,4 @@ def training_table() -> str:
         f"{machine(found)}, PyTorch {found['versions']['torch']}; other programs shared the cores, so absolute rates "
         "are low; `benchmarks/training_speed.py`.\n"
     )
-    return "\n".join(lines) + "\n" + note
+    return text_of(lines, note)

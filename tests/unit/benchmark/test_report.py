@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
 import xml.etree.ElementTree as ET
 
 import cv2
@@ -21,7 +20,6 @@ from edge_harmony.benchmark.result import Failure
 from edge_harmony.pictures.images import Picture, write_picture
 from tests.unit.benchmark.made import measurement, result
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SPLIT = {"preprocess": [1.0] * 9, "infer": [7.0] * 9, "apply": [2.0] * 9}
 
 
@@ -176,17 +174,6 @@ def test_one_page_over_all_results(made):
     assert text.count("<section") == 2
     assert "</b>edge-n fp16 onnxruntime" in text  # the fastest that helps: the peer is worse than doing nothing
     assert 'href="#r2"' in text
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (1100, "dark"), (390, "light"), (390, "dark")])

@@ -6,7 +6,6 @@ With ``EDGE_HARMONY_SCREENSHOTS=docs/images`` the pictures go there.
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,7 +33,6 @@ pytestmark = pytest.mark.lengthy
 
 gradio = pytest.importorskip("gradio")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PORT = 7893 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 RNG = np.random.default_rng(8)
 
@@ -214,20 +212,14 @@ def test_it_is_reached_from_this_machine_only_and_a_taken_port_is_an_error(addre
 
 
 @pytest.fixture(scope="module")
-def tab(address):
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on the path")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page(viewport={"width": 1280, "height": 1120})
-        tab.set_default_timeout(600_000)
-        tab.seen = []
-        tab.on("request", lambda request: tab.seen.append(request.url))
-        tab.goto(address)
-        tab.locator("#samples img").first.wait_for()
-        yield tab
-        browser.close()
+def tab(address, browser):
+    tab = browser.new_page(viewport={"width": 1280, "height": 1120})
+    tab.set_default_timeout(600_000)
+    tab.seen = []
+    tab.on("request", lambda request: tab.seen.append(request.url))
+    tab.goto(address)
+    tab.locator("#samples img").first.wait_for()
+    return tab
 
 
 @pytest.fixture

@@ -27,16 +27,10 @@ from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.quality.parity import compare
 from edge_harmony.samples import sample_pictures
 from tests.unit.backends.coreml.conftest import convert
+from tests.unit.backends.masks import MASKS
 
 LEAST = {"fp32": 80, "fp16": 55, "int8": 45}
 """dB of the foreground against PyTorch in the arithmetic of the package."""
-MASKS = {
-    "full": lambda mask: np.ones_like(mask),
-    "empty": lambda mask: np.zeros_like(mask),
-    "one pixel": lambda mask: np.eye(1, mask.size, mask.size // 3, dtype=mask.dtype).reshape(mask.shape),
-    "all but one": lambda mask: 1 - np.eye(1, mask.size, mask.size // 3, dtype=mask.dtype).reshape(mask.shape),
-    "faint": lambda mask: mask * np.float32(0.01),
-}
 
 
 def reference(package):

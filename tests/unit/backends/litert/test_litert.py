@@ -33,15 +33,10 @@ from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.quality.parity import compare
 from edge_harmony.samples import sample_pictures
 from tests.unit.backends.litert.conftest import convert
+from tests.unit.backends.masks import MASKS
 
 LEAST = {"fp32": 80, "fp16": 60, "int8": 45}
 """dB of the foreground against PyTorch; of the fake-quantized network for int8."""
-MASKS = {
-    "full": lambda mask: np.ones_like(mask),
-    "empty": lambda mask: np.zeros_like(mask),
-    "one pixel": lambda mask: np.eye(1, mask.size, mask.size // 3, dtype=mask.dtype).reshape(mask.shape),
-    "faint": lambda mask: mask * np.float32(0.01),
-}
 
 
 def load(file, threads=0):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,7 +31,6 @@ from edge_harmony.samples import sample_pictures
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LARGE = (3024, 4032)
 """A phone's photograph of 12 megapixels."""
 
@@ -75,21 +73,15 @@ def server(site):
 
 
 @pytest.fixture(scope="module")
-def tab(server):
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on the path")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page(viewport={"width": 1280, "height": 860})
-        tab.set_default_timeout(600_000)
-        tab.seen, tab.wrong = [], []
-        tab.on("request", lambda request: tab.seen.append(request.url))
-        tab.on("pageerror", lambda error: tab.wrong.append(str(error)))
-        tab.goto(f"http://127.0.0.1:{server.server_port}/")
-        told(tab, "Ready")
-        yield tab
-        browser.close()
+def tab(server, browser):
+    tab = browser.new_page(viewport={"width": 1280, "height": 860})
+    tab.set_default_timeout(600_000)
+    tab.seen, tab.wrong = [], []
+    tab.on("request", lambda request: tab.seen.append(request.url))
+    tab.on("pageerror", lambda error: tab.wrong.append(str(error)))
+    tab.goto(f"http://127.0.0.1:{server.server_port}/")
+    told(tab, "Ready")
+    return tab
 
 
 @pytest.fixture(scope="module")
