@@ -105,10 +105,11 @@ def ablation_table(name: str) -> str:
 
 
 def harm_ablation_table() -> str:
-    """Gain and harm of every variant, without a leak at the rim and with it, and what each changes of the first row's."""
+    """Gain and harm of every variant, without a leak at the rim, with it, and relit."""
     content = result("ablation--harm")
     lines = [
-        "| variant | sealed: gain dB | made worse | no-change fMSE | vivid chroma | score | plain: gain dB | relit: gain dB |",
+        "| variant | sealed: gain dB | made worse | no-change fMSE | vivid chroma | score | plain: gain dB | "
+        "relit: gain dB |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in content["rows"]:
@@ -118,7 +119,7 @@ def harm_ablation_table() -> str:
         lines.append(row_of(*cells, f"{plain['gain']:+.2f}", f"{relit['gain']:+.2f}"))
     stage, images = content["recipe"]["stages"][0], content["rows"][0]["harm"]["sealed by 2"]["images"]
     note = (
-        f"\n{stage['images']:,} images each at {stage['size']} pixels, the body of `edge-n`; {images} pictures of LB-Harmony "
-        "test, FP32 in ONNX Runtime; `benchmarks/ablation.py`, `benchmarks/ablations/harm.toml`.\n"
+        f"\n{stage['images']:,} images each at {stage['size']} pixels, the body of `edge-n`; {images} pictures of "
+        "LB-Harmony test, FP32 in ONNX Runtime; `benchmarks/ablation.py`, `benchmarks/ablations/harm.toml`.\n"
     )
     return text_of(lines, note)
