@@ -36,7 +36,7 @@ from edge_harmony.pictures.inputs import as_composite, as_mask
 from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.placement import Placement
-from edge_harmony.pictures.preview import before_after
+from edge_harmony.pictures.preview import before_after, before_after_size
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.pipeline.stream import StreamOptions, in_step, stream
 
@@ -245,6 +245,8 @@ class Harmonizer:
             picture, weight = _pasted(picture, weight, read_picture(background), placement)
         size = picture.pixels.shape[1], picture.pixels.shape[0]
         check_holds(Path(output).suffix, size)
+        if preview is not None:
+            check_holds(Path(preview).suffix, before_after_size(size))
         result = self.harmonize(picture.pixels, weight, strength=strength, in_place=preview is None)
         write_picture(output, picture.with_pixels(result), quality=quality)
         if preview is not None:

@@ -233,7 +233,8 @@ def _refuse_size(name: str, size: tuple[int, int]) -> None:
         )
     if size[0] * size[1] > _OPENCV_PIXELS or max(size) > _OPENCV_SIDE:
         raise InputError(
-            f"{name} is too large ({size[0]} x {size[1]} pixels)", f"no more than {_OPENCV_PIXELS:,} can be decoded"
+            f"{name} is too large ({size[0]} x {size[1]} pixels)",
+            f"no more than {_OPENCV_PIXELS:,} can be decoded, and no side of more than {_OPENCV_SIDE:,}",
         )
 
 

@@ -26,13 +26,17 @@ from edge_harmony.pictures.orientation import upright
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".avif", ".heic", ".heif", ".hif")
-"""File name suffixes; all but the first hold HEVC where this package writes them."""
+HEVC_SUFFIXES = (".heic", ".heif", ".hif")
+"""File name suffixes of files that hold HEVC where this package writes them."""
+SUFFIXES = (".avif", *HEVC_SUFFIXES)
+"""All file name suffixes."""
 
 _MODULE = "pillow_heif"
 _DAMAGED = "export or download it again"
 _DEEP_BITS = 10
 _SRGB = (1, 13)
+_NARROW = 32
+_LONGEST_NARROW = 4216
 
 
 def is_readable(suffix: str) -> bool:
@@ -50,8 +54,19 @@ def check_encoder(suffix: str) -> None:
     """
     if suffix == ".avif" and not _writes_avif():
         raise _no_avif("written")
-    if suffix in SUFFIXES[1:] and not _heif("HEIC is written by pillow-heif").libheif_info()["HEIF"]:
+    if suffix in HEVC_SUFFIXES and not _heif("HEIC is written by pillow-heif").libheif_info()["HEIF"]:
         raise CapabilityError("this pillow-heif has no encoder", "write .jpg or .png")
+
+
+def too_narrow(size: tuple[int, int]) -> str:
+    """Why HEVC cannot hold a picture of (width, height) that is long and narrow; empty if it can.
+
+    x265 codes blocks of 16 pixels where a side is shorter than 32. From level 5 on HEVC forbids such blocks, and up to
+    level 4.1 a side ends at 4,222 pixels (ITU-T H.265, A.4.1 and A.4.2), which x265 fills to a multiple of 8.
+    """
+    if min(size) >= _NARROW or max(size) <= _LONGEST_NARROW:
+        return ""
+    return f"whose sides end at {_LONGEST_NARROW:,} where one is shorter than {_NARROW}"
 
 
 @dataclass(frozen=True)

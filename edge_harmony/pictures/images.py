@@ -45,7 +45,10 @@ _DEEP_TIFF = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_NONE]
 """LZW, OpenCV's choice, makes noise in the low bits larger, and takes twenty times as long as none."""
 _GRAY_MODES = ("1", "L", "I;16", "I;16B")
 """Pillow's modes of files that hold one channel."""
-_LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383, ".avif": 32768}
+_LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".png": 1_000_000, ".webp": 16383, ".avif": 32768}
+_LARGEST_SIDE |= dict.fromkeys(heif.HEVC_SUFFIXES, 65528)
+"""Pixels. Limits of libraries are those of JPEG (``JPEG_MAX_DIMENSION``), PNG (``PNG_USER_WIDTH_MAX``) and HEIC: x265
+fills sides to a multiple of 8, and libde265 reads 65,535."""
 
 
 @dataclass(frozen=True)
@@ -282,13 +285,18 @@ def check_holds(suffix: str, size: tuple[int, int]) -> None:
         CapabilityError: the format cannot be written here.
     """
     heif.check_encoder(suffix.lower())
-    largest = _LARGEST_SIDE.get(suffix.lower())
-    if largest is not None and max(size) > largest:
-        others = [s for s in (".png", ".tif", ".jpg") if max(size) <= _LARGEST_SIDE.get(s, max(size))]
-        raise InputError(
-            f"{size[0]}x{size[1]} does not fit into {suffix}, whose sides end at {largest:,}",
-            f"write {' or '.join(others)}",
-        )
+    reason = _too_large(suffix.lower(), size)
+    if reason:
+        others = [other for other in (".png", ".tif", ".jpg") if not _too_large(other, size)]
+        raise InputError(f"{size[0]}x{size[1]} does not fit into {suffix}, {reason}", f"write {' or '.join(others)}")
+
+
+def _too_large(suffix: str, size: tuple[int, int]) -> str:
+    """Why files of a suffix cannot hold a picture of (width, height); empty if they can."""
+    largest = _LARGEST_SIDE.get(suffix, max(size))
+    if max(size) > largest:
+        return f"whose sides end at {largest:,}"
+    return heif.too_narrow(size) if suffix in heif.HEVC_SUFFIXES else ""
 
 
 def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:

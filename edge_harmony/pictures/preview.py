@@ -29,13 +29,23 @@ def before_after(composite: NDArray[Any], result: NDArray[Any], mask: NDArray[np
         mask: ``(H, W)`` in [0, 1].
     """
     panels = [to_eight_bits(image) for image in (composite[..., :3], np.dstack([mask] * 3), result[..., :3])]
-    scale = min(1.0, _HEIGHT / composite.shape[0])
-    size = (max(1, round(composite.shape[1] * scale)), max(1, round(composite.shape[0] * scale)))
+    size = _panel_size((composite.shape[1], composite.shape[0]))
     before, middle, after = (
         cv2.resize(np.ascontiguousarray(panel), size, interpolation=cv2.INTER_AREA) for panel in panels
     )
     gap = np.full((size[1], _GAP, 3), _WHITE, np.uint8)
     return Picture(np.concatenate([before, gap, middle, gap, after], axis=1))
+
+
+def before_after_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of the picture that :func:`before_after` makes of composites of a size."""
+    width, height = _panel_size(size)
+    return 3 * width + 2 * _GAP, height
+
+
+def _panel_size(size: tuple[int, int]) -> tuple[int, int]:
+    scale = min(1.0, _HEIGHT / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def error_map(result: NDArray[np.uint8], real: NDArray[np.uint8]) -> NDArray[np.uint8]:
