@@ -19,7 +19,7 @@ from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import atomic_write
 from edge_harmony.files.resources import find_resource
-from edge_harmony.files.toml import read_toml
+from edge_harmony.files.toml import parse_toml, read_text
 from edge_harmony.training.until import parse_until
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def train(
 
     end = parse_until(until, datetime.now().astimezone()) if until else None
     path = find_resource("recipes", recipe)
-    text, parsed = path.read_bytes(), read_toml(path, Recipe)
+    text = read_text(path)
+    parsed = parse_toml(text, Recipe, str(path))
     rooted = parsed.data.with_roots(data or ())
     for source in parsed.data.sources:
         if source.name not in {kept.name for kept in rooted.sources}:
@@ -118,7 +119,7 @@ def train(
         summary = trainer.run(resume=resume)
     if not world.is_main:
         return
-    atomic_write(folder / "recipe.toml", text)
+    atomic_write(folder / "recipe.toml", text.encode())
     if summary is None:
         state = {"stage": parsed.stages[trainer.position.stage].name, "images": trainer.position.total}
         state["checkpoint"] = str(trainer.checkpoint)

@@ -42,13 +42,22 @@ def read_toml(path: Path, model: type[Model]) -> Model:
         UsageError: the file does not exist.
         InputError: the file is not TOML, or its keys and values do not fit ``model``.
     """
+    return parse_toml(read_text(path), model, str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a TOML file, for :func:`parse_toml`.
+
+    Raises:
+        UsageError: the file does not exist.
+        InputError: it cannot be read, or is no UTF-8.
+    """
     try:
-        text = read_regular(path).decode()
+        return read_regular(path).decode()
     except (FileNotFoundError, IsADirectoryError):
         raise UsageError(f"there is no file {path}", "check the path") from None
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{path} cannot be read as text", "it must be UTF-8 TOML") from None
-    return parse_toml(text, model, str(path))
 
 
 def parse_toml(text: str, model: type[Model], source: str) -> Model:

@@ -57,6 +57,7 @@ def test_a_new_run_with_other_settings_says_so_and_goes_on_with_them(mini_root, 
     changed = {"stages.0.learning_rate": 1e-4}
     weights = read_weights(folder / "edge-n.safetensors")
     assert [row.get("changes") for row in weights.history] == [changed]
+    assert (folder / "recipe.toml").read_bytes() == path.read_bytes()
     capsys.readouterr()
     assert main([*call, "--resume"]) == 0  # the recipe as it was given, and what was changed of it
     assert "kept: stages.0.learning_rate = 0.0001" in capsys.readouterr().err
