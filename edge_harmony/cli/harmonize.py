@@ -214,7 +214,7 @@ def harmonize(
             invert_mask=invert_mask,
             limit=limit,
         )
-        with load_runner(**network | {"threads": threads or network_threads()}) as runner:
+        with load_runner(**network | {"threads": network_threads(threads)}) as runner:
             found, status = _video(runner, job)
     else:
         for path in (Path(output), preview):

@@ -1,4 +1,4 @@
-"""The videos of a folder, one after the other, because each takes all cores."""
+"""The videos of a folder, one after the other, because each takes all cores: half of them for its network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_harmony.folder.items import FileKind, Item, Outcome
 from edge_harmony.folder.work import FolderWorker, Work, outcome_of, with_mask
 from edge_harmony.pictures.images import SUFFIXES as PICTURE_SUFFIXES
 from edge_harmony.video import reader, writer
-from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video
+from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video, network_threads
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class VideoWork(Work):
 
     def start(self) -> FolderWorker:
         """See :meth:`Work.start`."""
-        return _VideoWorker(self)
+        threads = network_threads(self.request.threads)
+        return _VideoWorker(replace(self, request=replace(self.request, threads=threads)))
 
     def settings(self) -> dict[str, object]:
         """See :meth:`Work.settings`."""

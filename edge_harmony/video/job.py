@@ -104,13 +104,16 @@ class VideoReport:
         return self.frames / self.seconds if self.seconds else 0.0
 
 
-def network_threads() -> int:
-    """Threads for a network on the CPU whose frames are decoded and encoded meanwhile: half of the cores.
+def network_threads(threads: int = 0) -> int:
+    """Threads to load a network with whose frames are decoded and encoded meanwhile: by default half of the cores.
 
-    Threads of the network wait for each other, and all of them for a core that a decoder or an encoder has. On two
-    cores one thread gives more frames a second than two (``benchmarks/video.py``).
+    Threads of a network on the CPU wait for each other, and all of them for a core that a decoder or an encoder has. On
+    two cores one thread gives more frames a second than two (``benchmarks/video.py``).
+
+    Args:
+        threads: what the user asked for; 0: nothing.
     """
-    return max(1, cores() // 2)
+    return threads or max(1, cores() // 2)
 
 
 def harmonize_video(

@@ -9,8 +9,10 @@ import pytest
 
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.errors import UsageError
+from edge_harmony.folder import work
 from edge_harmony.folder.clips import VideoWork
 from edge_harmony.folder.run import run_folder
+from edge_harmony.video import job
 from edge_harmony.video.job import VideoOptions
 from edge_harmony.video.reader import VideoReader
 from tests.unit.folder.making import REAL, make_folders
@@ -59,13 +61,28 @@ def test_videos_and_pictures_of_a_folder(folders):
         run_folder([REAL, replace(VIDEOS, video=VideoOptions(codec="libx265"))], *folders, resume=True)
 
 
+@pytest.mark.parametrize(("asked", "given"), [(0, 4), (3, 3)])
+def test_the_network_of_videos_takes_half_of_the_cores_and_that_of_pictures_all(folders, monkeypatch, asked, given):
+    loaded, load = [], work.load_runner
+
+    def record(*names, threads, **others):
+        loaded.append(threads)
+        return load(*names, threads=threads, **others)
+
+    monkeypatch.setattr(work, "load_runner", record)
+    monkeypatch.setattr(job, "cores", lambda: 8)
+    pictures, videos = (replace(one, request=replace(one.request, threads=asked)) for one in (REAL, VIDEOS))
+    run_folder([pictures, videos], *folders, workers=1)
+    assert loaded == [asked, given]
+
+
 def test_strength_reaches_the_frames(folders):
     pixels = {}
     for strength in (0.0, 0.5, 1.0):
-        work = replace(VIDEOS, strength=strength, video=VideoOptions(codec="ffv1"))
+        changed = replace(VIDEOS, strength=strength, video=VideoOptions(codec="ffv1"))
         names = folders[0], folders[1], f"{folders[2]}-{strength}"
         Path(folders[1], "three.mkv").write_bytes(Path(folders[1], "one.mkv").read_bytes())
-        run_folder([work], *names, workers=1)
+        run_folder([changed], *names, workers=1)
         pixels[strength] = next(iter(VideoReader(Path(names[2]) / "three.mkv")))[0].astype(int)
     inside = (slice(12, 38), slice(12, 48))
     whole, half = (np.abs(pixels[s] - pixels[0.0])[inside].mean() for s in (1.0, 0.5))
