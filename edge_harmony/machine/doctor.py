@@ -6,11 +6,11 @@ import importlib.metadata
 import os
 import platform
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import edge_harmony
 from edge_harmony.backends.discovery import backend_names, get_backend
+from edge_harmony.backends.processor import read_processor
 from edge_harmony.backends.tensorrt.cuda.find import find_cuda
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.extras import install_hint, is_installed, rebuild_command
@@ -113,14 +113,8 @@ def _row(name: str, available: bool, detail: str, fix: str) -> dict[str, Any]:
 
 def _cpu() -> dict[str, Any]:
     """CPU name and the instruction sets that decide the speed of 8-bit kernels, if the system reports them."""
-    info = Path("/proc/cpuinfo")
-    text = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
-    fields: dict[str, str] = {}
-    for line in text.split("\n\n")[0].splitlines():
-        key, _, value = line.partition(":")
-        fields[key.strip()] = value.strip()
-    flags = fields.get("flags", fields.get("Features", "")).split()
+    processor = read_processor()
     return {
-        "cpu": fields.get("model name", platform.processor() or "unknown"),
-        "features": [feature for feature in _INT8_FEATURES if feature in flags],
+        "cpu": processor.name or platform.processor() or "unknown",
+        "features": [feature for feature in _INT8_FEATURES if feature in processor.flags],
     }

@@ -12,8 +12,12 @@ class OnnxRuntimeHarmonizer : public Harmonizer {
   OnnxRuntimeHarmonizer(const std::string& path, int threads) {
     Ort::SessionOptions options;
     options.SetIntraOpNumThreads(threads);
-    // CPUs without VNNI saturate sums of unsigned by signed products; with this option the results are exact there too.
-    options.AddConfigEntry("session.x64quantprecision", "1");
+    // CPUs without VNNI saturate sums of unsigned by signed products; with this option the results are exact there, too.
+    // With VNNI they are exact without it, and in much less time.
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (!__builtin_cpu_supports("avx512vnni"))
+#endif
+      options.AddConfigEntry("session.x64quantprecision", "1");
     session_ = Ort::Session(environment_, path.c_str(), options);  // on Windows the path is a wide string
   }
 

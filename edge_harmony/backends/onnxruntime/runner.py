@@ -10,13 +10,14 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edge_harmony.backends.artifact_runner import ArtifactRunner, PipelineRunner
+from edge_harmony.backends.processor import read_processor
 from edge_harmony.errors import ArtifactError, first_line
 from edge_harmony.files.manifest import Manifest
 
 # x86 CPUs without VNNI multiply unsigned by signed 8 bits with an instruction whose 16-bit sums saturate: wrong
-# numbers. This option has ONNX Runtime use unsigned by unsigned there (onnxruntime_session_options_config_keys.h);
-# other CPUs ignore it.
-_EXACT_INT8 = ("session.x64quantprecision", "1")
+# numbers. This option has ONNX Runtime use unsigned by unsigned there (onnxruntime_session_options_config_keys.h).
+# From 1.25 on it does so on CPUs with VNNI, too, where unsigned by signed is exact and much faster.
+_EXACT_WITHOUT_VNNI = ("session.x64quantprecision", "1")
 
 # Its threads spin on after a run and occupy cores that the apply step or a decoder could use. This option stops them at
 # the end of a run; the runs do not become slower.
@@ -77,7 +78,8 @@ def _options(threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.add_session_config_entry(*_EXACT_INT8)
+    if not read_processor().has_vnni:
+        options.add_session_config_entry(*_EXACT_WITHOUT_VNNI)
     options.add_session_config_entry(*_REST_BETWEEN_RUNS)
     return options
 
