@@ -42,7 +42,7 @@ MOST_GROWN = 20
 """Pixels by which a mask can grow or shrink."""
 _STYLE = """
 #samples .caption-label { display: none }
-#samples .grid-container { grid-template-columns: repeat(3, minmax(0, 112px)) }
+#samples .grid-container { grid-template-columns: repeat(5, minmax(0, 112px)) }
 #samples .thumbnail-item { max-width: 100%; aspect-ratio: 3 / 2 }
 #samples .thumbnail-item img { height: 100%; object-fit: cover }
 .dark #composite:has(.empty) canvas { opacity: 0.12 }
@@ -136,7 +136,7 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
         page.copies = copies  # as long as there is the page
         gradio.Markdown(f"{_INTRODUCTION} A picture has up to {pixels / 1e6:g} megapixels.")
         gallery = gradio.Gallery(
-            [(str(composite), f"sample: {composite.stem.replace('-', ' on ')}") for composite, _ in samples],
+            [(str(composite), f"sample: {composite.stem.replace('-', ' ')}") for composite, _ in samples],
             label="Samples",
             show_label=False,
             elem_id="samples",

@@ -298,7 +298,7 @@ def test_a_phone_shows_samples_and_the_button_at_once(tab, address, scheme):
         phone.set_default_timeout(600_000)
         phone.goto(address)
         phone.locator("#samples img").first.wait_for()
-        for name in ("#samples img >> nth=2", "#harmonize"):
+        for name in ("#samples img >> nth=4", "#harmonize"):
             box = phone.locator(name).bounding_box()
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= 390
