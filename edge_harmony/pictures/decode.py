@@ -150,7 +150,7 @@ def _rgb(pixels: NDArray[Any], name: str) -> NDArray[Any]:
 
 def _as_tagged(pixels: NDArray[Any], tags: dict[int, int], name: str) -> NDArray[Any]:
     """What tags say of samples of more than 8 bits, which OpenCV passes over: gray with 0 for white, and alpha."""
-    if tags.get(_SAMPLES) == 2 and _EXTRA_SAMPLES in tags and tags[_BITS] > 8:
+    if tags.get(_SAMPLES) == 2 and _EXTRA_SAMPLES in tags and tags.get(_BITS, 1) > 8:
         log.warning("%s is gray of %d bits with transparency: read with 8 bits, without it", name, tags[_BITS])
     if pixels.dtype == np.uint8:
         return pixels

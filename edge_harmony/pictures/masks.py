@@ -27,7 +27,8 @@ class MaskReader:
     """Turns masks of integers into weights; for the masks of a video, one after the other.
 
     - Two values, whatever they are, are background and foreground.
-    - 255 around one class id (as in Pascal VOC) is void: the id is the foreground.
+    - 255 around one class id (as in Pascal VOC) is void: the id is the foreground, in later masks of a video too, where
+      it may stand without 255, or 255 without it.
     - Other masks whose largest value is below half of full scale are refused where they hold few values, as class ids
       do, and told in the log where they hold many. In a video that has shown full scale before, they are what they
       say: a mask that fades.
@@ -40,6 +41,7 @@ class MaskReader:
     def __init__(self, value: int | None = None, *, invert: bool = False) -> None:
         self._value, self._invert = value, invert
         self._seen_full = self._told = False
+        self._beside_void: int | None = None
 
     @property
     def picks(self) -> bool:
@@ -79,9 +81,12 @@ class MaskReader:
                 np.uint8 if high <= _VOID else np.uint16 if high <= np.iinfo(np.uint16).max else np.int64
             )
         full = np.iinfo(np.uint8 if mask.dtype == np.uint8 else np.uint16).max
+        if self._beside_void is None and high == full:
+            self._beside_void = self._id_beside_void(mask, name)
+            self._seen_full |= self._beside_void is None
+        if self._beside_void is not None:
+            return self._without_void(mask, self._beside_void, name)
         if high == full:
-            mask = self._without_void(mask, name)
-            self._seen_full = True
             return np.ascontiguousarray(mask)
         if not high:
             return np.ascontiguousarray(mask)
@@ -109,15 +114,15 @@ class MaskReader:
         self._seen_full = True  # later frames of a video may be without the object
         return _binary(chosen)
 
-    def _without_void(self, mask: NDArray[Any], name: str) -> NDArray[Any]:
-        """The class id as the foreground, where 255 stands around ids and is no full scale."""
+    def _id_beside_void(self, mask: NDArray[Any], name: str) -> int | None:
+        """The class id that 255 stands around; None where 255 is full scale."""
         if mask.dtype != np.uint8:
-            return mask
+            return None
         step = max(1, math.isqrt(mask.size // _SAMPLES))
         for part in (mask[::step, ::step], mask):
             counts = np.bincount(part.ravel(), minlength=_VOID + 1)
             if counts[ID_BOUND:_VOID].any() or not counts[1:ID_BOUND].any():
-                return mask
+                return None
         ids = 1 + np.flatnonzero(counts[1:ID_BOUND])
         near_background = cv2.dilate((mask == 0).view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
         of_ids = (mask > 0) & (mask < _VOID)
@@ -125,11 +130,20 @@ class MaskReader:
         if touching > (
             0.5 if len(ids) == 1 else 0.1
         ):  # the soft edge of a mask of 0 and 255, or what JPEG leaves there
-            return mask
+            return None
         if len(ids) > 1:
             raise InputError(f"{name} holds the class ids {_named(mask)}", "pick one with mask_value=N")
         self._tell(f"{name}: 255 is taken for void, the class id {ids[0]} for the foreground")
-        return _binary(mask == ids[0])
+        return int(ids[0])
+
+    def _without_void(self, mask: NDArray[Any], chosen: int, name: str) -> NDArray[np.uint8]:
+        """The class id as the foreground, of the mask that had 255 for void or of one after it."""
+        if ((mask != 0) & (mask != chosen) & (mask != _VOID)).any():
+            raise InputError(
+                f"{name} holds {_named(mask)}, masks before it the class id {chosen} beside 255 for void",
+                "pick one with mask_value=N",
+            )
+        return _binary(mask == chosen)
 
     def _refuse_ids(self, mask: NDArray[Any], name: str, high: int, full: int) -> None:
         says = f"the largest value of {name} is {high} of {full}"

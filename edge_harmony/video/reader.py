@@ -205,13 +205,12 @@ class VideoReader:
     def _holds_ids(self, pixels: NDArray[np.uint8]) -> bool:
         """Whether levels beside 0 are class ids, with or without 255, rather than traces of an earlier codec."""
         levels = np.flatnonzero(cv2.calcHist([np.ascontiguousarray(pixels)], [0], None, [256], [0, 256]))
-        self._bright |= bool(levels[-1] >= ID_BOUND)
         between = levels[(levels > 0) & (levels < 255)]
-        if levels[0] > 0 or not len(between) or between[-1] >= ID_BOUND:
-            return False
-        if levels[-1] == 255:
+        ids = levels[0] == 0 and len(between) > 0 and bool(between[-1] < ID_BOUND)
+        if ids and levels[-1] == 255:  # full scale or void: MaskReader knows, and frames after it may be without
             return True
-        return not self._bright and (len(between) == 1 or bool(levels[-1] > _RINGING))
+        self._bright |= bool(levels[-1] >= ID_BOUND)
+        return ids and not self._bright and (len(between) == 1 or bool(levels[-1] > _RINGING))
 
 
 def colour_format(*, deep: bool, alpha: bool) -> str:

@@ -67,6 +67,17 @@ def test_void_beside_a_class_id_is_no_foreground(border, caplog):
         checked_mask(mask)
 
 
+def test_void_in_one_mask_of_a_video_is_void_in_all():
+    with_void = BOX * np.uint8(15)
+    with_void[8:10, 20:50] = 255
+    only_void = np.where(with_void == 15, 0, with_void).astype(np.uint8)
+    reader = MaskReader()
+    for mask, foreground in ((with_void, BOX), (BOX * np.uint8(15), BOX), (only_void, BOX * 0), (BOX * 0, BOX * 0)):
+        np.testing.assert_array_equal(reader.read(mask.astype(np.uint8)), foreground * np.uint8(255))
+    with pytest.raises(InputError, match=r"m holds 0, 7, masks before it the class id 15 beside 255.*mask_value=N"):
+        reader.read(BOX * np.uint8(7), "m")
+
+
 def test_soft_edges_are_no_class_ids():
     mask = BOX * np.uint8(255)
     mask[9, 20:50] = 15

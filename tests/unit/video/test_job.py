@@ -104,6 +104,17 @@ def test_masks_of_two_values_and_with_a_void_in_a_video(videos, tmp_path, levels
         np.testing.assert_array_equal(mask, wanted * np.uint8(255))
 
 
+@pytest.mark.parametrize("value", [1, 15])
+def test_a_void_of_some_frames_leaves_the_class_id_of_the_others(videos, tmp_path, value):
+    plain = np.zeros((48, 64, 3), np.uint8)
+    plain[10:32, 10:48] = value
+    with_void = plain.copy()
+    with_void[6:10, 10:48] = 255
+    make_video(tmp_path / "ids.mkv", [with_void, plain, plain], tags=(0, 2), kind="gray")
+    found = [mask for _, mask in pairs_of(ids_job(videos, tmp_path), threading.Event(), deque())]
+    assert [np.count_nonzero(mask == 255) for mask in found] == [22 * 38] * 3
+
+
 @pytest.mark.parametrize("value", [1, 7, 15, 200])
 def test_a_class_id_of_a_video_is_picked(videos, tmp_path, value):
     """Its number is that of the file."""
