@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 import time
@@ -27,6 +26,7 @@ from edge_harmony.benchmark.subjects import timing_pictures
 from edge_harmony.benchmark.suite import ContenderSpec, Suite
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, ExitCode, UsageError
 from edge_harmony.machine.counters import Reading
+from edge_harmony.pictures.parallel_rows import cores
 
 _SCORING = 7200.0
 _TURN_MS = 20.0
@@ -126,7 +126,7 @@ def _opened(
             return error
 
     sessions = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for job, started in zip(jobs, pool.map(start, jobs), strict=True):
             if isinstance(started, EdgeHarmonyError):
                 _failed(job.entry, started, failures, tell)
@@ -248,7 +248,7 @@ def _scored(
         tell(f"{name} is scored")
         return answer
 
-    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // max(1, suite.threads))) as pool:
+    with ThreadPoolExecutor(max(1, cores() // max(1, suite.threads))) as pool:
         return dict(zip((s.contender.name for s in sessions), pool.map(score, sessions), strict=True))
 
 

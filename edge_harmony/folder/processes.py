@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import threading
 from collections import deque
@@ -18,6 +17,7 @@ from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.files.stderr import for_children, silent_libraries
 from edge_harmony.folder.items import Item, Outcome
 from edge_harmony.folder.work import Work
+from edge_harmony.pictures.parallel_rows import cores
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +39,15 @@ def run_in_processes(work: Work, items: Sequence[Item], workers: int, stop: thre
     Raises:
         EdgeHarmonyError: the network cannot be loaded.
     """
-    cores = os.cpu_count() or 1
-    count = min(workers or min(cores, len(items) // _WORTH_A_PROCESS), len(items))
+    available = cores()
+    count = min(workers or min(available, len(items) // _WORTH_A_PROCESS), len(items))
     if count > 1 and current_process().daemon:  # as in Celery and multiprocessing.Pool
         log.warning("this process may start no others: the files are done one after the other")
         count = 1
     if count <= 1:
         yield from _here(work, items, stop)
         return
-    threads = work.request.threads or max(1, cores // count)
+    threads = work.request.threads or max(1, available // count)
     work = replace(work, request=replace(work.request, threads=threads))
     todo, tries = deque(items), dict.fromkeys(items, 0)
     processes: dict[Connection, SpawnProcess] = {}

@@ -9,6 +9,7 @@ import pytest
 
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.errors import UsageError
+from edge_harmony.folder import processes
 from edge_harmony.folder.items import Item
 from edge_harmony.folder.processes import run_in_processes
 from edge_harmony.folder.work import Work, outcome_of
@@ -67,6 +68,13 @@ def test_few_pictures_are_done_here(tmp_path):
     assert not multiprocessing.active_children()
     assert next(outcomes).error == "it is wrong"
     assert list(run_in_processes(work, [], 4, threading.Event())) == []
+
+
+def test_one_core_that_may_be_used_is_one_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "cores", lambda: 1)
+    outcomes = run_in_processes(dangerous(tmp_path), items(*(f"{k}.png" for k in range(40))), 0, threading.Event())
+    assert next(outcomes).error is None
+    assert not multiprocessing.active_children()
 
 
 def test_a_process_that_may_start_none_does_the_work_itself(tmp_path):
