@@ -196,7 +196,6 @@ def test_tracks_names_chapters_and_subtitles_are_kept(tmp_path, caplog):
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".mp4", "mov_text"), (".mov", "mov_text"), (".webm", "webvtt")])
 def test_subtitles_are_written_as_the_container_has_them(tmp_path, caplog, suffix, kind):
-    """Number 21."""
     made = again(with_subtitles(tmp_path / "s.mkv"), tmp_path / f"o{suffix}")
     assert streams(made)[2] == ("subtitle", kind)
     assert [record.message.count("encoded anew") for record in caplog.records] == [1] * (3 if suffix == ".webm" else 1)

@@ -51,8 +51,6 @@ def again(reader, path, **options):
 )
 @pytest.mark.parametrize("shape", [Fraction(64, 45), Fraction(8, 9), Fraction(1)])
 def test_the_shape_of_pixels_is_kept(tmp_path, caplog, suffix, codec, shape):
-    """Number 12."""
-
     def prepare(stream):
         stream.codec_context.sample_aspect_ratio = shape
 

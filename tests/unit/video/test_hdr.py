@@ -104,7 +104,7 @@ def with_hdr10_plus(path):
 
 
 def test_what_frames_say_of_themselves_is_left_out_with_a_line(tmp_path, caplog):
-    """Number 21: HDR10+ described the frames before."""
+    """HDR10+ described the frames before."""
     source = with_hdr10_plus(tmp_path / "s.hevc")
     reader = VideoReader(source)
     assert reader.dynamic == "HDR10+"
