@@ -22,10 +22,7 @@ from edge_harmony.backends.tensorrt.profiling import LayerTimes, profile
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import ArtifactError, CapabilityError, EdgeHarmonyError
 from edge_harmony.files.resources import cache_folder
-from tests.fakes.tensorrt import VERSIONS, fake_tensorrt
-
-WEAK = ("8.6", "10.3", "10.13", "10.16")
-
+from tests.fakes.tensorrt import VERSIONS, WEAK, fake_tensorrt
 
 # --- callbacks
 

@@ -11,9 +11,8 @@ from edge_harmony.backends.tensorrt.builder import build_plan
 from edge_harmony.backends.tensorrt.engines import check_file
 from edge_harmony.backends.tensorrt.options import BuildOptions
 from edge_harmony.errors import CapabilityError
-from tests.fakes.tensorrt import fake_tensorrt
+from tests.fakes.tensorrt import WEAK, fake_tensorrt
 
-WEAK = ("8.6", "10.3", "10.13", "10.16")
 NETWORK = (
     ("CONVOLUTION", ("composite",), "features"),
     ("ACTIVATION", ("features",), "active"),
