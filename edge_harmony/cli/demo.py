@@ -8,7 +8,7 @@ import typer
 
 from edge_harmony.cli.console import JsonOption, stopping
 from edge_harmony.cli.until_stopped import wait_until_stopped
-from edge_harmony.demo.page import serve
+from edge_harmony.demo.server import serve
 from edge_harmony.web.listen import LOCAL
 from edge_harmony.web.pixels import MOST_PIXELS
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, Backend
 from edge_harmony.backends.discovery import backend_names, get_backend, load_runner
-from edge_harmony.errors import CapabilityError, EdgeHarmonyError
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL, MODELS, bundled_weights, has_weights
 from edge_harmony.web.warm import warm_up
@@ -94,6 +95,31 @@ class Offers:
 
     def __contains__(self, offer: Offer) -> bool:
         return offer == self.first or offer in self.all()
+
+
+def chosen(names: Iterable[str]) -> list[str]:
+    """What there is to choose from.
+
+    Raises:
+        UsageError: nothing.
+    """
+    found = _distinct(names)
+    if not found:
+        raise UsageError("there is nothing to choose from", "choose a network first")
+    return found
+
+
+def choices_beside(offer: Offer, offers: list[Offer]) -> tuple[list[str], list[str], list[str]]:
+    """The networks, the backends of an offer's network, and the precisions of both, each to choose from."""
+    return (
+        _distinct(other[0] for other in offers),
+        _distinct(other[1] for other in offers if other[0] == offer[0]),
+        _distinct(other[2] for other in offers if other[:2] == offer[:2]),
+    )
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 class Loaded:

@@ -16,8 +16,7 @@ import pytest
 import edge_harmony
 from edge_harmony.demo import offers as module
 from edge_harmony.demo.offers import DEFAULT
-from edge_harmony.demo.page import checked_pixels, checked_strength, chosen, serve
-from edge_harmony.errors import UsageError
+from edge_harmony.demo.server import serve
 from edge_harmony.samples import sample_files
 
 pytestmark = pytest.mark.lengthy
@@ -119,20 +118,6 @@ def test_calls_are_answered_in_a_sentence(address, tmp_path):
     slides, told = page.predict(*files, *with_offer, api_name="/harmonize")
     assert len(slides) == 2
     assert "edge-s onnxruntime int8" in told
-
-
-def test_values_of_calls():
-    assert checked_strength(1) == 1.0
-    for wrong in (None, "1", True, [1.0]):
-        with pytest.raises(UsageError, match="no number"):
-            checked_strength(wrong)
-    assert [checked_pixels(pixels) for pixels in (0, -3.0, 20)] == [0, -3, 20]
-    for wrong in (None, "1", True, 21, -20.5, float("nan")):
-        with pytest.raises(UsageError, match="cannot grow by that"):
-            checked_pixels(wrong)
-    assert chosen(["b", "a", "b"]) == ["b", "a"]
-    with pytest.raises(UsageError, match="choose a network first"):
-        chosen([])
 
 
 def test_nothing_is_written_into_the_package(address):

@@ -1,12 +1,9 @@
-"""The demo page: what its functions do, and a walk through it in a browser, which also takes the docs' screenshots.
+"""The page: what it imports, and a walk through it in a browser, which also takes the docs' screenshots.
 
 With ``EDGE_HARMONY_SCREENSHOTS=docs/images`` the pictures go there.
 """
 
-import json
 import os
-import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,17 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_harmony.backends.discovery import backend_names, load_runner
-from edge_harmony.cli.main import main
-from edge_harmony.demo import offers as offers_module
-from edge_harmony.demo.offers import DEFAULT, Loaded, Offers, find_offers
-from edge_harmony.demo.page import MaskEdge, apply_again, choices_beside, harmonize, painted, serve
-from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, UsageError
-from edge_harmony.extras import install_command
+from edge_harmony.demo.server import serve
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.models.registry import MODELS
 from edge_harmony.pictures.images import decode_picture
-from edge_harmony.pictures.mask_edges import grow_mask, refine_mask
 from edge_harmony.samples import sample_pictures
 
 pytestmark = pytest.mark.lengthy
@@ -37,57 +26,6 @@ PORT = 7893 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix
 RNG = np.random.default_rng(8)
 
 
-def test_what_is_offered_loads():
-    offers = find_offers()
-    assert offers[0] == DEFAULT
-    assert len(offers) == len(set(offers))
-    assert {backend for _, backend, _ in offers} >= {"onnxruntime", "openvino", "pytorch"}
-    assert ("hdnet", "pytorch", "fp32") not in offers  # nothing is shipped
-    assert ("hdnet-lite", "pytorch", "int8") not in offers  # its weights have no ranges
-    loaded = Loaded()
-    first = loaded.get(DEFAULT)
-    assert loaded.get(DEFAULT) is first
-    for offer in offers[1:]:
-        loaded.get(offer)
-    assert loaded.get(DEFAULT) is not first  # only the last few are kept
-    loadable = {
-        (model, backend, precision)
-        for model in MODELS
-        for backend in backend_names()
-        for precision in ("fp32", "fp16", "int8")
-        if loads(model, backend, precision)
-    }
-    assert set(offers) == loadable
-
-
-def loads(model, backend, precision):
-    try:
-        load_runner(model, backend=backend, precision=precision).close()
-    except EdgeHarmonyError:
-        return False
-    return True
-
-
-def test_the_first_offer_waits_for_no_other(monkeypatch):
-    asked = []
-    others = [("edge-n", "pytorch", "fp32"), ("edge-n", "pytorch", "int8")]
-    monkeypatch.setattr(offers_module, "find_offers", lambda: asked.append(1) or [DEFAULT, *others])
-    offers = Offers()
-    assert offers.first == DEFAULT
-    assert DEFAULT in offers
-    assert not asked
-    assert others[1] in offers
-    assert ("edge-n", "pytorch", "fp16") not in offers
-    assert offers.all() == [DEFAULT, *others]
-    assert len(asked) == 1
-    assert choices_beside(DEFAULT, offers.all()) == (["edge-s", "edge-n"], ["onnxruntime"], ["int8"])
-    monkeypatch.setattr(offers_module, "_offers_of", lambda backend: [])
-    assert Offers().first == DEFAULT  # the first of all
-    monkeypatch.setattr(offers_module, "find_offers", lambda: [])
-    with pytest.raises(CapabilityError, match="no network can be loaded here"):
-        Offers()
-
-
 def test_the_page_is_up_before_other_runtimes_are_imported():
     code = "import sys; from edge_harmony.demo.page import make_page; make_page(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
@@ -96,119 +34,11 @@ def test_the_page_is_up_before_other_runtimes_are_imported():
     assert not {"torch", "openvino", "coremltools", "tensorrt"} & modules
 
 
-def test_the_button(tmp_path):
-    picture = RNG.integers(0, 256, (60, 80, 4), np.uint8)
-    stroke = np.zeros((60, 80, 4), np.uint8)
-    stroke[20:40, 30:50] = (255, 59, 48, 153)
-    mask = np.zeros((60, 80), np.uint8)
-    mask[:10] = 255
-    cv2.imwrite(str(tmp_path / "mask.png"), mask)
-    cv2.imwrite(str(tmp_path / "small.png"), mask[::2, ::2])
-    loaded, editor = Loaded(), {"background": picture, "layers": [stroke], "composite": picture}
-    with Harmonizer.from_pretrained() as harmonizer:
-        weight = np.zeros((60, 80), np.float32)
-        weight[20:40, 30:50] = 1
-        (before, after), told, _ = harmonize(loaded, editor, None, DEFAULT)
-        np.testing.assert_array_equal(before, picture[..., :3])
-        np.testing.assert_array_equal(after, harmonizer.harmonize(before, weight))
-        assert re.match(r"\*\*\d+ ms\*\* for 80 x 60 pixels, 8 % of them foreground: edge-s onnxruntime int8", told)
-        weight[:10] = 1
-        (_, after), told, _ = harmonize(loaded, editor, str(tmp_path / "mask.png"), DEFAULT)
-        np.testing.assert_array_equal(after, harmonizer.harmonize(before, weight))
-        assert "resized" not in told
-        _, told, _ = harmonize(loaded, editor | {"layers": []}, str(tmp_path / "small.png"), DEFAULT)
-        assert "resized from 40 x 30" in told
-    for wrong, says in ((None, "no composite"), ({"background": None, "layers": []}, "no composite")):
-        with pytest.raises(InputError, match=says):
-            harmonize(loaded, wrong, None, DEFAULT)
-    with pytest.raises(InputError, match="nothing is foreground"):
-        harmonize(loaded, editor | {"layers": []}, None, DEFAULT)
-
-
-def test_the_slider_applies_again_and_does_not_predict():
-    picture = RNG.integers(60, 190, (60, 80, 4), np.uint8)
-    stroke = np.zeros((60, 80, 4), np.uint8)
-    stroke[20:40, 30:50] = 255
-    weight = (stroke[..., 3] > 0).astype(np.float32)
-    loaded, editor = Loaded(), {"background": picture, "layers": [stroke], "composite": picture}
-    runner = loaded.get(DEFAULT).runner
-    calls, infer = [], runner.infer
-    runner.infer = lambda *given: calls.append(1) or infer(*given)
-    with Harmonizer.from_pretrained() as harmonizer:
-        (before, after), _, kept = harmonize(loaded, editor, None, DEFAULT, 0.5)
-        np.testing.assert_array_equal(after, harmonizer.harmonize(before, weight, strength=0.5))
-        assert len(calls) == 1
-        for strength in (0, 0.25, 1, 1.5):
-            (again, after), told = apply_again(kept, strength)
-            np.testing.assert_array_equal(again, before)
-            np.testing.assert_array_equal(after, harmonizer.harmonize(before, weight, strength=strength))
-            assert re.match(rf"\*\*\d+ ms\*\* to apply the same prediction at strength {strength:.2f}", told)
-    assert len(calls) == 1
-    with pytest.raises(UsageError, match=r"strength is 1\.55"):
-        apply_again(kept, 1.55)
-
-
-def test_the_edge_of_the_mask_is_refined_and_grown_before_the_prediction():
-    picture = RNG.integers(0, 256, (60, 80, 3), np.uint8)
-    given = np.zeros((60, 80), np.float32)
-    given[20:40, 30:50] = 1
-    assert MaskEdge().of(given, picture) is given
-    np.testing.assert_array_equal(MaskEdge(3).of(given, picture), grow_mask(given, 3))
-    both = MaskEdge(-2, True).of(given, picture)
-    np.testing.assert_array_equal(both, grow_mask(refine_mask(picture, given), -2))
-
-
-def test_strokes_are_masks():
-    layer = np.zeros((4, 6, 4), np.uint8)
-    layer[1, 1, 3], layer[2, 2, 3], layer[3, 3, 3] = 153, 255, 76
-    mask = painted([layer, np.zeros((9, 9, 4), np.uint8)], (4, 6))
-    assert mask[1, 1] == mask[2, 2] == 1
-    assert mask[3, 3] == pytest.approx(0.5, abs=0.01)
-    assert mask.sum() == pytest.approx(2.5, abs=0.01)
-    assert painted([], (4, 6)).sum() == 0
-
-
-def test_wrong_calls(capsys, monkeypatch):
-    assert main(["demo", "--port", "0"]) == 2
-    assert main(["demo", "--host", "203.0.113.7", "--port", str(PORT + 1)]) == 2
-    assert "cannot listen" in capsys.readouterr().err
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    assert main(["demo"]) == 3
-    assert install_command("demo") in capsys.readouterr().err
-
-
 @pytest.fixture(scope="module")
 def address():
     page = serve("127.0.0.1", PORT)
     yield page.local_url
     page.close()
-
-
-def test_the_command_says_where_and_ends_with_ctrl_c():
-    call = [sys.executable, "-m", "edge_harmony", "demo", "--port", str(PORT + 2), "--json"]
-    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        lines = [process.stdout.readline() for _ in range(3)]
-        assert json.loads("".join(lines)) == {"url": f"http://127.0.0.1:{PORT + 2}/"}
-        with urlopen(f"http://127.0.0.1:{PORT + 2}/") as answer:
-            assert b"edge-harmony" in answer.read()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=600)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert "Traceback" not in err
-    assert "until Ctrl-C" in err
-
-
-def test_it_is_reached_from_this_machine_only_and_a_taken_port_is_an_error(address):
-    assert address == f"http://127.0.0.1:{PORT}/"
-    listening = [
-        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
-    ]
-    assert [where for where in listening if where.endswith(f":{PORT:04X}")] == [f"0100007F:{PORT:04X}"]
-    with pytest.raises(UsageError, match="--port"):
-        serve("127.0.0.1", PORT)
 
 
 @pytest.fixture(scope="module")
