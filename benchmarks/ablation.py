@@ -37,8 +37,9 @@ from edge_harmony.quality.preparation import PLAIN, SEALED, Preparation
 from edge_harmony.quantization.prepare import observe_with, prepare_qat
 from edge_harmony.samples import sample_pictures
 from edge_harmony.training.distributed import join_world
+from edge_harmony.training.progress import Progress
 from edge_harmony.training.recipe import ContrastiveConfig, Recipe, StageConfig
-from edge_harmony.training.trainer import Progress, Trainer
+from edge_harmony.training.trainer import Trainer
 
 PREPARATIONS = (SEALED, PLAIN, Preparation(sealed=2, relit=True))
 

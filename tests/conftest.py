@@ -227,7 +227,8 @@ def trained(mini_root, made_once) -> Path:
     """The folder of a finished run with the small recipe of the trainer's tests; do not write there."""
 
     def fill(folder: Path) -> None:
-        from tests.unit.training.test_trainer import WORLD, Trainer, recipe
+        from edge_harmony.training.trainer import Trainer
+        from tests.unit.training.making import WORLD, recipe
 
         Trainer(recipe(mini_root), folder, WORLD).run()
 

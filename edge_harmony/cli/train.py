@@ -23,7 +23,7 @@ from edge_harmony.files.toml import parse_toml, read_text
 from edge_harmony.training.until import parse_until
 
 if TYPE_CHECKING:
-    from edge_harmony.training.trainer import Progress as State
+    from edge_harmony.training.progress import Progress as State
 
 
 def train(

@@ -50,6 +50,12 @@ class Position:
     past: list[dict[str, Any]] = field(default_factory=list)
     changes: dict[str, Any] = field(default_factory=dict)
 
+    def advance(self, images: int, loss: float) -> None:
+        """Count the images of a step, and smooth its loss into :attr:`loss`."""
+        self.images += images
+        self.total += images
+        self.loss = loss if self.loss is None else 0.99 * self.loss + 0.01 * loss
+
 
 def checkpoint_path(folder: Path) -> Path:
     """Path of the checkpoint of the run in a folder."""

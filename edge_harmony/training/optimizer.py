@@ -1,13 +1,14 @@
-"""The optimizer of a run, and the order of its parameters, by which checkpoints number their moments."""
+"""The optimizer of a run: its parameters, in the order by which checkpoints number their moments, and their rates."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import nn
 
-from edge_harmony.training.recipe import OptimizerConfig
+from edge_harmony.training.recipe import OptimizerConfig, StageConfig
 
 
 def in_encoder(name: str) -> bool:
@@ -36,3 +37,24 @@ def make_optimizer(model: nn.Module, settings: OptimizerConfig) -> torch.optim.O
         ]
     kind = torch.optim.AdamW if settings.kind == "adamw" else torch.optim.Adam
     return kind(groups, lr=1e-3, betas=settings.betas)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, stage: StageConfig, images: int) -> None:
+    """Give each group its share of the learning rate of the step at ``images`` of a stage."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["share"] * learning_rate(stage, images)
+
+
+def learning_rate(stage: StageConfig, images: int) -> float:
+    """The learning rate of the step at ``images``: linear warm-up, then cosine, linear to 0, steps or constant."""
+    share = images / stage.images
+    rate = stage.learning_rate
+    if stage.schedule == "cosine":
+        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
+    elif stage.schedule == "linear":
+        rate *= 1 - share
+    elif stage.schedule == "step":
+        rate *= stage.decay ** sum(share >= milestone for milestone in stage.milestones)
+    if images < stage.warmup:
+        rate *= (images + stage.batch) / (stage.warmup + stage.batch)
+    return rate

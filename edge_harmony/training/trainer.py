@@ -1,26 +1,22 @@
 """The trainer: runs a recipe's stages in one process or several, and can be stopped at any moment.
 
-Every optimizer step seeds its own generators from (seed, stage, images, rank), and the schedule is a function of the
-images seen. So a run that was killed and resumed gives the result of an uninterrupted run.
+The schedule is a function of the images seen, and so are the draws of a batch. So a run that was killed and resumed
+gives the result of an uninterrupted run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from edge_harmony.errors import TrainingError, UsageError, first_line
 from edge_harmony.files.atomic import make_folder, write_json
@@ -30,47 +26,23 @@ from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import save_weights
 from edge_harmony.pictures.images import Picture
-from edge_harmony.quantization.fake_quant import ActivationQuantizer
 from edge_harmony.quantization.prepare import learn_scales, observe_with, prepare_qat
+from edge_harmony.training.average import AveragedWeights
+from edge_harmony.training.batches import Batches
 from edge_harmony.training.changes import Changes
 from edge_harmony.training.checkpoint import Position, checkpoint_path, read_checkpoint, save_checkpoint
-from edge_harmony.training.composites.synthesis import Batch, join, synthesize
-from edge_harmony.training.dataset import PictureStore, TrainingSample, draw_alike, open_store, split_samples
+from edge_harmony.training.dataset import TrainingSample, split_samples
 from edge_harmony.training.distributed import World
 from edge_harmony.training.objective import Objective
-from edge_harmony.training.optimizer import in_encoder, make_optimizer
+from edge_harmony.training.optimizer import make_optimizer
+from edge_harmony.training.progress import Progress, Reports
 from edge_harmony.training.recipe import Recipe, StageConfig
 from edge_harmony.training.record import Record, RecordOptions
 from edge_harmony.training.start import start_from
+from edge_harmony.training.step import Step
 from edge_harmony.training.validation import show, validate
 
-STORE_MARGIN = 9 / 8
-"""Stored pictures are larger than the training size by this factor, so that crops keep their sharpness."""
-
 DEFAULT_MEMORY = 8 << 30
-
-_CALIBRATION_BATCHES = 8
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The progress of a stage, for a progress bar.
-
-    Attributes:
-        stage: name of the stage.
-        images: training images seen in it.
-        total: its number of images.
-        rate: images a second.
-        remaining: seconds left.
-        loss: smoothed training loss; a network that changes nothing has 1.
-    """
-
-    stage: str
-    images: int
-    total: int
-    rate: float
-    remaining: float
-    loss: float
 
 
 class Trainer:
@@ -111,7 +83,6 @@ class Trainer:
         self.output = make_folder(output)
         self.world = world
         self.report = report
-        self.memory = memory
         self.compiled = compiled
         self.until = until
         self.changes = changes
@@ -126,21 +97,20 @@ class Trainer:
                     f"stage {stage.name}: batch {stage.batch} does not divide among {world.size} processes",
                     "change the batch or the number of processes",
                 )
-        self.sources = recipe.data.all_sources()
         self.train_samples, self.held_samples = split_samples(recipe.data)
+        self.batches = Batches(recipe, self.train_samples, world, memory)
         torch.manual_seed(recipe.seed)
         self.model = build_model(recipe.model.name, **recipe.model.options)
         self.position = Position()
         self._saved = 0
-        self._stores: dict[int, list[PictureStore]] = {}
         self.model.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for stage in recipe.stages:
             if stage.batch == world.size and not stage.quantize:
                 self._refuse_single(stage)
         if initial is not None:
-            self.position.past = start_from(initial, self.model, lambda: self._calibration(recipe.stages[0]))
+            self.position.past = start_from(initial, self.model, lambda: self.batches.calibration(0))
         self.objective = Objective(recipe, self.model, world.device)
-        self.average: dict[str, Tensor] = {}
+        self.average: AveragedWeights  # of the stage under way
 
     def _refuse_single(self, stage: StageConfig) -> None:
         """Refuse a stage of single pictures so small that a norm would see one value of each channel."""
@@ -209,117 +179,55 @@ class Trainer:
             if restored is None:
                 self.position.stage, self.position.images = number, 0
             if stage.quantize:
-                self._prepare_quantization(stage, calibrate=restored is None)
+                self._prepare_quantization(number, calibrate=restored is None)
             optimizer = make_optimizer(self.model, self.recipe.optimizer)
             if restored is not None:
-                self.average = restored.restore(self.model, optimizer)
+                self.average = AveragedWeights(restored.restore(self.model, optimizer), self.recipe.ema)
                 restored = None
             else:
-                self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
+                self.average = AveragedWeights.of(self.model, self.recipe.ema)
             if self.position.total == 0:
                 self._save(optimizer)
             self._saved = self.position.total
-            if self._run_stage(stage, optimizer):
+            if self._run_stage(number, optimizer):
                 return None
-            self.model.load_state_dict(self.average)
+            self.model.load_state_dict(self.average.tensors)
         return self._finish()
 
-    def _prepare_quantization(self, stage: StageConfig, *, calibrate: bool) -> None:
+    def _prepare_quantization(self, number: int, *, calibrate: bool) -> None:
         """Save the float weights, fold norms and insert fake quantization, with ranges from calibration batches."""
+        stage = self.recipe.stages[number]
         first = next(stage for stage in self.recipe.stages if stage.quantize)
         if calibrate and self.world.is_main and stage is first:
             self._save_weights(self.float_weights)
         self.model = prepare_qat(fold_norms(self.model)).to(self.world.device)
         if calibrate:
             self.model.eval()
-            observe_with(self.model, self._calibration(stage))
+            observe_with(self.model, self.batches.calibration(number))
         if stage.scales == "learned":
             learn_scales(self.model)
 
-    def _calibration(self, stage: StageConfig) -> list[tuple[Tensor, Tensor]]:
-        """Composites and masks of a stage's first batches, to measure norms or ranges with."""
-        batches = [self._batch(stage, k * stage.batch) for k in range(_CALIBRATION_BATCHES)]
-        return [(batch.composite, batch.mask) for batch in batches]
-
-    def _stores_of(self, stage: StageConfig) -> list[PictureStore]:
-        """The store of every source; they share the memory."""
-        side = math.ceil(stage.size * STORE_MARGIN)
-        if side not in self._stores:
-            share = self.memory // len(self.train_samples)
-            self._stores = {side: [open_store(samples, side, share) for samples in self.train_samples]}
-        return self._stores[side]
-
-    def _batch(self, stage: StageConfig, images: int) -> Batch:
-        """This process's share of the batch that starts at ``images``; each source has its own synthesis settings."""
-        stores, share, device = self._stores_of(stage), stage.batch // self.world.size, self.world.device
-        picker = torch.Generator().manual_seed(self._seed(images))
-        own = slice(self.world.rank * share, (self.world.rank + 1) * share)
-        origin = torch.zeros(stage.batch, dtype=torch.long)
-        if len(stores) > 1:
-            weights = torch.tensor([source.weight for source in self.sources])
-            origin = torch.multinomial(weights, stage.batch, replacement=True, generator=picker)
-        parts = []
-        for number, (source, store) in enumerate(zip(self.sources, stores, strict=True)):
-            index = torch.randint(len(store), (stage.batch,), generator=picker)[own][origin[own] == number]
-            if not len(index):
-                continue
-            synthesis = source.synthesis or self.recipe.synthesis
-            partners = None
-            if synthesis.near:
-                index, partners = draw_alike(store.object_colours(), index, synthesis.alike, picker)
-            real, mask, given = store.gather(index, device)
-            seed = self._seed(images, self.world.rank + 1 + number * self.world.size)
-            dice = torch.Generator(device).manual_seed(seed)
-            parts.append(synthesize(real, mask, given, stage.size, synthesis, dice, partners))
-        return parts[0] if len(parts) == 1 else join(parts)
-
-    def _seed(self, images: int, stream: int = 0) -> int:
-        key = f"{self.recipe.seed}/{self.position.stage}/{images}/{stream}"
-        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big")
-
-    def _run_stage(self, stage: StageConfig, optimizer: torch.optim.Optimizer) -> bool:
+    def _run_stage(self, number: int, optimizer: torch.optim.Optimizer) -> bool:
         """Train to the end of a stage; return True if the time was up first."""
-        model: nn.Module = self.model
-        parallel = model
-        if self.world.size > 1:
-            ids = [self.world.device.index] if self.world.device.type == "cuda" else None
-            parallel = DistributedDataParallel(model, device_ids=ids)
-        step: Callable[[Tensor, Tensor], Tensor] = parallel
-        if self.compiled and not stage.quantize:
-            step = torch.compile(parallel, dynamic=False)  # stages differ in size: one program each
-        position, recipe = self.position, self.recipe
-        self._stores_of(stage)
-        started, start_images, shown = time.monotonic(), position.images, 0.0
+        recipe, position = self.recipe, self.position
+        stage = recipe.stages[number]
+        step = Step(self.model, optimizer, self.objective, recipe, stage, self.world, compiled=self.compiled)
+        self.batches.open(stage)  # decoding is none of the time that is reported
+        reports = Reports(self.report, stage, position.images) if self.report and self.world.is_main else None
         while position.images < stage.images:
-            self._set_mode(model, stage)
-            for group in optimizer.param_groups:
-                group["lr"] = group["share"] * learning_rate(stage, position.images)
-            batch = self._batch(stage, position.images)
-            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self._autocasts(stage)):
-                output = step(batch.composite, batch.mask)
-            loss, identity, terms = self.objective(model, output.float(), batch, stage)
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss + terms)
-            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
-            if not bool(torch.isfinite(norm)):
+            loss = step(self.batches.take(number, position.images), position.images)
+            if loss is None:
                 raise self._diverged()
-            optimizer.step()
-            previous, position.images = position.images, position.images + stage.batch
-            position.total += stage.batch
-            self._update_average(model, position.images // stage.batch)
-            relative = float(loss.detach() / identity.clamp_min(1e-9))
-            position.loss = relative if position.loss is None else 0.99 * position.loss + 0.01 * relative
-            now = time.monotonic()
-            if self.report and self.world.is_main and now - shown > 1:
-                rate = (position.images - start_images) / (now - started)
-                left = (stage.images - position.images) / rate
-                self.report(Progress(stage.name, position.images, stage.images, rate, left, position.loss))
-                shown = now
+            before = position.images
+            position.advance(stage.batch, loss)
+            self.average.update(self.model, position.images // stage.batch)
+            if reports:
+                reports.show(position.images, position.loss or 0.0)
             last = position.images >= stage.images
-            if last or previous // recipe.validate_every != position.images // recipe.validate_every:
+            if last or before // recipe.validate_every != position.images // recipe.validate_every:
                 self._validate(stage)
             up = self._time_is_up()
-            if up or last or previous // recipe.checkpoint_every != position.images // recipe.checkpoint_every:
+            if up or last or before // recipe.checkpoint_every != position.images // recipe.checkpoint_every:
                 self._save(optimizer)
             if up and not (last and stage is recipe.stages[-1]):
                 return True
@@ -335,28 +243,6 @@ class Trainer:
             f"go on from the checkpoint at {self._saved:,} images with a lower learning rate: "
             f"--resume --set stages.{number}.learning_rate={stage.learning_rate / 10:g}",
         )
-
-    def _autocasts(self, stage: StageConfig) -> bool:
-        amp = self.recipe.amp
-        return not stage.quantize and (amp == "everywhere" or (amp is True and self.world.device.type == "cuda"))
-
-    def _set_mode(self, model: nn.Module, stage: StageConfig) -> None:
-        model.train()
-        late = self.position.images >= stage.freeze * stage.images
-        kept = self.recipe.optimizer.encoder_rate == 0
-        for name, module in model.named_modules():
-            norm = isinstance(module, nn.BatchNorm2d)
-            if (late and (norm or isinstance(module, ActivationQuantizer))) or (kept and norm and in_encoder(name)):
-                module.eval()
-
-    @torch.no_grad()
-    def _update_average(self, model: nn.Module, steps: int) -> None:
-        decay = min(self.recipe.ema, (1 + steps) / (10 + steps)) if self.recipe.ema else 0.0
-        for name, value in model.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
 
     def _validate(self, stage: StageConfig) -> None:
         """Score the averaged weights on the held-out pictures, in the main process."""
@@ -376,20 +262,16 @@ class Trainer:
 
     def _judge(self, samples: list[TrainingSample]) -> tuple[dict[str, float], Picture | None]:
         """Scores of the averaged weights, and a sheet of pictures if the record has them."""
-        kept = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average)
-        self.model.eval()
         given = self.model, samples, self.recipe, self.world.device
-        try:
+        with self.average.within(self.model):
+            self.model.eval()
             return validate(*given), show(*given) if self.record.options.pictures else None
-        finally:
-            self.model.load_state_dict(kept)
 
     def _save(self, optimizer: torch.optim.Optimizer) -> None:
         if self.world.is_main:
             if not all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values()):
                 raise self._diverged()
-            save_checkpoint(self.checkpoint, self.recipe, self.position, self.model, self.average, optimizer)
+            save_checkpoint(self.checkpoint, self.recipe, self.position, self.model, self.average.tensors, optimizer)
         self._saved = self.position.total
         self.world.barrier()
 
@@ -421,18 +303,3 @@ class Trainer:
             images=self.position.total,
             history=self.position.past,
         )
-
-
-def learning_rate(stage: StageConfig, images: int) -> float:
-    """The learning rate of the step at ``images``: linear warm-up, then cosine, linear to 0, steps or constant."""
-    share = images / stage.images
-    rate = stage.learning_rate
-    if stage.schedule == "cosine":
-        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
-    elif stage.schedule == "linear":
-        rate *= 1 - share
-    elif stage.schedule == "step":
-        rate *= stage.decay ** sum(share >= milestone for milestone in stage.milestones)
-    if images < stage.warmup:
-        rate *= (images + stage.batch) / (stage.warmup + stage.batch)
-    return rate

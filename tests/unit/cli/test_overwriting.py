@@ -12,7 +12,7 @@ from edge_harmony.cli.verbs import VERBS, load_verb
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.models.registry import bundled_weights, weights_folder
 from edge_harmony.samples import sample_files
-from tests.unit.training.test_trainer import RECIPE
+from tests.unit.training.making import RECIPE
 
 WRITTEN = {
     "harmonize": {"output", "preview"},

@@ -20,7 +20,7 @@ from edge_harmony.models.weights_file import read_weights
 from edge_harmony.training.changes import change_recipe, parse_changes, refuse_changes
 from edge_harmony.training.checkpoint import read_checkpoint
 from edge_harmony.training.trainer import Trainer
-from tests.unit.training.test_trainer import RECIPE, WORLD, Killed, killed_after, recipe
+from tests.unit.training.making import RECIPE, WORLD, Killed, killed_after, recipe
 
 
 def first(root, **changes):
@@ -165,12 +165,12 @@ STOPPED = """
 import os, sys
 from edge_harmony.cli.main import main
 from edge_harmony.training.trainer import Trainer
-real = Trainer._update_average
-def stopped(trainer, model, steps):
-    real(trainer, model, steps)
+real = Trainer._time_is_up
+def stopped(trainer):
     if trainer.position.total == 24:
         os.kill(os.getpid(), int(sys.argv[1]))
-Trainer._update_average = stopped
+    return real(trainer)
+Trainer._time_is_up = stopped
 sys.exit(main(sys.argv[2:]))
 """
 

@@ -18,7 +18,7 @@ from edge_harmony.models.weights_file import load_model, read_weights, save_weig
 from edge_harmony.training.checkpoint import read_checkpoint
 from edge_harmony.training.trainer import Trainer
 from edge_harmony.training.until import parse_until
-from tests.unit.training.test_trainer import RECIPE, WORLD, Killed, killed_after, recipe
+from tests.unit.training.making import RECIPE, WORLD, Killed, killed_after, recipe
 
 NOW = datetime(2026, 11, 25, 22, 30, tzinfo=timezone.utc)
 OPTIONS = {"widths": [8, 8, 16, 16, 24], "hidden": 16}

@@ -19,7 +19,7 @@ from edge_harmony.training.losses import (
 )
 from edge_harmony.training.recipe import ContrastiveConfig
 from edge_harmony.training.trainer import Trainer
-from tests.unit.training.test_trainer import WORLD, recipe
+from tests.unit.training.making import WORLD, recipe
 
 
 def unit(*shape):

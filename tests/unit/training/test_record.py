@@ -18,7 +18,7 @@ from edge_harmony.quality.preparation import PLAIN, SEALED
 from edge_harmony.training.curves import _ticks, draw_curves
 from edge_harmony.training.record import RecordOptions, as_csv, sheet_of
 from edge_harmony.training.trainer import Trainer
-from tests.unit.training.test_trainer import RECIPE, WORLD, Killed, killed_after, own_photographs, recipe
+from tests.unit.training.making import RECIPE, WORLD, Killed, killed_after, own_photographs, recipe
 
 pytestmark = pytest.mark.lengthy
 
