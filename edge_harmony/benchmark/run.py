@@ -18,14 +18,12 @@ from edge_harmony.benchmark import result as schema
 from edge_harmony.benchmark.budget import Budget, check_names, judge
 from edge_harmony.benchmark.environment import environment
 from edge_harmony.benchmark.job import ContenderJob
+from edge_harmony.benchmark.measurement import measurement
 from edge_harmony.benchmark.preparation import describe, prepare
 from edge_harmony.benchmark.process import ContenderProcess
 from edge_harmony.benchmark.session import LEAST_TURNS, OPENING, ContenderSession
-from edge_harmony.benchmark.statistics import interval, percentile, ratio
-from edge_harmony.benchmark.subjects import timing_pictures
 from edge_harmony.benchmark.suite import ContenderSpec, Suite
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, ExitCode, UsageError
-from edge_harmony.machine.counters import Reading
 from edge_harmony.pictures.parallel_rows import cores
 
 _SCORING = 7200.0
@@ -34,8 +32,6 @@ _TURN_MS = 20.0
 _MOST_IN_TURN = 10
 _WORST = 4
 _LINE_SECONDS = 10.0
-_WINDOW = 60.0
-_DIGITS = 4
 
 Tell = Callable[[str], None]
 
@@ -88,7 +84,7 @@ def run_suite(
         _need_baseline(suite, sessions, failures)
         scores = _scored(suite, sessions, data, pictures, tell)
     baseline = next(s for s in sessions if s.contender.name == suite.baseline)
-    measurements = [_measurement(suite, s, baseline, scores[s.contender.name]) for s in sessions]
+    measurements = [measurement(suite, s, baseline, scores[s.contender.name]) for s in sessions]
     result = schema.Result(
         suite=suite.name,
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -250,73 +246,3 @@ def _scored(
 
     with ThreadPoolExecutor(max(1, cores() // max(1, suite.threads))) as pool:
         return dict(zip((s.contender.name for s in sessions), pool.map(score, sessions), strict=True))
-
-
-def _measurement(
-    suite: Suite, session: ContenderSession, baseline: ContenderSession, score: dict[str, Any]
-) -> schema.Measurement:
-    samples = session.samples
-    count = {"multi-stream": suite.streams, "offline": suite.pictures}.get(suite.scenario, 1)
-    alone = suite.scenario == "sustained"
-    turns = min(len(session.rounds), len(baseline.rounds))
-    return schema.Measurement(
-        contender=session.contender,
-        protocol=schema.MeasuringConditions(
-            scenario=suite.scenario,
-            height=suite.height,
-            width=suite.width,
-            foreground=round(
-                float(np.mean([mask.mean() for _, mask in timing_pictures(suite.height, suite.width)])), 4
-            ),
-            pictures=count,
-            streams=suite.streams if count > 1 else 1,
-            threads=suite.threads,
-            warm_up=suite.effort.warm_up,
-            burst=session.burst,
-            interleaved=not alone,
-        ),
-        samples_ms=_rounded(samples),
-        stages_ms={stage: _rounded(times) for stage, times in session.stages.items()},
-        summary=summarize(samples, count),
-        ratio=None if alone or session is baseline else ratio(session.medians[:turns], baseline.medians[:turns]),
-        sustained=_sustained(session) if alone else None,
-        cost=schema.Cost.model_validate(session.cost),
-        parity=score.get("parity"),
-        truth=score.get("truth"),
-        unscored=score["unscored"],
-    )
-
-
-def summarize(samples: Sequence[float], pictures: int) -> schema.Summary:
-    """Statistics of samples with ``pictures`` pictures per query."""
-    return schema.Summary(
-        count=len(samples),
-        mean=round(float(np.mean(samples)), _DIGITS),
-        p50=interval(samples),
-        p90=interval(samples, percentile(90)),
-        p95=round(float(np.percentile(samples, 95)), _DIGITS),
-        p99=round(float(np.percentile(samples, 99)), _DIGITS),
-        minimum=round(min(samples), _DIGITS),
-        maximum=round(max(samples), _DIGITS),
-        throughput=round(1e3 * pictures / float(np.mean(samples)), _DIGITS),
-    )
-
-
-def _sustained(session: ContenderSession) -> schema.Sustained:
-    samples = np.array(session.samples)
-    ends = np.cumsum(samples) / 1e3
-    window = min(_WINDOW, float(ends[-1]) / 3)
-    first, last = samples[ends <= window], samples[ends > ends[-1] - window]
-    throttled = session.first_throttled
-    reason = "" if throttled is not None else "it was not throttled, or this system does not report it"
-    return schema.Sustained(
-        seconds=round(float(ends[-1]), 1),
-        window_seconds=round(window, 1),
-        first=interval(first if len(first) > 1 else samples[:2]),
-        last=interval(last if len(last) > 1 else samples[-2:]),
-        seconds_to_throttle=Reading(throttled, "s", "counters between turns", reason),
-    )
-
-
-def _rounded(values: Sequence[float]) -> list[float]:
-    return [round(value, _DIGITS) for value in values]

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.benchmark.report.axes import (
+    Scale,
+    gutter,
+    level_axis,
+    linear,
+    log_axis,
+    log_scale,
+    row_name,
+    row_places,
+    svg,
+    text_at,
+)
 from edge_harmony.benchmark.report.columns import fastest_first
 from edge_harmony.benchmark.result import Measurement, Result
 
-Scale = Callable[[float], float]
 Area = tuple[float, float, float, float]
 Corners = tuple[tuple[float, float], ...]
 
 STAGES = ("decode", "preprocess", "copy", "infer", "harmonize", "apply", "encode")
-_TEXT = 12
 _LETTER = 6.3
 """Mean width of a letter at 12 pixels, for placing labels without measuring fonts."""
-_NAME_LETTER = 7.2
-"""Width that is left for each letter of a name: that of an x in DejaVu Sans, the widest of the common fonts."""
-_ROW, _LINE = 24, 14
-_LOGS = (1, 2, 5)
-_LEAST_TICKS = 2
 _ALIKE = 0.01
 """Differences in quality up to this many dB do not count."""
 _CROSS: Corners = (
@@ -78,16 +81,16 @@ def pareto(result: Result, width: int) -> str:
     margin = max(0.05 * (high - low), 0.05)
     left, right, top, bottom = 52, 16, 14, 46
     height = min(460, max(320, width * 2 // 3))
-    x = _log_scale([m.summary.p50.estimate for m, _ in points], left + 14, width - right - 40)
-    y = _linear(low - 3 * margin, high + margin, height - bottom, top)
-    parts = [_log_axis(x, [m.summary.p50.estimate for m, _ in points], top, height - bottom, "median, ms a picture")]
-    parts.append(_level_axis(y, low - 3 * margin, high + margin, left, width - right))
+    x = log_scale([m.summary.p50.estimate for m, _ in points], left + 14, width - right - 40)
+    y = linear(low - 3 * margin, high + margin, height - bottom, top)
+    parts = [log_axis(x, [m.summary.p50.estimate for m, _ in points], top, height - bottom, "median, ms a picture")]
+    parts.append(level_axis(y, low - 3 * margin, high + margin, left, width - right))
     parts.append(
-        _text(14, (top + height - bottom) / 2, "PSNR, dB" if by_truth else "parity with PyTorch, dB", turn=-90)
+        text_at(14, (top + height - bottom) / 2, "PSNR, dB" if by_truth else "parity with PyTorch, dB", turn=-90)
     )
     if base is not None:
         parts.append(f'<line class="base" x1="{left}" x2="{width - right}" y1="{y(base):.1f}" y2="{y(base):.1f}"/>')
-        parts.append(_text(width - right, y(base) - 5, f"unharmonized, {base:.2f} dB", "end", "soft"))
+        parts.append(text_at(width - right, y(base) - 5, f"unharmonized, {base:.2f} dB", "end", "soft"))
     front = _front((m.summary.p50.estimate, q) for m, q in points if is_help(m))
     corners = [f"{x(a):.1f},{y(b):.1f}" for a, b in front]
     parts.append(f'<polyline class="front" points="{" ".join(corners)}"/>')
@@ -108,28 +111,28 @@ def pareto(result: Result, width: int) -> str:
         below = py >= floor and y(q) > floor
         label = _short(m) + (f" ({q:.1f} dB)" if below else "")
         parts.append(_label(label, px, py, taken, (left, width - right, top, height - bottom)))
-    return _svg(width, height, parts, "Quality against latency")
+    return svg(width, height, parts, "Quality against latency")
 
 
 def distributions(result: Result, width: int) -> str:
     """The samples of every contender on a logarithmic axis: density, median, 90th and 99th percentile."""
     rows = fastest_first(result)
-    left = _gutter([m.contender.name for m in rows], width)
-    middles, total_height = _places([m.contender.name for m in rows], left)
+    left = gutter([m.contender.name for m in rows], width)
+    middles, total_height = row_places([m.contender.name for m in rows], left)
     height = total_height + 54
     values = [v for m in rows for v in np.percentile(m.samples_ms, (0.5, 99.5))]
-    x = _log_scale(values, left + 6, width - 20)
-    parts = [_log_axis(x, values, 8, height - 46, "ms a query")]
+    x = log_scale(values, left + 6, width - 20)
+    parts = [log_axis(x, values, 8, height - 46, "ms a query")]
     for m, place in zip(rows, middles, strict=True):
         middle = 8 + place
-        parts.append(_name(m.contender.name, left, middle))
+        parts.append(row_name(m.contender.name, left, middle))
         parts.append(_density(np.array(m.samples_ms), x, middle, _class(m)))
         for share, name, reach in ((50, "median", 9), (90, "p90", 6), (99, "p99", 4)):
             at = x(float(np.percentile(m.samples_ms, share)))
             parts.append(
                 f'<line class="{name}" x1="{at:.1f}" x2="{at:.1f}" y1="{middle - reach}" y2="{middle + reach}"/>'
             )
-    return _svg(width, height, parts, "Distribution of the samples")
+    return svg(width, height, parts, "Distribution of the samples")
 
 
 def stages(result: Result, width: int) -> str:
@@ -137,16 +140,16 @@ def stages(result: Result, width: int) -> str:
     rows = [m for m in fastest_first(result) if len(m.stages_ms) > 1]
     if not rows:
         return ""
-    left = _gutter([m.contender.name for m in rows], width)
-    middles, total_height = _places([m.contender.name for m in rows], left)
+    left = gutter([m.contender.name for m in rows], width)
+    middles, total_height = row_places([m.contender.name for m in rows], left)
     height = total_height + 8
-    x = _linear(0, 1, left + 6, width - 72)
+    x = linear(0, 1, left + 6, width - 72)
     parts = []
     for m, place in zip(rows, middles, strict=True):
         middle = 4 + place
         medians = {name: float(np.median(m.stages_ms[name])) for name in STAGES if m.stages_ms.get(name)}
         total, at = sum(medians.values()) or 1.0, 0.0  # parts that took no time that the clock can tell
-        parts.append(_name(m.contender.name, left, middle))
+        parts.append(row_name(m.contender.name, left, middle))
         for name, value in medians.items():
             start, end = x(at), x(at + value / total)
             at += value / total
@@ -155,9 +158,9 @@ def stages(result: Result, width: int) -> str:
                 f'height="16"><title>{escape(m.contender.name)}: {name} {value:.2f} ms</title></rect>'
             )
             if end - start > 40:
-                parts.append(_text((start + end) / 2, middle + 4, f"{value:.1f}", "middle", "inside"))
-        parts.append(_text(width - 66, middle + 4, f"{total:.1f} ms"))
-    return _svg(width, height, parts, "Parts of a query")
+                parts.append(text_at((start + end) / 2, middle + 4, f"{value:.1f}", "middle", "inside"))
+        parts.append(text_at(width - 66, middle + 4, f"{total:.1f} ms"))
+    return svg(width, height, parts, "Parts of a query")
 
 
 def _quality(m: Measurement, by_truth: bool) -> float | None:
@@ -217,7 +220,7 @@ def _label(text: str, x: float, y: float, taken: list[Area], frame: Area) -> str
             continue
         if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
             taken.append(box)
-            return _text(px, py, text, css="label")
+            return text_at(px, py, text, css="label")
     return ""
 
 
@@ -234,86 +237,3 @@ def _density(samples: NDArray[np.float64], x: Scale, middle: float, kind: str) -
     upper = [f"{a:.1f},{middle - h:.1f}" for a, h in zip(along, heights, strict=True)]
     lower = [f"{a:.1f},{middle + h:.1f}" for a, h in zip(along, heights, strict=True)]
     return f'<polygon class="density {kind}" points="{" ".join(upper + lower[::-1])}"/>'
-
-
-def _linear(low: float, high: float, start: float, end: float) -> Scale:
-    span = (high - low) or 1.0
-    return lambda value: start + (value - low) / span * (end - start)
-
-
-def _log_scale(values: Sequence[float], start: float, end: float) -> Scale:
-    low, high = min(values) * 0.9, max(values) * 1.1
-    inner = _linear(math.log(low), math.log(high), start, end)
-    return lambda value: inner(math.log(max(value, 1e-9)))
-
-
-def _log_axis(x: Scale, values: Sequence[float], top: float, bottom: float, title: str) -> str:
-    low, high = min(values) * 0.9, max(values) * 1.1
-    ticks = _log_ticks(low, high)
-    parts = [f'<line class="grid" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="{top}" y2="{bottom}"/>' for t in ticks]
-    last = -math.inf
-    for tick in ticks:
-        if x(tick) - last > 26:
-            parts.append(_text(x(tick), bottom + 16, f"{tick:g}", "middle", "soft"))
-            last = x(tick)
-    parts.append(_text((x(low) + x(high)) / 2, bottom + 34, title, "middle"))
-    return "".join(parts)
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Round values on a logarithmic axis, at least two: 1, 2, 5, 10, ...; finer ones where few of them are in reach."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [m * 10.0**e for e in decades for m in _LOGS if low <= m * 10.0**e <= high]
-    if len(ticks) >= _LEAST_TICKS:
-        return ticks
-    step = 10.0 ** math.floor(math.log10(high - low))
-    while (math.floor(high / step) - math.ceil(low / step)) < _LEAST_TICKS - 1:
-        step /= 2 if f"{step:e}"[0] != "5" else 2.5  # 10, 5, 2, 1
-    return [k * step for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _level_axis(y: Scale, low: float, high: float, left: float, right: float) -> str:
-    step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if (high - low) / s <= 9)
-    ticks = np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step
-    digits = 1 if step < 1 else 0
-    lines = [f'<line class="grid" x1="{left}" x2="{right}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>' for t in ticks]
-    return "".join(lines + [_text(left - 6, y(t) + 4, f"{t:.{digits}f}", "end", "soft") for t in ticks])
-
-
-def _gutter(names: Sequence[str], width: int) -> float:
-    """Width for the names, at most 45 % of the plot."""
-    return min(max(map(len, names)) * _NAME_LETTER + 10, 0.45 * width)
-
-
-def _wrapped(name: str, room: float) -> list[str]:
-    """A name in lines that fit."""
-    return textwrap.wrap(name, max(8, int((room - 10) / _NAME_LETTER))) or [""]
-
-
-def _places(names: Sequence[str], room: float) -> tuple[list[float], float]:
-    """The middle of each row, whose height is that of its wrapped name, and the height of all."""
-    heights = [max(_ROW, _LINE * len(_wrapped(name, room)) + _ROW - _LINE) for name in names]
-    ends = list(itertools.accumulate(heights, initial=0.0))
-    return [end + height / 2 for end, height in zip(ends, heights, strict=False)], ends[-1]
-
-
-def _name(name: str, room: float, middle: float) -> str:
-    """A wrapped name, left of a row."""
-    lines = _wrapped(name, room)
-    first = middle + 4 - _LINE * (len(lines) - 1) / 2
-    return "".join(_text(room - 6, first + _LINE * k, line, "end") for k, line in enumerate(lines))
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", css: str = "", turn: int = 0) -> str:
-    turned = f' transform="rotate({turn} {x:.1f} {y:.1f})"' if turn else ""
-    if turn:
-        anchor = "middle"
-    kind = f' class="{css}"' if css else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}{turned}>{escape(text)}</text>'
-
-
-def _svg(width: int, height: float, parts: Sequence[str], title: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}" role="img" '
-        f'aria-label="{escape(title)}" font-size="{_TEXT}">{"".join(parts)}</svg>'
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge_harmony.benchmark.measurement import summarize
 from edge_harmony.benchmark.result import (
     Case,
     Contender,
@@ -17,7 +18,6 @@ from edge_harmony.benchmark.result import (
     Result,
     Truth,
 )
-from edge_harmony.benchmark.run import summarize
 from edge_harmony.benchmark.statistics import ratio
 from edge_harmony.machine.counters import Reading
 

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from edge_harmony.benchmark.budget import Budget, judge
-from edge_harmony.benchmark.report import plots
+from edge_harmony.benchmark.report import axes, plots
 from edge_harmony.benchmark.report.html import page, pages
 from edge_harmony.benchmark.report.text import as_csv, complaints, markdown, terminal
 from edge_harmony.benchmark.result import Failure
@@ -211,7 +211,7 @@ def test_the_page_in_a_browser(made, pictures, browser, tmp_path, width, scheme)
     ("low", "high"), [(2.1, 4.9), (0.9, 1.1), (3.06, 3.74), (117.3, 118), (1e-3, 1.05e-3), (1, 900)]
 )
 def test_a_logarithmic_axis_has_ticks_whatever_its_range(low, high):
-    ticks = plots._log_ticks(low, high)
+    ticks = axes._log_ticks(low, high)
     assert len(ticks) >= 2
     assert all(low <= tick <= high for tick in ticks)
     assert len({f"{tick:g}" for tick in ticks}) == len(ticks)
@@ -219,12 +219,12 @@ def test_a_logarithmic_axis_has_ticks_whatever_its_range(low, high):
 
 def test_long_names_wrap_and_their_rows_grow():
     name = "edge-s int8 of a file with a name that goes on and on.onnx onnxruntime network"
-    lines = plots._wrapped(name, 160)
+    lines = axes._wrapped(name, 160)
     assert len(lines) > 1
     assert " ".join(lines) == name
-    middles, height = plots._places([name, "short"], 160)
-    assert middles[1] - middles[0] > plots._ROW
-    assert height > 2 * plots._ROW
-    drawn = plots._name(name, 160, 50)
+    middles, height = axes.row_places([name, "short"], 160)
+    assert middles[1] - middles[0] > axes._ROW
+    assert height > 2 * axes._ROW
+    drawn = axes.row_name(name, 160, 50)
     assert drawn.count("<text") == len(lines)
     assert "…" not in drawn
