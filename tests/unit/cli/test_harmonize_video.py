@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.video.reader import VideoReader
-from tests.unit.cli.test_cli import run, run_json
+from tests.unit.cli.making import run, run_json
 from tests.unit.video.making import make_video, sound_packets
 
 COUNT = 20
