@@ -5,6 +5,7 @@ import pytest
 import edge_harmony
 from edge_harmony.models.registry import MODELS
 from edge_harmony.models.weights_file import read_weights
+from edge_harmony.samples import sample_files
 from tests.unit.cli.making import COMPOSITE, MASK, run, run_json
 
 
@@ -19,7 +20,7 @@ def test_export_then_compare(capsys, tmp_path):
     for runtime, precision in (("openvino", "int8"), ("onnxruntime", "fp32"), ("onnxruntime", "int8")):
         made = run_json(capsys, "export", "edge-s", "--target", f"cpu-{runtime}-{precision}", "-o", tmp_path)
         result = run_json(capsys, "compare", made["artifact"], "--backend", runtime)
-        assert result["images"] == 3
+        assert result["images"] == len(list(sample_files()))
         assert result["psnr_min"] > (60 if precision == "fp32" else 34)
         assert result["sha256"]
     status, _, err = run(capsys, "compare", made["artifact"], "--min-psnr", 98)
@@ -35,7 +36,9 @@ def test_an_artifact_says_itself_what_it_is(capsys, tmp_path, edge_weights, mini
     made = run_json(
         capsys, "export", "edge-n", "--target", "cpu-onnxruntime-fp32", "-o", tmp_path, "--weights", edge_weights
     )
-    assert run_json(capsys, "compare", made["artifact"], "--weights", edge_weights)["images"] == 3
+    assert run_json(capsys, "compare", made["artifact"], "--weights", edge_weights)["images"] == len(
+        list(sample_files())
+    )
     scores = run_json(capsys, "evaluate", "--data", mini_root, "--artifact", made["artifact"])
     assert (scores["model"], scores["precision"]) == ("edge-n", "fp32")
     call = ("harmonize", COMPOSITE, MASK, "-o", tmp_path / "o.png", "--artifact", made["artifact"])
