@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import edge_harmony
 from edge_harmony.errors import CapabilityError, first_line
 from edge_harmony.export.compact import store_in_half
+from edge_harmony.export.cpu_kernels import for_cpu_kernels
 from edge_harmony.export.half import to_half
 from edge_harmony.export.names import DEFAULT_OPSET, Flavour, onnx_name
 from edge_harmony.export.opset_17 import OPSET as OLDEST_OPSET
@@ -83,7 +84,10 @@ def export_onnx(
         proto = to_half(proto)
     elif precision == "int8":
         proto = unshare_zero_points(proto)
-        proto = store_in_half(to_unsigned(proto)) if flavour == "unsigned" else unshare_dequantized(proto)
+        if flavour == "unsigned":
+            proto = store_in_half(for_cpu_kernels(to_unsigned(proto)))
+        else:
+            proto = unshare_dequantized(proto)
     if opset == OLDEST_OPSET:
         proto = to_opset_17(proto)
     description = describe(name, loaded, weights_path, str(model.output), size, precision, flavour, keep_float)
