@@ -1,4 +1,4 @@
-"""examples/cpp, built against the OpenVINO of this environment, gives what Python gives."""
+"""examples/cpp, built against the OpenVINO and the ONNX Runtime of this environment, gives what Python gives."""
 
 from __future__ import annotations
 
@@ -36,6 +36,29 @@ def program(tmp_path_factory):
         done = run(*command)
         assert done.returncode == 0, done.stdout + done.stderr
     return folder / "harmonize-openvino"
+
+
+@pytest.fixture(scope="module")
+def onnxruntime_program(tmp_path_factory):
+    """With the library of the package on PyPI, which carries no headers: those of another version up to its own do."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if not all(map(shutil.which, ("cmake", "c++"))):
+        pytest.skip("it needs cmake and a C++ compiler")
+    folder = tmp_path_factory.mktemp("cpp-onnxruntime")
+    library = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"), None)
+    if library is None:
+        pytest.skip("this package of onnxruntime holds no library for C++")
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):  # as it is linked, and as it is loaded
+        (folder / name).symlink_to(library)
+    only = ["-DCMAKE_DISABLE_FIND_PACKAGE_OpenVINO=ON", "-DCMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON"]
+    options = [*only, f"-DONNXRUNTIME_LIBRARY={folder / 'libonnxruntime.so'}", "-DCMAKE_CXX_FLAGS=-Werror"]
+    done = run("cmake", "-S", EXAMPLE, "-B", folder / "build", *options)
+    if "no runtime was found" in done.stderr:
+        pytest.skip("the headers of ONNX Runtime are not there: libonnxruntime-dev of Debian 13, or CMAKE_PREFIX_PATH")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = run("cmake", "--build", folder / "build")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "build" / "harmonize-onnxruntime"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +102,21 @@ def test_it_gives_what_python_gives(precision, size, program, whole, tmp_path):
     assert (made != picture).any()
 
 
+@pytest.mark.parametrize("size", [(256, 256), (300, 401)])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_through_onnx_runtime_it_gives_what_python_gives(precision, size, onnxruntime_program, whole, tmp_path):
+    picture, soft = drawn(tmp_path, size)
+    files = [tmp_path / name for name in ("a.ppm", "a.pgm", "out.ppm")]
+    done = run(onnxruntime_program, whole[precision], *files, "0.75")
+    assert done.returncode == 0, done.stderr
+    made = cv2.imread(str(tmp_path / "out.ppm"))[..., ::-1]
+    runner = get_backend("onnxruntime").load(LoadRequest("edge-n", precision, artifact=whole[precision], threads=1))
+    np.testing.assert_array_equal(made, runner.harmonize(picture, soft, 0.75))
+    assert (made != picture).any()
+    done = run(onnxruntime_program, tmp_path / "none.onnx", *files)
+    assert (done.returncode, "none.onnx" in done.stderr) == (1, True)
+
+
 def test_what_is_wrong_is_one_line(program, whole, tmp_path):
     drawn(tmp_path, (300, 401))
     good, mask, out = (tmp_path / name for name in ("a.ppm", "a.pgm", "out.ppm"))
@@ -102,7 +140,8 @@ def test_what_is_wrong_is_one_line(program, whole, tmp_path):
 def test_without_a_runtime_cmake_says_what_to_set(tmp_path):
     if not shutil.which("cmake"):
         pytest.skip("it needs cmake")
-    off = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("OpenVINO", "onnxruntime", "CUDAToolkit")]
+    off = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("OpenVINO", "CUDAToolkit")]
+    off.append("-DONNXRUNTIME_HEADERS=OFF")
     done = run("cmake", "-S", EXAMPLE, "-B", tmp_path, *off, env=os.environ | {"CXX": "c++"})
     assert done.returncode != 0
-    assert "set OpenVINO_DIR, onnxruntime_DIR" in " ".join(done.stderr.split())
+    assert "set OpenVINO_DIR, or ONNXRUNTIME_HEADERS" in " ".join(done.stderr.split())
