@@ -2,9 +2,9 @@
 
     make weights RUN=runs/edge-s DATA=path/to/LB-Harmony
 
-The run's recipe becomes the shipped recipe of that name; weights, INT8 artifact with manifest and card go to
-``edge_harmony/models/weights``; then its harm is measured, and the tables of the documents, README's pictures and the
-quality chart are drawn. At the end it lists the steps that remain. The card's words are in
+The run's recipe becomes the shipped recipe of that name; weights, INT8 artifact with manifest, answers for the samples
+and card go to ``edge_harmony/models/weights``; then its harm is measured, and the tables of the documents, README's
+pictures and the quality chart are drawn. At the end it lists the steps that remain. The card's words are in
 ``benchmarks/cards/NAME.toml``.
 Needs the extra [dev].
 """
@@ -31,6 +31,7 @@ from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model, weights_folder
 from edge_harmony.models.weights_file import read_weights, restore, save_weights, write_half
+from edge_harmony.quality.answers import record_answers
 from edge_harmony.quantization.calibrate import calibrate_weights
 from edge_harmony.training.recipe import Recipe
 
@@ -141,6 +142,7 @@ def land(name: str, run: Path, recipe_file: Path, data: Path, start: Path | None
         write_half(calibrated(name, source, Path(folder), words, data), weights)
     if read_weights(weights).ranges:
         get_backend(DEFAULT_BACKEND).build(ExportRequest(name, DEFAULT_PRECISION), weights, weights_folder())
+        record_answers(name)
     write_card(name, weights, summary, recipe, words, data)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,17 @@ _IDENTICAL = 99.0
 
 
 def compare(
-    candidate: Runner, reference: Runner, samples: Iterable[NamedPair], *, advance: Callable[[], None] | None = None
+    candidate: Runner,
+    reference: Runner | Mapping[str, NDArray[np.float32]],
+    samples: Iterable[NamedPair],
+    *,
+    advance: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Run two networks on the same pictures and measure how far their results differ.
 
     Args:
         candidate: the network to examine.
-        reference: the network that it should agree with.
+        reference: the network that it should agree with, or its grids by the names of the pictures.
         samples: name, composite ``(H, W, 3)`` uint8 and mask ``(H, W)`` in [0, 1] of each picture, such as those of
             :func:`edge_harmony.sample_pictures`; pictures with an empty mask are left out.
         advance: called after each picture, for a progress bar.
@@ -44,7 +48,8 @@ def compare(
         inside = mask > 0
         if not inside.any():
             continue
-        outputs = [predict(runner, composite, mask) for runner in (candidate, reference)]
+        recorded = reference[name] if isinstance(reference, Mapping) else predict(reference, composite, mask)
+        outputs = [predict(candidate, composite, mask), recorded]
         ours, theirs = (apply_grid(composite, mask, output) for output in outputs)
         error = mse(ours[inside], theirs[inside])
         rows.append((min(psnr_of(error), _IDENTICAL), name))

@@ -9,9 +9,18 @@ import pytest
 
 import edge_harmony.backends.tensorrt.backend as backend_module
 import edge_harmony.machine.selftest as selftest_module
+from edge_harmony.backends.discovery import load_runner
+from edge_harmony.backends.onnxruntime.runner import OnnxRuntimeRunner
 from edge_harmony.cli.main import main
+from edge_harmony.errors import CapabilityError
+from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.resources import find_resource
 from edge_harmony.machine.jetson import find_jetson
+from edge_harmony.machine.selftest import Candidate, run_selftest
+from edge_harmony.models.registry import bundled_weights, weights_folder
+from edge_harmony.pipeline.harmonize import predict
+from edge_harmony.quality.answers import recorded_answers
+from edge_harmony.samples import sample_pictures
 from tests.fakes.tensorrt import World, fake_tensorrt
 
 
@@ -48,7 +57,81 @@ def test_a_target_is_held_to_its_budget(tmp_path, capsys):
     assert "more than 0.001 ms" in streams.out
     own.write_text(shipped.replace("min_psnr = 38.0", "min_psnr = 90.0"))
     assert run(capsys, "--target", own, "-o", path)[0] == 4
-    assert run(capsys, "-o", path)[0] == run(capsys, "--target", own, "--backend", "openvino", "-o", path)[0] == 2
+    assert run(capsys, "-o", path)[0] == 2
+
+
+SHIPPED = weights_folder() / "edge-n-256x256-int8.onnx"
+
+
+def test_several_are_timed_in_turns_without_torch(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(selftest_module, "is_installed", lambda module: module != "torch")
+    path = tmp_path / "report.json"
+    status, streams = run(
+        capsys, "--artifact", SHIPPED, "--backend", "onnxruntime", "--model", "edge-n", "--threads", "2", "-o", path
+    )
+    report = json.loads(path.read_text())
+    assert (status, report["passed"], report["threads"]) == (0, True, 2)
+    file, backend = report["tests"]
+    assert [step["name"] for step in file["steps"]] == ["probe", "load", "parity", "timing"]
+    for test, parity in ((file, 2), (backend, 3)):
+        assert test["steps"][parity]["reference"] == "pytorch in fp32, recorded"
+        assert test["steps"][parity]["psnr"] > 50
+    assert backend["steps"][1]["artifact"] == str(SHIPPED)
+    ratios = [
+        [test["steps"][-1][f"of_onnxruntime{quartile}"] for quartile in ("_q25", "", "_q75")]
+        for test in report["tests"]
+    ]
+    assert ratios[0] == [1, 1, 1]  # what the others are set beside
+    assert 0 < ratios[1][0] <= ratios[1][1] <= ratios[1][2]
+    assert "edge-n int8 in onnxruntime" in streams.out
+
+
+def test_one_that_fails_does_not_keep_the_others_from_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(selftest_module, "is_installed", lambda module: module != "torch")
+    path = tmp_path / "report.json"
+    status, _ = run(capsys, *("--backend", "tensorrt", "--artifact", SHIPPED, "--model", "edge-n", "-o", path))
+    report = json.loads(path.read_text())
+    assert (status, report["passed"], report["exit_code"], report["threads"]) == (3, False, 3, 1)
+    assert [test["passed"] for test in report["tests"]] == [True, False]
+    assert report["tests"][0]["steps"][-1]["median_ms"] > 0
+
+
+def test_a_network_that_fails_while_it_is_timed(tmp_path, monkeypatch):
+    real, calls = OnnxRuntimeRunner.infer, [0]
+
+    def infer(self, composite, mask):
+        calls[0] += 1
+        if calls[0] > 10 and self is first[0]:
+            raise CapabilityError("it is too hot")
+        first.append(self)
+        return real(self, composite, mask)
+
+    first = []
+    monkeypatch.setattr(OnnxRuntimeRunner, "infer", infer)
+    candidate = Candidate.of_artifact(SHIPPED)
+    report = run_selftest([candidate, candidate], tmp_path, threads=1)
+    hot, cool = report["tests"]
+    assert (hot["exit_code"], hot["steps"][-1]["name"], hot["steps"][-1]["error"]) == (3, "timing", "it is too hot")
+    assert (cool["exit_code"], "of_onnxruntime" in cool["steps"][-1]) == (0, False)
+
+
+def test_a_file_of_other_weights_has_no_reference(tmp_path, capsys, exported):
+    status, streams = run(capsys, "--artifact", exported["fp32"], "-o", tmp_path / "report.json")
+    assert status == 2
+    assert "was not made from the shipped weights" in streams.out
+
+
+@pytest.mark.parametrize("model", ["edge-n", "edge-s"])
+def test_recorded_answers_are_those_of_the_shipped_weights(model):
+    """``benchmarks/land_weights.py`` writes them anew."""
+    pytest.importorskip("torch")
+    answers = recorded_answers(model, sha256_of(bundled_weights(model)))
+    assert answers is not None, "edge_harmony.quality.answers.record_answers writes them"
+    with load_runner(model, backend="pytorch", precision="fp32") as runner:
+        for name, picture, mask in sample_pictures():
+            np.testing.assert_allclose(answers[name], predict(runner, picture, mask), atol=1e-4)
+    assert recorded_answers(model, "0" * 64) is None
+    assert recorded_answers("hdnet", "0" * 64) is None
 
 
 def test_a_backend_that_is_missing(tmp_path, capsys):
