@@ -1,5 +1,5 @@
 /** The pictures that were given, and the composite and mask that they make. */
-import { InputError, alphaOf, maskOf, paste, resizeRows } from "../harmonize/harmonize.js";
+import { InputError, alphaOf, maskOf, paste, resizeRows, straightOf } from "../harmonize/harmonize.js";
 import { withStrokes } from "./brush.js";
 
 /** @typedef {import("../harmonize/harmonize.js").Mask} Mask */
@@ -28,7 +28,7 @@ export class Scene {
    */
   setPicture(picture) {
     const alpha = alphaOf(picture);
-    this.picture = picture;
+    this.picture = alpha ? straightOf(picture) : picture;
     this.mask = alpha;
     this.isCutOut = alpha !== null;
     if (!this.isCutOut) this.background = null;

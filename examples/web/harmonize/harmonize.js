@@ -12,6 +12,7 @@ import { gridOfPainted, toWorkingSize } from "./grid.js";
 import { foregroundBox } from "./masks.js";
 import { checkPair, copyOf } from "./pictures.js";
 
+export { straightOf } from "./alpha.js";
 export { STRONGEST, applyGrid } from "./apply.js";
 export { InputError } from "./errors.js";
 export { toWorkingSize } from "./grid.js";
@@ -20,6 +21,7 @@ export { paste } from "./paste.js";
 export { resizeRows } from "./resize.js";
 
 /** @typedef {import("./grid.js").Grid} Grid */
+/** @typedef {import("./paste.js").Anchor} Anchor */
 /** @typedef {import("./paste.js").Placement} Placement */
 /** @typedef {import("./pictures.js").Box} Box */
 /** @typedef {import("./pictures.js").Mask} Mask */

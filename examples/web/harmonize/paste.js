@@ -5,12 +5,29 @@ import { resizeRows, toEven } from "./resize.js";
 
 /** @typedef {import("./pictures.js").Mask} Mask */
 /** @typedef {import("./pictures.js").Picture} Picture */
+/** @typedef {"top-left" | "top" | "top-right" | "left" | "center" | "right" | "bottom-left" | "bottom" | "bottom-right"} Anchor */
 /**
- * Where the foreground stands: the pixel of the background on which its centre comes to lie (by default the
- * background's centre), and its size as a multiple of its own (by default 1).
- * @typedef {{ position?: [number, number], scale?: number }} Placement
+ * Where the foreground stands. `anchor` is a point of its picture (by default the centre), `position` the pixel of the
+ * background on which that comes to lie (by default the point that the anchor names there: `bottom` puts bottom on
+ * bottom), `scale` its size as a multiple of its own (by default 1).
+ * @typedef {{ position?: [number, number], scale?: number, anchor?: Anchor }} Placement
  */
 
+/**
+ * Points of a picture as shares of its width and height.
+ * @type {Record<Anchor, [number, number]>}
+ */
+const ANCHORS = {
+  "top-left": [0, 0],
+  top: [0.5, 0],
+  "top-right": [1, 0],
+  left: [0, 0.5],
+  center: [0.5, 0.5],
+  right: [1, 0.5],
+  "bottom-left": [0, 1],
+  bottom: [0.5, 1],
+  "bottom-right": [1, 1],
+};
 /** Longest side of a scaled foreground, in pixels. */
 const LONGEST = 30_000;
 
@@ -21,12 +38,15 @@ const LONGEST = 30_000;
  * @param {Picture} background
  * @param {Placement} [placement]
  * @returns {{ composite: Picture, mask: Mask }} of the size of the background; what stands out of it is cut off
- * @throws {InputError} pictures and masks do not fit, or none of the foreground is on the background
+ * @throws {InputError} pictures and masks do not fit, there is no such anchor, or none of the foreground is on the
+ *     background
  */
-export function paste(foreground, mask, background, { position, scale = 1 } = {}) {
+export function paste(foreground, mask, background, { position, scale = 1, anchor = "center" } = {}) {
   checkPair(foreground, mask);
   checkPixels(background, 4, "the background");
   if (!(Number.isFinite(scale) && scale > 0)) throw new InputError(`the scale ${scale} is not above 0`);
+  if (!Object.hasOwn(ANCHORS, anchor))
+    throw new InputError(`there is no anchor ${anchor}; choose from ${Object.keys(ANCHORS).join(", ")}`);
   const size = {
     width: Math.max(1, toEven(scale * mask.width)),
     height: Math.max(1, toEven(scale * mask.height)),
@@ -34,9 +54,10 @@ export function paste(foreground, mask, background, { position, scale = 1 } = {}
   if (Math.max(size.width, size.height) > LONGEST)
     throw new InputError(`a scale of ${scale} makes the foreground ${size.width}x${size.height}; give a smaller one`);
   const { width, height } = background;
-  const [x, y] = position ?? [width / 2, height / 2];
-  const left = Math.floor(x - size.width / 2 + 0.5);
-  const top = Math.floor(y - size.height / 2 + 0.5);
+  const [across, down] = ANCHORS[anchor];
+  const [x, y] = position ?? [across * width, down * height];
+  const left = Math.floor(x - across * size.width + 0.5);
+  const top = Math.floor(y - down * size.height + 0.5);
   const composite = copyOf(background);
   const weights = { width, height, data: new Uint8Array(width * height) };
   const write = rowPaster(composite, weights, left, top);

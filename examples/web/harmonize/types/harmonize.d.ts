@@ -1,3 +1,4 @@
+export { straightOf } from "./alpha.js";
 export { STRONGEST, applyGrid } from "./apply.js";
 export { InputError } from "./errors.js";
 export { toWorkingSize } from "./grid.js";
@@ -5,6 +6,7 @@ export { alphaOf, foregroundBox, maskOf, readMask } from "./masks.js";
 export { paste } from "./paste.js";
 export { resizeRows } from "./resize.js";
 export type Grid = import("./grid.js").Grid;
+export type Anchor = import("./paste.js").Anchor;
 export type Placement = import("./paste.js").Placement;
 export type Box = import("./pictures.js").Box;
 export type Mask = import("./pictures.js").Mask;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const [folder, module, packages] = process.argv.slice(2);
-const { Harmonizer, applyGrid, maskOf, paste, toWorkingSize } = await import(pathToFileURL(module).href);
+const { Harmonizer, applyGrid, maskOf, paste, straightOf, toWorkingSize } = await import(pathToFileURL(module).href);
 const ort = createRequire(join(packages, "package.json"))("onnxruntime-node");
 
 const read = ({ file, width, height }) => ({ width, height, data: readFileSync(join(folder, file)) });
@@ -40,6 +40,9 @@ const calls = {
   async paste(one) {
     const { composite, mask } = paste(read(one.picture), read(one.mask), read(one.background), one.placement);
     write(one.name, joined(composite.data, mask.data));
+  },
+  async straight(one) {
+    write(one.name, straightOf(read(one.picture)));
   },
   async mask(one) {
     write(one.name, maskOf(read(one.picture)));

@@ -14,12 +14,13 @@ import pytest
 
 import edge_harmony
 from edge_harmony.backends.discovery import load_runner
-from edge_harmony.errors import InputError
+from edge_harmony.errors import InputError, UsageError
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import weights_folder
+from edge_harmony.pictures.alpha import straight
 from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.paste import paste
-from edge_harmony.pictures.placement import Placement
+from edge_harmony.pictures.placement import ANCHORS, Placement
 from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.pipeline.apply import apply_grid
 from edge_harmony.samples import sample_pictures
@@ -112,6 +113,25 @@ def as_levels(mask):
     return mask if mask.dtype == np.uint8 else np.rint(255 * mask).astype(np.uint8)
 
 
+def cut_outs():
+    """Cut-outs with soft edges: straight and premultiplied, of colours that tell which, and of those that do not."""
+    y, x = np.mgrid[:70, :90].astype(np.float32)
+    inside = 255 * np.clip(30 - np.hypot(y - 33, x - 44), -3, 3) / 6 + 127.5
+    alpha = np.rint(inside)[..., None]
+    colours = {
+        "bright": np.full((70, 90, 3), 230),
+        "dark": np.full((70, 90, 3), 6),
+        "textured": SAMPLES[0][1][:70, :90],
+    }
+    found = {}
+    for name, colour in colours.items():
+        found[name] = np.concatenate([colour, alpha], 2).astype(np.uint8)
+        found[f"{name} premultiplied"] = np.concatenate([np.rint(colour * (alpha / 255)), alpha], 2).astype(np.uint8)
+    found["a wide edge"] = found["bright premultiplied"][30:37, 10:80]
+    found["nothing soft"] = np.concatenate([colours["bright"], np.where(alpha > 127, 255, 0)], 2).astype(np.uint8)
+    return found
+
+
 SAMPLES = [(name, pixels, as_levels(mask)) for name, pixels, mask in sample_pictures()]
 
 
@@ -161,23 +181,36 @@ def test_node_computes_what_python_computes(packages, tmp_path):
 
     front, front_mask = cut(composite, mask, (200, 160))
     behind = SAMPLES[1][1][:300, :280]
-    for position, scale in (
-        (None, 1.0),
-        (None, 0.6),
-        ((10, 20), 1.0),
-        ((270, 290), 1.4),
-        ((140, 150), 0.05),
-        ((-500, 5), 1.0),
-    ):
-        given = {"scale": scale} | ({"position": position} if position else {})
+    places = [
+        (None, 1.0, "center"),
+        (None, 0.6, "center"),
+        ((10, 20), 1.0, "center"),
+        ((270, 290), 1.4, "center"),
+        ((140, 150), 0.05, "center"),
+        ((-500, 5), 1.0, "center"),
+        *((None, 0.7, anchor) for anchor in ANCHORS),
+        *(((131, 77), 0.93, anchor) for anchor in ANCHORS),
+        ((131, 77), 1.0, "middle"),
+    ]
+    for position, scale, anchor in places:
+        given = {"scale": scale, "anchor": anchor} | ({"position": position} if position else {})
         try:
-            placed, weight = Placement(position, scale).place(front, front_mask, (280, 300))
+            placed, weight = Placement(position, scale, anchor).place(front, front_mask, (280, 300))
             expected = np.dstack([paste(placed, behind, weight), np.full((300, 280), 255, np.uint8)]), weight
-        except InputError:
+        except (InputError, UsageError):
             expected = None
         cases.add(
-            f"{position} {scale}", "paste", expected, picture=front, mask=front_mask, background=behind, placement=given
+            f"{position} {scale} {anchor}",
+            "paste",
+            expected,
+            picture=front,
+            mask=front_mask,
+            background=behind,
+            placement=given,
         )
+
+    for name, cut_out in cut_outs().items():
+        cases.add(name, "straight", straight(cut_out), picture=cut_out)
 
     for model in (EDGE_S, EDGE_N):
         with Harmonizer.from_pretrained(artifact=model) as harmonizer:
@@ -215,7 +248,7 @@ def test_node_computes_what_python_computes(packages, tmp_path):
             found = cases.out(name).astype(int)
             flat = np.concatenate([part.ravel() for part in expected]).astype(int)
             assert np.abs(found - flat).max() <= 1, name
-        elif one["call"] == "mask":
+        elif one["call"] in ("mask", "straight"):
             np.testing.assert_array_equal(cases.out(name), expected.ravel(), err_msg=name)
         else:
             found = cases.out(name).reshape(*expected.shape[:2], 4)

@@ -24,6 +24,7 @@ from edge_harmony.cli.main import main
 from edge_harmony.errors import CapabilityError
 from edge_harmony.files.manifest import read_manifest
 from edge_harmony.harmonizer import Harmonizer
+from edge_harmony.pictures.alpha import straight
 from edge_harmony.pictures.images import read_mask, read_picture
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.placement import Placement
@@ -238,6 +239,32 @@ def test_a_cut_out_on_a_background(tab, harmonizer, tmp_path):
     difference = differences(saved(tab, "PNG", tmp_path), expected)
     assert difference[~near & (weight == 0)].max() == 0
     assert np.median(difference[~near & (weight > 0)]) <= 2
+
+
+@pytest.mark.parametrize("multiplied", [False, True])
+def test_soft_edges_keep_their_colours(multiplied, tab, tmp_path):
+    """A canvas multiplies colours by alpha; without strength the page saves the composite, which is Python's."""
+    front, _ = sample(1)
+    front = np.ascontiguousarray(front[:300, :300]) // 2 + 120
+    y, x = np.mgrid[:300, :300].astype(np.float32)
+    width = 8 if multiplied else 80  # colours that were multiplied are told by those of opaque pixels beside them
+    mask = np.rint(np.clip(255 * (120 - np.hypot(y - 150, x - 150)) / width, 0, 255)).astype(np.uint8)
+    colours = np.rint(front * (mask[..., None] / 255)).astype(np.uint8) if multiplied else front
+    cv2.imwrite(str(tmp_path / "soft.png"), np.dstack([colours[..., ::-1], mask]))
+    behind = np.ascontiguousarray(sample(0)[0][:400, :420])
+    cv2.imwrite(str(tmp_path / "below.png"), behind[..., ::-1])
+    give(tab, "picture", tmp_path / "soft.png", "drop its background")
+    give(tab, "background", tmp_path / "below.png", "Drag the cut-out")
+    tab.locator("#scale").fill("0")
+    harmonize(tab)
+    tab.locator("#strength").fill("0")
+    told(tab, "strength 0.00")
+    found = straight(np.dstack([colours, mask]))
+    assert (found[..., :3] != colours).any() == multiplied
+    placed, weight = Placement().place(np.ascontiguousarray(found[..., :3]), mask, (420, 400))
+    assert differences(saved(tab, "PNG", tmp_path), paste(placed, behind, weight)).max() <= 1
+    tab.locator("#strength").fill("1")
+    told(tab, "strength 1.00")
 
 
 def test_what_does_not_fit_is_said(tab, tmp_path):
