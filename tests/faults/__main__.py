@@ -6,8 +6,10 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import date
+from itertools import islice
 from pathlib import Path
 
 from tests.faults.seeds import ROOT
@@ -21,6 +23,7 @@ def main() -> int:
     parser.add_argument("what", choices=("inputs", "guided", "accidents", "stream", "crowd", "losses", "record"))
     parser.add_argument("--count", type=int, help="how many inputs, accidents, frames, requests, pictures")
     parser.add_argument("--first", type=int, default=0, help="number of the first input or accident")
+    parser.add_argument("--only", metavar="KIND/NAME", help="inputs of some seeds, such as 'tflite/*', 'picture/*-psd'")
     parser.add_argument("--seed", type=int, default=1, help="of the campaign")
     parser.add_argument("--workers", type=int, default=2, help="processes that read inputs")
     parser.add_argument("--out", type=Path, default=Path("out/faults"), help="folder of journal and failing cases")
@@ -39,8 +42,13 @@ def main() -> int:
 def inputs(arguments: argparse.Namespace) -> int:
     """Mutated inputs."""
     from tests.faults.input_campaign import run_inputs
+    from tests.faults.inputs import numbers_of
+    from tests.faults.seeds import make_seeds
 
-    numbers = range(arguments.first, arguments.first + (arguments.count or 10_000))
+    numbers: Iterable[int] = range(arguments.first, arguments.first + (arguments.count or 10_000))
+    if arguments.only:
+        make_seeds(arguments.out / "seeds")
+        numbers = islice(numbers_of(arguments.out / "seeds", arguments.seed, arguments.only), arguments.count or 10_000)
     journal = run_inputs(arguments.out, arguments.seed, numbers, arguments.workers)
     print(journal.summary())
     return 1 if journal.faults else 0

@@ -2,7 +2,8 @@
 
 Bytes changed at random rarely get past a checksum. These mutators know the outermost structure of a format only: PNG
 (ISO/IEC 15948), JPEG (ITU-T T.81, annex B), RIFF (WebP, AVI), boxes (ISO/IEC 14496-12: MP4, MOV, AVIF), TIFF 6.0, BMP,
-Matroska (RFC 8794), ZIP (npz, torch), safetensors and protocol buffers (ONNX, Core ML).
+Matroska (RFC 8794), ZIP (npz, torch), safetensors and protocol buffers (ONNX, Core ML). PSD and flat buffers
+(LiteRT) are in :mod:`tests.faults.offsets`.
 """
 
 from __future__ import annotations
@@ -165,7 +166,21 @@ def riff(data: bytes, rng: Rng) -> bytes:
     return data[:4] + struct.pack("<I", length) + data[8:12] + made
 
 
-_HOLDERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta", b"dinf", b"iprp", b"ipco", b"moof", b"traf"}
+_HOLDERS = {
+    b"moov",
+    b"trak",
+    b"mdia",
+    b"minf",
+    b"stbl",
+    b"edts",
+    b"udta",
+    b"dinf",
+    b"iprp",
+    b"ipco",
+    b"moof",
+    b"traf",
+    b"jp2h",
+}
 
 
 def boxes(data: bytes, rng: Rng) -> bytes:
@@ -405,6 +420,8 @@ MUTATORS: dict[str, tuple[Mutator, ...]] = {
     ".tif": (tiff,),
     ".bmp": (bmp,),
     ".avif": (boxes,),
+    ".heic": (boxes,),
+    ".jp2": (boxes,),
     ".mp4": (boxes,),
     ".mov": (boxes,),
     ".mkv": (ebml,),

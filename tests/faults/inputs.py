@@ -8,7 +8,9 @@ import itertools
 import shutil
 import threading
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +60,26 @@ class Input:
     file: Path
 
 
-def make_input(seeds: Path, campaign: int, number: int, folder: Path) -> Input:
-    """Copy a seed to ``folder`` and mutate it; the campaign's seed and the number decide how."""
+def drawn(seeds: Path, campaign: int, number: int) -> tuple[np.random.Generator, Reader, Path]:
+    """What the campaign's seed and the number decide: the further choices, the reader, the folder of the seed."""
     rng = np.random.default_rng((campaign, number))
     ends = list(itertools.accumulate(reader.share for reader in READERS))
     reader = READERS[bisect.bisect(ends, int(rng.integers(0, ends[-1])))]
     places = sorted((seeds / reader.kind).iterdir())
-    place = places[int(rng.integers(0, len(places)))]
+    return rng, reader, places[int(rng.integers(0, len(places)))]
+
+
+def numbers_of(seeds: Path, campaign: int, pattern: str) -> Iterator[int]:
+    """The numbers whose seed, ``KIND/NAME``, fits a pattern of :mod:`fnmatch`; without end."""
+    for number in itertools.count():
+        _, reader, place = drawn(seeds, campaign, number)
+        if fnmatchcase(f"{reader.kind}/{place.name}", pattern):
+            yield number
+
+
+def make_input(seeds: Path, campaign: int, number: int, folder: Path) -> Input:
+    """Copy a seed to ``folder`` and mutate it; the campaign's seed and the number decide how."""
+    rng, reader, place = drawn(seeds, campaign, number)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(place, folder)
     file = folder / (folder / MARK).read_text()
@@ -133,7 +148,7 @@ def complaint_about(given: Input, status: int | None, said: str) -> str:
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     if "Traceback (most recent call last)" in said:
         return "printed a traceback"
-    reports = given.reader.kind in ("onnx", "run-record", "result")  # several verbs, or a line for each file
+    reports = given.reader.kind in ("onnx", "tflite", "run-record", "result")  # several verbs, or a line for each file
     if status and not errors and given.reader.kind != "result":  # a comparison has an exit status of its own
         return f"exit status {status} without a line"
     if len(errors) > 1 and not reports:

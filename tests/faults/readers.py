@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_harmony.errors import EdgeHarmonyError
-from tests.faults.containers import MUTATORS
+from tests.faults import containers, offsets
 from tests.faults.documents import JSON, LINES, TOML
 from tests.faults.mutators import Mutator
 from tests.faults.seeds import hash_again
 
 NETWORK = ("--model", "edge-n", "--threads", "1")
+UNWRITTEN = (".avif", ".heic", ".gif", ".psd", ".jp2", ".ppm")
+"""Formats of pictures that are not written, or slowly."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def verb(*arguments: object) -> int:
 
 def picture(folder: Path, file: Path) -> int:
     """As the composite of one picture; the result has its format where it can be written."""
-    suffix = ".png" if file.suffix == ".avif" else file.suffix
+    suffix = ".png" if file.suffix in UNWRITTEN else file.suffix
     return verb("harmonize", file, folder / "mask.png", "-o", folder / "out" / f"result{suffix}", *NETWORK)
 
 
@@ -71,6 +73,13 @@ def onnx(folder: Path, file: Path) -> int:
     """As an artifact whose manifest has the right hash: checked for a target, then run."""
     hash_again(file)
     verb("check", file, "--target", "onnxruntime", "--json")
+    return harmonized_by(folder, file)
+
+
+def tflite(folder: Path, file: Path) -> int:
+    """As a LiteRT file whose manifest has the right hash: checked for a target, then run."""
+    hash_again(file)
+    verb("check", file, "--target", "litert", "--json")
     return harmonized_by(folder, file)
 
 
@@ -228,6 +237,7 @@ READERS = (
     Reader("result", 2, result),
     Reader("run-record", 1, run_record),
     Reader("data-list", 1, data_list),
+    Reader("tflite", 6, tflite),
 )
 
 
@@ -239,4 +249,4 @@ def mutators_of(kind: str, file: Path) -> tuple[Mutator, ...]:
         return TOML
     if kind == "data-list":
         return LINES
-    return MUTATORS.get(file.suffix, ())
+    return (containers.MUTATORS | offsets.MUTATORS).get(file.suffix, ())

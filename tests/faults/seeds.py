@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,18 @@ def pictures(root: Path) -> None:
         ("cmyk.tif", image.convert("CMYK"), {"compression": "tiff_adobe_deflate"}),
         ("plain.bmp", image, {}),
         ("palette.bmp", image.quantize(16), {}),
+        ("palette.gif", image.quantize(16), {"comment": b"hello"}),
+        ("plain.ppm", image, {}),
     ]
     if features.check("avif"):
         made.append(("plain.avif", image, rich))
+    if features.check("jpg_2000"):
+        made.append(("plain.jp2", image, {}))
+    if find_spec("pillow_heif"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        made.append(("plain.heic", image, {"icc_profile": profile}))  # its encoder turns by EXIF itself
     for name, content, options in made:
         path = seed(root, "picture", name.replace(".", "-"), f"picture{Path(name).suffix}")
         content.save(path, **options)
@@ -93,6 +103,32 @@ def pictures(root: Path) -> None:
     path = seed(root, "picture", "float-tif", "picture.tif")
     cv2.imwrite(str(path), pixels()[..., ::-1].astype(np.float32) / 255)
     Image.fromarray(foreground()).save(path.with_name("mask.png"))
+    layered_pictures(root, profile)
+
+
+def layered_pictures(root: Path, profile: bytes) -> None:
+    """PSD files without layers: their merged picture, packed and not, in every mode that is read."""
+    from tests.unit.pictures.test_psd import psd
+
+    blocks = [
+        (1005, bytes(16)),
+        (1039, profile),
+        (1057, b"\0\0\0\1\1" + bytes(8)),
+        (1058, b"Exif\0\0"),
+        (1060, b"<x/>"),
+    ]
+    planes = pixels().transpose(2, 0, 1)
+    made = {
+        "plain-psd": psd(planes),
+        "rich-psd": psd(np.concatenate([planes, foreground()[None]]), resources=blocks, packed=True),
+        "gray-psd": psd(planes[:1], mode=1, packed=True),
+        "cmyk-psd": psd(np.concatenate([255 - planes, planes[:1]]), mode=4),
+        "lab-psd": psd(planes, mode=9),
+    }
+    for name, content in made.items():
+        path = seed(root, "picture", name, "picture.psd")
+        path.write_bytes(content)
+        Image.fromarray(foreground()).save(path.with_name("mask.png"))
 
 
 def masks(root: Path) -> None:
@@ -251,6 +287,23 @@ def weights(root: Path) -> None:
     save_file(small, path)
 
 
+def flat_networks(root: Path) -> None:
+    """LiteRT files of the small edge-n, in floating point and in 8 bits, with their manifests."""
+    from edge_harmony.backends.base import ExportRequest
+    from edge_harmony.backends.discovery import get_backend
+
+    source = root / "weights" / "edge-n" / "edge-n.safetensors"
+    for precision in ("fp32", "int8"):
+        made = root / "made"
+        made.mkdir()
+        file = get_backend("litert").build(ExportRequest("edge-n", precision, size=(64, 64)), source, made)
+        folder = seed(root, "tflite", precision, file.name).parent
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        shutil.rmtree(made)
+        Image.fromarray(pixels()).save(folder / "picture.png")
+        Image.fromarray(foreground()).save(folder / "mask.png")
+
+
 def calibration_caches(root: Path) -> None:
     """The histograms of an earlier calibration."""
     from edge_harmony.quantization.histograms import Histogram, save_histograms
@@ -336,6 +389,7 @@ KINDS: tuple[Callable[[Path], None], ...] = (
     videos,
     networks,
     weights,
+    flat_networks,
     calibration_caches,
     packages,
     documents,

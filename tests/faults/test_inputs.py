@@ -26,6 +26,7 @@ CAMPAIGN = 7
 @pytest.fixture(scope="module")
 def seeds(made_once):
     pytest.importorskip("coremltools")
+    pytest.importorskip("ai_edge_litert")
     pytest.importorskip("torch")
     return made_once("fault-seeds", lambda folder: make_seeds(folder / "all")) / "all"
 

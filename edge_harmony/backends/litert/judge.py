@@ -10,6 +10,7 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
+from edge_harmony.backends.litert.contents import read_model
 from edge_harmony.errors import ArtifactError, parsing
 from edge_harmony.inspection.findings import Finding, Inspection, LayerReport
 
@@ -26,7 +27,6 @@ _NAMED = 6
 _KINDS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _ACTIVATIONS = {code: name for name, code in vars(schema.ActivationFunctionType).items() if not name.startswith("_")}
 _INT8, _FLOAT16 = schema.TensorType.INT8, schema.TensorType.FLOAT16
-_IDENTIFIER = slice(4, 8)
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,8 @@ def read_operations(path: Path) -> list[Operation]:
     Raises:
         ArtifactError: it is no LiteRT file, or damaged.
     """
-    content = path.read_bytes()
-    if content[_IDENTIFIER] != b"TFL3":
-        raise ArtifactError(f"{path} is no LiteRT file", "export the network for the target, and check the .tflite")
+    model = read_model(path)
     with parsing(f"{path} is damaged", "export it again", ArtifactError):
-        model = schema.ModelT.InitFromPackedBuf(content)
         (graph,) = model.subgraphs
         return list(_operations(model, graph))
 

@@ -11,7 +11,8 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from edge_harmony.backends.artifact_runner import ArtifactRunner
-from edge_harmony.errors import ArtifactError, last_line
+from edge_harmony.backends.litert.contents import read_model
+from edge_harmony.errors import ArtifactError, parsing
 from edge_harmony.files.manifest import Manifest
 from edge_harmony.files.stderr import silent_libraries
 
@@ -31,13 +32,12 @@ class LiteRTRunner(ArtifactRunner):
     def __init__(self, path: Path, manifest: Manifest, threads: int = 0) -> None:
         super().__init__(manifest)
         self._one_at_a_time = threading.Lock()  # an interpreter has one set of tensors
-        try:
+        read_model(path)  # LiteRT does not check what it is given
+        with parsing(f"LiteRT does not take {path}", "export it again", ArtifactError):
             with silent_libraries():  # LiteRT says which kernels it chose
                 self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads or None)
                 self._interpreter.allocate_tensors()
             self._network: Any = self._interpreter.get_signature_runner()
-        except (ValueError, RuntimeError) as error:
-            raise ArtifactError(f"LiteRT does not take {path} ({last_line(error)})", "export it again") from None
 
     def infer(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`edge_harmony.backends.base.Runner`; the pictures of a batch are run one after another."""

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import cv2
+import flatbuffers
 import numpy as np
 import pytest
 import torch
@@ -72,6 +73,23 @@ def test_shipped_weights_keep_their_results(name, precision, tmp_path):
     assert found["images"] == 3
     assert found["psnr_min"] > LEAST[precision]
     assert found["max_level_difference"] <= 2
+
+
+def test_a_selftest_sets_both_runtimes_side_by_side(tmp_path, capsys, monkeypatch):
+    """As on a board without torch: the file was made elsewhere, and ONNX Runtime runs what is shipped."""
+    file = convert("edge-n", bundled_weights("edge-n"), tmp_path, "int8")
+    monkeypatch.setattr("edge_harmony.machine.selftest.is_installed", lambda module: module != "torch")
+    call = ["selftest", "--artifact", file, "--backend", "onnxruntime", "--model", "edge-n", "-o", tmp_path / "r.json"]
+    assert main([*map(str, call)]) == 0, capsys.readouterr()
+    litert, onnxruntime = (
+        {step["name"]: step for step in test["steps"]}
+        for test in json.loads((tmp_path / "r.json").read_text())["tests"]
+    )
+    for found in (litert, onnxruntime):
+        assert found["parity"]["reference"] == "pytorch in fp32, recorded"
+        assert found["parity"]["psnr"] > 50
+    assert litert["timing"]["of_onnxruntime"] > 0
+    assert onnxruntime["timing"]["of_onnxruntime"] == 1
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -255,8 +273,68 @@ def test_what_cannot_be_loaded_is_one_line(files, exported, tmp_path):
     broken.write_bytes(b"\x08\0\0\0" + b"no model" * 9)
     manifest = read_manifest(files["int8"]).model_copy(update={"file_sha256": sha256_of(broken)})
     manifest_path(broken).write_text(manifest.model_dump_json())
-    with pytest.raises(ArtifactError, match="LiteRT does not take"):
+    with pytest.raises(ArtifactError, match="is no LiteRT file"):
         load(broken)
+
+
+def _set(model, path, value):
+    """Set what lies at a path of names and numbers."""
+    for step in path[:-1]:
+        model = model[step] if isinstance(step, int) else getattr(model, step)
+    if isinstance(path[-1], int):
+        model[path[-1]] = value
+    else:
+        setattr(model, path[-1], value)
+
+
+OPERATOR, TENSOR = ("subgraphs", 0, "operators", 9), ("subgraphs", 0, "tensors", 12)
+DAMAGES = {
+    "an operator without results": ((*OPERATOR, "outputs"), None),
+    "an empty list of results": ((*OPERATOR, "outputs"), []),
+    "a result that is no tensor": ((*OPERATOR, "outputs"), [100_000]),
+    "an operator without inputs": ((*OPERATOR, "inputs"), None),
+    "an input that is no tensor": ((*OPERATOR, "inputs"), [100_000]),
+    "a negative input": ((*OPERATOR, "inputs"), [-7]),
+    "an input that is computed later": (("subgraphs", 0, "operators", 0, "inputs"), "the last result"),
+    "an unknown kind of operator": ((*OPERATOR, "opcodeIndex"), 5_000),
+    "a buffer that is not there": ((*TENSOR, "buffer"), 5_000),
+    "a shape beyond memory": ((*TENSOR, "shape"), [2**30, 2**30]),
+    "a negative side": ((*TENSOR, "shape"), [-1, 4]),
+    "a graph without inputs": (("subgraphs", 0, "inputs"), None),
+    "a graph's input that is no tensor": (("subgraphs", 0, "inputs"), [0, 100_000]),
+    "a graph's result that is no tensor": (("subgraphs", 0, "outputs"), [100_000]),
+    "no graph": (("subgraphs",), None),
+    "a signature of another graph": (("signatureDefs", 0, "subgraphIndex"), 3),
+    "a signature of no tensor": (("signatureDefs", 0, "inputs", 0, "tensorIndex"), 100_000),
+    "a constant that is cut off": ("a constant", None),
+    "scales for other channels": ("scales", None),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_what_a_file_refers_to_must_be_there(name, files, tmp_path):
+    """LiteRT follows such numbers out of its memory."""
+    model = schema.ModelT.InitFromPackedBuf(files["int8"].read_bytes())
+    (graph,) = model.subgraphs
+    path, value = DAMAGES[name]
+    if path == "a constant":
+        buffer = next(buffer for buffer in model.buffers[1:] if buffer.data is not None and len(buffer.data) > 64)
+        buffer.data = buffer.data[:-4]
+    elif path == "scales":
+        tensor = next(t for t in graph.tensors if t.quantization is not None and len(t.quantization.scale) > 1)
+        tensor.quantization.scale = tensor.quantization.scale[:-1]
+    else:
+        _set(model, path, [graph.outputs[0]] if value == "the last result" else value)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(builder.Output())
+    manifest = read_manifest(files["int8"]).model_copy(update={"file_sha256": sha256_of(broken)})
+    manifest_path(broken).write_text(manifest.model_dump_json())
+    for call in (lambda: load(broken), lambda: read_operations(broken)):
+        with pytest.raises(ArtifactError, match=r"broken\.tflite is damaged") as caught:
+            call()
+        assert "\n" not in str(caught.value).strip()
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch, files, tmp_path, edge_weights):
