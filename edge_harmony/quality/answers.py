@@ -16,7 +16,7 @@ from edge_harmony.backends.discovery import load_runner
 from edge_harmony.files.atomic import new_file, sha256_of
 from edge_harmony.models.registry import bundled_weights, weights_folder
 from edge_harmony.pipeline.harmonize import predict
-from edge_harmony.samples import sample_pictures
+from edge_harmony.samples import sample_files, sample_pictures
 
 _WEIGHTS = "weights_sha256"
 
@@ -45,11 +45,12 @@ def recorded_answers(model: str, weights_sha256: str) -> dict[str, NDArray[np.fl
         weights_sha256: hash of the weights whose answers are wanted.
 
     Returns:
-        None if none are recorded for these weights.
+        None if none are recorded for these weights, or not for all pictures.
     """
     path = answers_path(model)
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as file:
         content = {name: file[name] for name in file.files}
-    return content if str(content.pop(_WEIGHTS)) == weights_sha256 else None
+    is_of_weights = str(content.pop(_WEIGHTS)) == weights_sha256
+    return content if is_of_weights and content.keys() == {path.stem for path, _ in sample_files()} else None
