@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest, Runner
-from edge_harmony.backends.discovery import load_runner
+from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -20,32 +19,21 @@ from edge_harmony.cli.console import (
     PrecisionOption,
     ThreadsOption,
     WeightsOption,
-    err,
-    notes,
     print_json,
-    rate_bar,
-    stopping,
     tell,
 )
-from edge_harmony.cli.flags import with_flags
-from edge_harmony.cli.plain_progress import duration
-from edge_harmony.cli.streams import one_line
-from edge_harmony.errors import ExitCode, UsageError, name_some
+from edge_harmony.errors import ExitCode, UsageError
 from edge_harmony.files.identity import is_address
 from edge_harmony.files.names import LONGEST
 from edge_harmony.files.stderr import silent_libraries
-from edge_harmony.folder.items import Outcome
-from edge_harmony.folder.run import ENGINES, FAILED, FolderReport, harmonize_folder
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.images import SUFFIXES, check_writable
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pictures.placement import Placement
 from edge_harmony.pipeline.apply import STRONGEST
-from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video, network_threads
-from edge_harmony.video.reader import is_video
-from edge_harmony.video.sources import is_moving
-from edge_harmony.video.writer import SUFFIXES as VIDEO_SUFFIXES
+from edge_harmony.pipeline.stream import StreamOptions
+from edge_harmony.video.names import WRITTEN, is_moving, is_video
 
 _FOLDERS, _VIDEOS, _PLACING = "Folders", "Videos and cameras", "On a background picture, whose size the result has"
 
@@ -121,9 +109,7 @@ def harmonize(
         int,
         typer.Option("--workers", min=0, help="Processes, or Ray actors; 0: by cores.", rich_help_panel=_FOLDERS),
     ] = 0,
-    engine: Annotated[
-        str, typer.Option("--engine", help=f"Engine: {' or '.join(ENGINES)}.", rich_help_panel=_FOLDERS)
-    ] = "local",
+    engine: Annotated[str, typer.Option("--engine", help="Engine: local or ray.", rich_help_panel=_FOLDERS)] = "local",
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run; keep finished results.", rich_help_panel=_FOLDERS)
     ] = False,
@@ -135,11 +121,11 @@ def harmonize(
         typer.Option(
             "--keep", min=0, max=0.99, help="Smoothness: share kept from frame to frame.", rich_help_panel=_VIDEOS
         ),
-    ] = VideoOptions.keep,
+    ] = StreamOptions.keep,
     cut: Annotated[
         float,
         typer.Option("--cut", min=0, max=1, help="Difference that begins a scene; 0: off.", rich_help_panel=_VIDEOS),
-    ] = VideoOptions.cut,
+    ] = StreamOptions.cut,
     codec: Annotated[
         str | None, typer.Option("--codec", help="FFmpeg's encoder: libx265, ffv1, ...", rich_help_panel=_VIDEOS)
     ] = None,
@@ -175,7 +161,7 @@ def harmonize(
     if (folder or moving) and Placement(**placement) != Placement():
         raise UsageError("--position, --scale and --anchor are for one picture", "leave them out")
     over_time: dict[str, Any] = {"every": every, "keep": keep, "cut": cut, "strength": strength}
-    video = VideoOptions(**over_time, sound=sound, codec=codec, encoder=_options(encoder or []))
+    over_time |= {"sound": sound, "codec": codec, "encoder": _options(encoder or [])}
     set_threads(threads)
     named = LoadRequest(model, precision, artifact, backend=backend).resolved()
     network: dict[str, Any] = {"model": model, "backend": named.backend, "precision": precision, "artifact": artifact}
@@ -187,35 +173,38 @@ def harmonize(
             raise UsageError("--background is for one picture or a video", "give composites")
         if limit:
             raise UsageError("--limit is for one video", "leave it out for a folder")
-        found, status = _folder(
+        from edge_harmony.cli.harmonize_many import run_folder
+
+        found, status = run_folder(
             composite,
             mask,
             output,
             **network,
+            over_time=over_time,
             strength=strength,
             fit=fit_mask,
             mask_value=mask_value,
             invert_mask=invert_mask,
             quality=quality,
-            video=video,
             workers=workers,
             engine=engine,
             resume=resume,
         )
     elif moving and mask is not None:
-        job = VideoJob(
+        from edge_harmony.cli.harmonize_many import run_video
+
+        found, status = run_video(
             composite,
             mask,
             Path(output),
+            network=network,
+            over_time=over_time,
             background=background,
-            options=video,
             fit=fit_mask,
             mask_value=mask_value,
             invert_mask=invert_mask,
             limit=limit,
         )
-        with load_runner(**network | {"threads": network_threads(threads)}) as runner:
-            found, status = _video(runner, job)
     else:
         for path in (Path(output), preview):
             if path is not None:
@@ -255,7 +244,7 @@ def _beside(composite: str, *, overwrite: bool) -> Path:
     path = Path(composite)
     if is_address(composite) or path.is_dir() or (is_moving(composite) and not is_video(composite)):
         raise UsageError(f"there is no output for {composite}", "name it with -o")
-    writable = VIDEO_SUFFIXES if is_video(composite) else SUFFIXES
+    writable = WRITTEN if is_video(composite) else SUFFIXES
     suffix = path.suffix if path.suffix.lower() in writable else ".mp4" if is_video(composite) else ".png"
     named = path.with_name(f"{path.stem}_harmonized{suffix}")
     if len(os.fsencode(named.name)) > LONGEST:
@@ -273,48 +262,6 @@ def _point(text: str | None) -> tuple[int, int] | None:
     except ValueError:
         raise UsageError(f"--position {text} is not X,Y", "write --position 640,360") from None
     return x, y
-
-
-def _folder(composites: str, masks: str, output: str, **options: Any) -> tuple[dict[str, Any], int]:
-    began = time.perf_counter()
-    with stopping() as stop, rate_bar("harmonizing", "files") as (started, advance):
-
-        def show(outcome: Outcome) -> None:
-            if outcome.error:
-                line = one_line(f"error: {Path(outcome.item.composite).name}: {with_flags(outcome.error or '')}")
-                err.print(line, markup=False, highlight=False, soft_wrap=True)
-            advance()
-
-        report = harmonize_folder(composites, masks, output, stop=stop, started=started, advance=show, **options)
-    if report.stopped:
-        notes.print(f"stopped: {report.done + report.skipped} are done; --resume goes on", highlight=False)
-    for line in summary(report, output, time.perf_counter() - began):
-        tell(line)
-    failed = [{"file": outcome.item.composite, "error": with_flags(outcome.error or "")} for outcome in report.failed]
-    passed = [{"file": lost.name, "reason": lost.reason} for lost in report.passed_over]
-    numbers = {"done": report.done, "skipped": report.skipped, "passed_over": passed}
-    return numbers | {"failed": failed, "stopped": report.stopped}, stop.exit_status
-
-
-def summary(report: FolderReport, output: str, seconds: float) -> list[str]:
-    """The last lines of a folder run: what was written, what was done before, what failed, what was passed over."""
-    parts = [f"wrote {report.done} {'result' if report.done == 1 else 'results'} to {output} in {duration(seconds)}"]
-    parts += [f"{report.skipped} were done before"] if report.skipped else []
-    parts += [f"{len(report.failed)} failed, see {FAILED} there"] if report.failed else []
-    lines = ["; ".join(parts)]
-    for reason in dict.fromkeys(lost.reason for lost in report.passed_over):
-        names = [lost.name for lost in report.passed_over if lost.reason == reason]
-        lines.append(f"passed over {len(names)}: {name_some(names)} ({reason})")
-    return lines
-
-
-def _video(runner: Runner, job: VideoJob) -> tuple[dict[str, Any], int]:
-    with stopping() as stop, rate_bar("harmonizing", "fps") as (started, advance):
-        report = harmonize_video(runner, job, stop=stop, started=started, advance=advance)
-    told = f"{report.frames} frames, {report.fps:.1f} fps" + (f", {report.dropped} dropped" if report.dropped else "")
-    notes.print(f"{'stopped' if report.stopped else 'done'}: {told}", highlight=False)
-    numbers = {"frames": report.frames, "fps": round(report.fps, 2), "dropped": report.dropped}
-    return numbers | {"stopped": report.stopped}, stop.exit_status
 
 
 def _options(pairs: list[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -50,7 +51,12 @@ def load_verb(name: str) -> Callable[..., None]:
     if name not in VERBS:
         raise KeyError(name)
     function = _MODULES.get(name, name)
-    verb: Callable[..., None] = getattr(import_module(f"edge_harmony.cli.{function}"), function)
+    gc.disable()  # what modules define stays: looking for garbage in it takes longer than the network does
+    try:
+        verb: Callable[..., None] = getattr(import_module(f"edge_harmony.cli.{function}"), function)
+    finally:
+        gc.freeze()
+        gc.enable()
     return verb
 
 

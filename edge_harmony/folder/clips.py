@@ -11,8 +11,8 @@ from edge_harmony.files.identity import is_address
 from edge_harmony.folder.items import FileKind, Item, Outcome
 from edge_harmony.folder.work import FolderWorker, Work, outcome_of, with_mask
 from edge_harmony.pictures.images import SUFFIXES as PICTURE_SUFFIXES
-from edge_harmony.video import reader, writer
 from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video, network_threads
+from edge_harmony.video.names import READ, WRITTEN
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class VideoWork(Work):
     """
 
     kind: ClassVar[FileKind] = FileKind(
-        suffixes=reader.SUFFIXES,
-        masks=(*reader.SUFFIXES, *PICTURE_SUFFIXES),
-        written=writer.SUFFIXES,
+        suffixes=READ,
+        masks=(*READ, *PICTURE_SUFFIXES),
+        written=WRITTEN,
         instead=".mp4",
     )
     at_a_time: ClassVar[int] = 1

@@ -26,7 +26,7 @@ from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.heif import is_readable
 from edge_harmony.pictures.images import SUFFIXES
 from edge_harmony.video.job import VideoOptions
-from edge_harmony.video.reader import SUFFIXES as VIDEO_SUFFIXES
+from edge_harmony.video.names import READ as VIDEO_SUFFIXES
 
 FolderEngine = Callable[[Work, Sequence[Item], int, threading.Event], Iterator[Outcome]]
 ENGINES: dict[str, FolderEngine] = {"local": run_in_processes, "ray": run_on_ray}

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError
 from edge_harmony.pictures.arrays import refuse_coloured
+from edge_harmony.video.names import CAMERA
 from edge_harmony.video.reader import Frame
 
-PREFIX = "camera:"
 _CLOCK = 90_000
 _WAIT_SECONDS = 10.0
 
@@ -47,7 +47,7 @@ class Camera:
         self._name = name
         self._gray = gray
         self.dropped = 0
-        device = name.removeprefix(PREFIX)
+        device = name.removeprefix(CAMERA)
         level = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below is enough
         try:

@@ -28,10 +28,11 @@ from edge_harmony.pictures.resize import resize
 from edge_harmony.pipeline.stream import FramePair, StreamOptions, stream
 from edge_harmony.video.camera import Camera
 from edge_harmony.video.hdr import HLG, PQ, from_sdr, to_sdr
+from edge_harmony.video.names import WRITTEN
 from edge_harmony.video.read_ahead import ahead
 from edge_harmony.video.reader import Frame, VideoReader
 from edge_harmony.video.sources import Frames, Still, open_frames
-from edge_harmony.video.writer import SUFFIXES, VideoWriter
+from edge_harmony.video.writer import VideoWriter
 
 _READ_AHEAD = 2
 
@@ -142,7 +143,7 @@ def harmonize_video(
         InputError: frames, masks and background do not fit, or a file is damaged.
         CapabilityError: PyAV is not installed.
     """
-    check_writable(job.output, SUFFIXES)
+    check_writable(job.output, WRITTEN)
     refuse_overwriting([job.output], [job.composite, job.masks, job.background])
     stop = stop or threading.Event()
     inputs = _Inputs(job)

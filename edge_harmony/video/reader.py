@@ -24,9 +24,6 @@ from edge_harmony.video.whole import refuse_cut_off
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv")
-"""File name suffixes that count as videos."""
-
 Frame = tuple[NDArray[Any], Fraction]
 """Pixels and seconds: ``(H, W, 3)`` RGB, ``(H, W, 4)`` with alpha, or ``(H, W)`` of a mask; uint8, or uint16
 from more than 8 bits."""
@@ -34,11 +31,6 @@ from more than 8 bits."""
 _RINGING = 8
 """Compression may turn black and white of a mask into levels up to this far from them."""
 _FULL = 2
-
-
-def is_video(name: str) -> bool:
-    """Whether a name has the suffix of a video."""
-    return Path(name).suffix.lower() in SUFFIXES
 
 
 class VideoReader:

@@ -14,8 +14,9 @@ from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.names import natural
 from edge_harmony.pictures.images import SUFFIXES, list_pictures, read_mask, read_picture
 from edge_harmony.pictures.masks import MaskReader
-from edge_harmony.video.camera import PREFIX, Camera
-from edge_harmony.video.reader import Frame, VideoReader, is_video
+from edge_harmony.video.camera import Camera
+from edge_harmony.video.names import CAMERA, is_video
+from edge_harmony.video.reader import Frame, VideoReader
 
 
 class Frames(Protocol):
@@ -98,18 +99,13 @@ def open_frames(name: str, *, gray: bool = False, reader: MaskReader | None = No
         InputError: the source cannot be read.
         CapabilityError: the source is a video, and PyAV is not installed.
     """
-    if name.startswith(PREFIX):
+    if name.startswith(CAMERA):
         return Camera(name, gray=gray)
     if is_video(name):
         return VideoReader(name, gray=gray, exact=reader is not None and reader.picks)
     path = Path(name)
     reader = (reader or MaskReader()) if gray else None
     return ImageSequence(path, reader=reader) if path.is_dir() else Still(path, reader=reader)
-
-
-def is_moving(name: str) -> bool:
-    """Whether a name stands for a video or a camera."""
-    return name.startswith(PREFIX) or is_video(name)
 
 
 def _read(path: Path, reader: MaskReader | None) -> NDArray[Any]:

@@ -21,9 +21,6 @@ from edge_harmony.video.reader import VideoReader, colour_format
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
-"""File name suffixes that are written."""
-
 _CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _OPTIONS = {
     "libx264": {"crf": "20", "preset": "superfast"},

@@ -1,5 +1,6 @@
 """What the command line imports: nothing heavy for help, only what a verb needs for a light verb."""
 
+import gc
 import inspect
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import edge_harmony.cli
 from edge_harmony.cli.main import main
 from edge_harmony.cli.verbs import VERBS, Verbs, load_verb
+from edge_harmony.samples import sample_files
 
 pytestmark = pytest.mark.lengthy
 
@@ -57,6 +59,18 @@ def test_models_imports_nothing_of_pictures_and_networks():
     assert "edge_harmony.models.registry" in ours
 
 
+def test_one_picture_imports_nothing_of_folders_and_videos(tmp_path):
+    composite, mask = next(iter(sample_files()))
+    modules, _ = imported("harmonize", str(composite), str(mask), "-o", str(tmp_path / "result.png"), "--quiet")
+    ours = {name for name in modules if name.startswith("edge_harmony.")}
+    assert "edge_harmony.harmonizer" in ours
+    assert {name for name in ours if name.split(".")[1] in ("folder", "video")} == {
+        "edge_harmony.video",
+        "edge_harmony.video.names",
+    }
+    assert not modules & {"multiprocessing", "torch"}
+
+
 def test_help_of_a_verb_imports_no_other_verb():
     modules, _ = imported("models", "--help")
     verbs = {f"edge_harmony.cli.{load_verb(name).__name__}" for name in VERBS}
@@ -71,8 +85,8 @@ def test_the_list_of_verbs_is_that_of_their_own_help():
 
 def test_every_verb_has_a_file_and_every_file_a_verb():
     files = {path.stem for path in Path(edge_harmony.cli.__file__).parent.glob("*.py")}
-    others = {"__init__", "build_flags", "build_tables", "console", "flags", "main", "plain_progress", "streams"}
-    others |= {"trtexec", "until_stopped", "verbs"}
+    others = {"__init__", "build_flags", "build_tables", "console", "flags", "harmonize_many", "main"}
+    others |= {"plain_progress", "streams", "trtexec", "until_stopped", "verbs"}
     assert {load_verb(name).__name__ for name in VERBS} == files - others
 
 
@@ -89,6 +103,15 @@ def test_a_misspelt_verb_is_answered_with_the_nearest(capsys):
     assert "models" in capsys.readouterr().err
     with pytest.raises(KeyError):
         load_verb("modls")
+
+
+def test_garbage_is_looked_for_again_once_a_verb_is_loaded():
+    assert gc.isenabled()
+    load_verb("models")
+    assert gc.isenabled()
+    with pytest.raises(KeyError):
+        load_verb("modls")
+    assert gc.isenabled()
 
 
 def test_verbs_cannot_be_added_past_the_list():

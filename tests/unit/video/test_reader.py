@@ -11,7 +11,7 @@ import pytest
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import CapabilityError, InputError, UsageError
 from edge_harmony.video.job import VideoJob, harmonize_video
-from edge_harmony.video.reader import VideoReader, is_video
+from edge_harmony.video.reader import VideoReader
 from tests.unit.video.making import BT601, BT709, make_video, rgb, tone
 
 pytestmark = pytest.mark.lengthy
@@ -153,13 +153,6 @@ def test_without_pyav(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(CapabilityError, match=r"pip install .*\[video\]"):
         VideoReader(path)
-
-
-def test_names():
-    assert is_video("a/b.MP4")
-    assert is_video("b.webm")
-    assert not is_video("b.png")
-    assert not is_video("folder")
 
 
 def test_tags_that_are_no_utf8(tmp_path):

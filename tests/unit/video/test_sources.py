@@ -11,7 +11,7 @@ import pytest
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.video.camera import Camera
 from edge_harmony.video.reader import VideoReader
-from edge_harmony.video.sources import ImageSequence, Still, is_moving, open_frames
+from edge_harmony.video.sources import ImageSequence, Still, open_frames
 from tests.unit.video.making import make_video
 
 
@@ -29,9 +29,6 @@ def test_every_kind_of_name(tmp_path):
     assert (still.count, still.endless) == (None, True)
     again = [frame for frame, _ in itertools.islice(still, 3)]
     assert all(frame.shape == (6, 8) and frame[0, 0] == 101 for frame in again)
-    assert is_moving("camera:0")
-    assert is_moving("a.mp4")
-    assert not is_moving("a.png")
 
 
 def test_names_that_stand_for_nothing(tmp_path):
