@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.conformance import misfit
-from edge_harmony.errors import CapabilityError, EdgeHarmonyError, first_line, is_out_of_memory
+from edge_harmony.errors import CapabilityError, EdgeHarmonyError, InputError, first_line, is_out_of_memory
 from edge_harmony.files.manifest import IOSpec
 from edge_harmony.inspection.findings import Inspection
 
@@ -24,7 +24,8 @@ _CHANNELS = {"rgb": 3, "difference": 3, "gain": 6, "affine": 12}
 class GuardedBackend(Backend):
     """A backend behind the same contract, whose mistakes are a :class:`CapabilityError` that names it.
 
-    Errors of this package, a lack of memory and an interrupt pass through as they are.
+    Errors of this package, a lack of memory and an interrupt pass through as they are. A file that cannot be used, for
+    its name or its rights, is the caller's: an :class:`InputError`.
 
     Args:
         backend: the backend.
@@ -208,5 +209,9 @@ def _failing_in(label: str, place: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if is_out_of_memory(error):
             raise
+        if isinstance(error, OSError) and error.filename is not None and not isinstance(error, FileNotFoundError):
+            raise InputError(
+                f"{error.filename} cannot be used ({error.strerror})", "check its name, and whether it may be read"
+            ) from error
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise CapabilityError(f"{label} fails in {place} ({reason})", "--verbose shows where") from error

@@ -22,6 +22,7 @@ from edge_harmony.cli.plain_progress import duration
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.atomic import atomic_write, make_folder
 from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.resources import find_resource
 from edge_harmony.pictures.images import check_writable
 
 _TOLERANCE = 0.05
@@ -73,10 +74,10 @@ def benchmark(
         _print_estimate(suite, json)
         return
     limits = read_budget(budget) if budget else None
-    check_call(suite, data, limits)
     if output is not None:
         check_writable(output, (".json",))
-        refuse_overwriting([output], suite.files())
+        refuse_overwriting([output], [find_resource("budgets", budget) if budget else None, *suite.files()])
+    check_call(suite, data, limits)
     if report is not None:
         require_jinja()
     folder = make_folder(report) if report else None

@@ -14,6 +14,7 @@ from edge_harmony.errors import UsageError
 from edge_harmony.files.atomic import write_json
 from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.files.manifest import files_of
+from edge_harmony.files.resources import find_resource
 from edge_harmony.machine.selftest import Candidate, run_selftest
 
 
@@ -50,7 +51,8 @@ def selftest(
     path = output or Path(
         "-".join(["selftest", *dict.fromkeys(candidate.backend for candidate in candidates)]) + ".json"
     )
-    refuse_overwriting([path], [*files_of(onnx), *(file for each in artifact or () for file in files_of(each))])
+    files = [file for each in (onnx, *(artifact or ())) for file in files_of(each)]
+    refuse_overwriting([path], [*(find_resource("targets", name) for name in target or ()), *files])
     with tempfile.TemporaryDirectory() as folder:
         report = run_selftest(
             candidates,

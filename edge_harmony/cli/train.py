@@ -114,6 +114,7 @@ def train(
             initial=initial,
             changes=named,
             stop=stop,
+            source=path,
             record=RecordOptions(pictures=pictures, tensorboard=tensorboard),
         )
         summary = trainer.run(resume=resume)

@@ -17,6 +17,7 @@ from typing import Any
 from edge_harmony.errors import UsageError, first_line
 from edge_harmony.files.exchange import exchange
 from edge_harmony.files.names import LONGEST, shortened
+from edge_harmony.files.regular import refuse_special
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,9 @@ def new_file(path: Path) -> Iterator[Path]:
     The temporary name has the suffix of ``path``.
 
     Raises:
-        UsageError: the folder is missing or cannot be written, or the disk is full.
+        UsageError: the folder is missing or cannot be written, the disk is full, or a pipe or a device lies there.
     """
+    refuse_special(path)
     temporary = _temporary(path, path.suffix)
     handle = None
     try:  # from before the file is there: Ctrl-C may come at any moment

@@ -11,6 +11,9 @@ from edge_harmony.files.atomic import atomic_write, make_folder
 from edge_harmony.files.identity import is_address
 from edge_harmony.pictures.images import read_bytes
 
+_FAILURES = (OSError, ValueError, NotImplementedError)
+"""What PyArrow's file systems raise: the store's errors, paths that they do not take, things that they cannot do."""
+
 
 def join(folder: str, name: str) -> str:
     """A file's name in a folder."""
@@ -31,12 +34,13 @@ def list_files(folder: str) -> dict[str, float] | None:
     system, path_there = _open(folder)
     try:
         found = system.get_file_info(_arrow().FileSelector(path_there, allow_not_found=True))
-    except OSError as error:
+        files = {info.base_name: (info.mtime_ns or 0) / 1e9 for info in found if info.is_file}
+        is_folder = bool(files) or system.get_file_info(path_there).type.name == "Directory"
+    except _FAILURES as error:
         raise UsageError(
             f"{folder} does not answer ({first_line(error)})", "check the address and your access"
         ) from None
-    files = {info.base_name: (info.mtime_ns or 0) / 1e9 for info in found if info.is_file}
-    return files if files or system.get_file_info(path_there).type.name == "Directory" else None
+    return files if is_folder else None
 
 
 def read(name: str) -> bytes:
@@ -51,7 +55,7 @@ def read(name: str) -> bytes:
     try:
         with system.open_input_file(path) as file:
             return bytes(file.read())
-    except OSError as error:
+    except _FAILURES as error:
         raise UsageError(f"{name} cannot be read ({first_line(error)})", "check the address and your access") from None
 
 
@@ -71,7 +75,7 @@ def write(name: str, data: bytes) -> None:
             return
         with system.open_output_stream(path) as file:
             file.write(data)
-    except OSError as error:
+    except _FAILURES as error:
         raise UsageError(
             f"{name} cannot be written ({first_line(error)})", "check the address and your access"
         ) from None
@@ -89,7 +93,7 @@ def make(folder: str) -> None:
     system, path = _open(folder)
     try:
         system.create_dir(path, recursive=True)
-    except OSError as error:
+    except _FAILURES as error:
         raise UsageError(
             f"{folder} cannot be created ({first_line(error)})", "check the address and your access"
         ) from None
@@ -103,7 +107,7 @@ def suffix_of(name: str) -> str:
 def _open(name: str) -> tuple[Any, str]:
     try:
         system, path = _arrow().FileSystem.from_uri(name)
-    except (OSError, ValueError) as error:
+    except _FAILURES as error:
         raise UsageError(f"{name} cannot be opened ({first_line(error)})", "check the address") from None
     return system, path
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from edge_harmony.errors import InputError, UsageError, is_out_of_memory
 from edge_harmony.files.atomic import atomic_write
 from edge_harmony.files.names import LONGEST
-from edge_harmony.files.regular import read_regular
+from edge_harmony.files.regular import read_regular, refuse_special
 from edge_harmony.pictures import heif
 from edge_harmony.pictures.arrays import fit_mask, refuse_coloured, to_eight_bits
 from edge_harmony.pictures.decode import decode_pixels
@@ -306,6 +306,7 @@ def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
     if len(os.fsencode(path.name)) > LONGEST:
         raise UsageError(f"the name {path.name} is too long", f"use at most {LONGEST} bytes")
     heif.check_encoder(path.suffix.lower())
+    refuse_special(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "name the output file")
     if not path.parent.is_dir():

@@ -37,12 +37,14 @@ from edge_harmony.training.objective import Objective
 from edge_harmony.training.optimizer import make_optimizer
 from edge_harmony.training.progress import Progress, Reports
 from edge_harmony.training.recipe import Recipe, StageConfig
-from edge_harmony.training.record import Record, RecordOptions
+from edge_harmony.training.record import CURVES, LOG, SAMPLES, Record, RecordOptions
 from edge_harmony.training.start import start_from
 from edge_harmony.training.step import Step
 from edge_harmony.training.validation import show, validate
 
 DEFAULT_MEMORY = 8 << 30
+
+SUMMARY = "summary.json"
 
 
 class Trainer:
@@ -60,6 +62,7 @@ class Trainer:
         changes: what ``recipe`` changes, by name, of the one that was given or of the run to resume; see
             :mod:`edge_harmony.training.changes`.
         stop: set it to stop after the step that is being done, with a checkpoint.
+        source: file of the recipe, which the run must not write over.
         record: what is written besides ``log.csv`` after every validation.
         report: called about once a second in the main process with a :class:`Progress`.
     """
@@ -77,6 +80,7 @@ class Trainer:
         initial: Path | None = None,
         changes: Changes = MappingProxyType({}),
         stop: threading.Event | None = None,
+        source: Path | None = None,
         record: RecordOptions = RecordOptions(),  # noqa: B008  (it is frozen)
     ) -> None:
         self.recipe = recipe
@@ -90,7 +94,7 @@ class Trainer:
         self.record = Record(self.output, record)
         self.recipe_sha256 = recipe.sha256()
         teacher = recipe.distillation.weights if recipe.distillation else None
-        refuse_overwriting([self.checkpoint, self.weights, self.float_weights], [initial, teacher])
+        refuse_overwriting(self.results, [source, initial, teacher])
         for stage in recipe.stages:
             if stage.batch % world.size:
                 raise TrainingError(
@@ -139,6 +143,12 @@ class Trainer:
     def float_weights(self) -> Path:
         """Path of the weights before the first quantized stage."""
         return self.output / f"{self.recipe.model.name}-float.safetensors"
+
+    @property
+    def results(self) -> list[Path]:
+        """The files that a run writes, besides the copy of its recipe."""
+        named = [self.output / name for name in (LOG, CURVES, SAMPLES, SUMMARY)]
+        return [self.checkpoint, self.weights, self.float_weights, *named]
 
     def run(self, *, resume: bool = False) -> dict[str, Any] | None:
         """Train to the end and return the contents of ``summary.json``, or stop before and return None.
@@ -289,7 +299,7 @@ class Trainer:
         }
         if self.world.is_main:
             self._save_weights(self.weights)
-            write_json(self.output / "summary.json", summary)
+            write_json(self.output / SUMMARY, summary)
         self.world.barrier()
         return summary
 

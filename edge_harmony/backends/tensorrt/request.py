@@ -204,6 +204,7 @@ def files_read(request: BuildRequest) -> list[Path]:
     timing = request.timing
     values = [*(timing.inputs or {}).values()] if timing is not None else []
     values += [request.lean_library] if request.lean_library is not None else []
+    values += [Path(request.calibration.pictures)]  # a file, or a name of what ships
     named = [request.onnx, request.load, request.weights]
     return [*values, *(file for name in named if name is not None for file in files_of(Path(name)))]
 

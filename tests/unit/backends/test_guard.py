@@ -239,6 +239,21 @@ def test_errors_of_this_package_and_a_lack_of_memory_pass_as_they_are(register):
     assert main(["harmonize", *SAMPLE, "-o", "out.png", "--backend", "mine"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("opens", "status", "said"),
+    [
+        ("Path('n' * 300).is_file()", 1, f"error: {'n' * 300} cannot be used (File name too long)"),
+        ("open('its-own-table')", 3, f"{NAMED} fails in load() (FileNotFoundError"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_not_the_plug_ins_but_one_that_is_missing_is(
+    opens, status, said, register, capsys
+):
+    register(with_method(f"def load(self, request):\n    {opens}"), "plugin:Mine")
+    assert main(["harmonize", *SAMPLE, "-o", "out.png", "--backend", "mine"]) == status
+    assert said in capsys.readouterr().err
+
+
 def test_a_lack_of_memory_is_not_the_plug_ins(register, tmp_path, capsys):
     register(with_infer("raise MemoryError"), "plugin:Mine")
     call = ["harmonize", *SAMPLE, "-o", str(tmp_path / "out.png"), "--backend", "mine"]

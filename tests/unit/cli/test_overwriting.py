@@ -10,6 +10,7 @@ import pytest
 from edge_harmony.cli.main import main
 from edge_harmony.cli.verbs import VERBS, load_verb
 from edge_harmony.files.atomic import sha256_of
+from edge_harmony.files.resources import find_resource
 from edge_harmony.models.registry import bundled_weights, weights_folder
 from edge_harmony.samples import sample_files
 from tests.unit.training.making import RECIPE
@@ -80,6 +81,14 @@ def place(tmp_path, monkeypatch, mini_root):
     np.savez(tmp_path / "public.npz", weight=np.zeros(1, np.float32))
     (tmp_path / "recipe.toml").write_text(RECIPE.format(root=str(tmp_path / "data"), layout="iharmony4"))
     (tmp_path / "run").mkdir()
+    for name in ("summary.json", "log.csv", "curves.svg"):
+        shutil.copy(tmp_path / "recipe.toml", tmp_path / "run" / name)
+    for kind, name in (
+        ("sets", "samples-24"),
+        ("targets", "cpu-onnxruntime-int8"),
+        ("budgets", "cpu-onnxruntime-int8"),
+    ):
+        shutil.copy(find_resource(kind, name), tmp_path / "run" / f"{kind}.json")
     shutil.copy(weights, tmp_path / "run" / "edge-n.safetensors")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -100,7 +109,15 @@ CALLS = {
     "a folder by its address": "harmonize file://{root}/composites masks -o composites",
     "scores": f"evaluate --data data --worst {_OF_DATA}",
     "a run": "train recipe.toml --init run/edge-n.safetensors -o run --device cpu",
+    "its recipe": "train run/summary.json -o run --device cpu",
+    "its recipe as a log": "train run/log.csv -o ./run/. --device cpu",
+    "its recipe as a picture": "train run/curves.svg -o run --device cpu",
     "ranges": "calibrate edge-n --set samples-24 --weights edge-n.safetensors -o edge-n.safetensors",
+    "a calibration set": "calibrate edge-n --set run/sets.json -o run/sets.json",
+    "a report over its set": "sensitivity edge-n --set run/sets.json -o run/sets.json",
+    "a target": "selftest --target run/targets.json -o run/targets.json",
+    "a budget": "benchmark n.onnx --budget run/budgets.json -o run/budgets.json",
+    "a set of a build": "build n.onnx --int8 --calibrationSet=run/sets.json --exportTimes=run/sets.json",
     "a report": "sensitivity edge-n --set samples-24 --weights w.json -o w.json",
     "a manifest": "benchmark n.onnx -o n.onnx.json",
     "an artifact that is tested": "selftest --artifact n.onnx -o n.onnx",

@@ -190,3 +190,16 @@ def test_what_a_dead_run_left_and_what_its_dead_workers_leave_goes_away(tmp_path
     assert not within.exists()
     assert mine.exists()
     assert result.exists()
+
+
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "report.json")
+    (tmp_path / "link.json").symlink_to("report.json")
+    for name in ("report.json", "link.json"):
+        with pytest.raises(UsageError, match=f"{name} is a pipe or a device"):
+            atomic_write(tmp_path / name, b"{}")
+    assert (tmp_path / "report.json").is_fifo()
+    assert (tmp_path / "link.json").is_symlink()
+    with pytest.raises(UsageError, match="no file can have the name"):
+        atomic_write(tmp_path / "a\0b.json", b"{}")
+    assert len(list(tmp_path.iterdir())) == 2

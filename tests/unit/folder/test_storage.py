@@ -50,3 +50,10 @@ def test_addresses_that_nothing_opens(monkeypatch):
     for use in (read, list_files):
         with pytest.raises(CapabilityError, match=r"pip install .*\[ray\]"):
             use("s3://a/b")
+
+
+def test_a_zero_byte_in_an_address_is_one_line(tmp_path):
+    address = f"file://{tmp_path}/a%00b"
+    for act in (list_files, read, make, lambda name: write(name, b"")):
+        with pytest.raises(UsageError, match=r"a(%00|\\x00)b"):
+            act(address)
