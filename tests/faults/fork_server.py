@@ -94,8 +94,8 @@ def life_of_child(scenario: Scenario, request: dict[str, Any], library: ctypes.C
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    if scenario.stand_ins:
-        stand_in()
+    if scenario.stand_in:
+        stand_in(scenario.stand_in)
     if user := request.get("user"):
         os.setgroups([])
         os.setgid(user)
@@ -116,14 +116,14 @@ def life_of_child(scenario: Scenario, request: dict[str, Any], library: ctypes.C
     return status
 
 
-def stand_in() -> None:
-    """Take the stand-ins for TensorRT and CUDA."""
+def stand_in(version: str) -> None:
+    """Take the stand-ins for a version of TensorRT and for CUDA."""
     import edge_harmony.backends.tensorrt.engines as engines
     from tests.fakes.tensorrt import World, fake_tensorrt
 
     world = World()
     vars(engines).update(
-        find_tensorrt=lambda distribution=None: fake_tensorrt("10.3", world),
+        find_tensorrt=lambda distribution=None: fake_tensorrt(version, world),
         find_cuda=lambda package=None, device=0: world.cuda,
     )
 

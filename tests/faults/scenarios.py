@@ -108,7 +108,7 @@ class Scenario:
         passing: results that come and go, such as a checkpoint: they must be sound, and may be of an earlier moment.
         growing: results that a second run adds to.
         cleans: whether the next run removes what a killed one left behind.
-        stand_ins: whether it runs on the stand-in for TensorRT.
+        stand_in: version of the stand-in for TensorRT that it runs on.
         workers: of scenarios that start processes: how many operations one of them does at least.
     """
 
@@ -122,7 +122,7 @@ class Scenario:
     passing: tuple[str, ...] = ()
     growing: tuple[str, ...] = ()
     cleans: bool = False
-    stand_ins: bool = False
+    stand_in: str = ""
     workers: int = 0
 
 
@@ -289,7 +289,7 @@ SCENARIOS = (
             "--skipInference",
             "--timingCacheFile=out/times",
         ),
-        stand_ins=True,
+        stand_in="10.3",
         passing=("times",),
         growing=("times",),
     ),
@@ -306,5 +306,28 @@ SCENARIOS = (
         suite,
         ("benchmark", "suite.toml", "-o", "out/result.json", "--report", "out/report"),
         value=_names,
+    ),
+    Scenario(
+        "build for RTX",
+        3,
+        network,
+        ("build", "--onnx=edge-n.onnx", "--saveEngine=out/edge-n.plan", "--skipInference"),
+        stand_in="rtx-1.7",
+    ),
+    Scenario(
+        "sensitivity",
+        3,
+        weights,
+        (
+            *("sensitivity", "edge-n", "--weights", "edge-n.safetensors", "--set", "set.toml", "--data", "."),
+            *("-o", "out/report.json"),
+        ),
+        older=("report.json",),
+    ),
+    Scenario(
+        "export of a package",
+        3,
+        weights,
+        ("export", "edge-n", "--weights", "edge-n.safetensors", "--target", "iphone-int8", "-o", "out"),
     ),
 )

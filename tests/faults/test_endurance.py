@@ -4,8 +4,9 @@ import os
 
 import pytest
 
+from edge_harmony.harmonizer import Harmonizer
 from tests.conftest import write_small_network
-from tests.faults.long_stream import run_stream
+from tests.faults.long_stream import BREAKS, Held, Level, run_stream
 from tests.unit.folder.making import make_folders
 
 FRAMES = 600
@@ -17,11 +18,18 @@ PORT = 8193 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix
 def test_a_long_stream_holds_no_more_at_its_end(tmp_path, every, broken):
     pytest.importorskip("onnx")
     network = write_small_network(tmp_path / "network", quantized=False)
-    grown = run_stream(network, FRAMES, every=every, broken=broken)
-    assert grown.frames >= FRAMES - 4  # what was on its way when the source broke
-    assert grown.memory < 16 << 20
-    assert grown.descriptors <= 0
-    assert grown.threads <= 0
+    with Harmonizer.from_pretrained(artifact=network, threads=1) as harmonizer:
+        held = run_stream(harmonizer, FRAMES, every=every, broken=broken)
+    assert held.broken == (BREAKS if broken else 0)
+    assert held.frames >= FRAMES - 3 * held.broken  # what was on its way when a stream broke
+    assert held.is_flat, held
+
+
+def test_what_rises_in_between_is_not_flat():
+    level = Level(5, 5, 5)
+    assert Held(1, 0, level, level, level).is_flat
+    assert not Held(1, 0, level, Level(5, 4, 6), level).is_flat
+    assert not Held(1, 0, Level(5, 5, 1 << 30), level, level).is_flat
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ class OpenVinoBackend(OnnxBackend):
         """See :class:`edge_harmony.backends.base.Backend`."""
         if not is_installed("openvino"):
             return Probe(False, "openvino is not installed", install_hint("openvino"))
-        import openvino
+        from edge_harmony.backends.openvino.library import openvino
 
         return Probe(True, f"openvino {openvino.__version__.split('-')[0]} on cpu", precisions=PRECISIONS)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from edge_harmony.backends.artifact_runner import ArtifactRunner
+from edge_harmony.backends.openvino.library import openvino
 from edge_harmony.errors import ArtifactError, last_line
 from edge_harmony.files.manifest import Manifest
 
