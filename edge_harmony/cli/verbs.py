@@ -27,7 +27,7 @@ VERBS = {
     "compare": "Compare the results of an artifact with those of the PyTorch reference with its weights.",
     "benchmark": "Measure latency, throughput, memory, energy and accuracy. Exits with 4, 5 or 6 if limits are not "
     "kept.",
-    "selftest": "Build, load, run, compare and time a network on this device, and write a report that you can send.",
+    "selftest": "Build, load, run, compare and time networks on this device, and write a report that you can send.",
     "import": "Convert a public checkpoint of HDNet, or of EfficientNet-lite0, the encoder of edge-s; only tensors are "
     "read.",
     "models": "List the networks: parameters, FLOPs, shipped weights and their quality.",
