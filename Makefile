@@ -57,7 +57,7 @@ site: .venv/site.stamp  ## the documentation as a site, in build/site; a broken 
 
 images: .venv/base.stamp  ## the pictures of the README
 	mkdir -p out
-	for name in hopper-china pagoda-cold; do \
+	for name in hopper-evening mug-cold; do \
 	  $(BIN)/edge-harmony harmonize edge_harmony/samples/$$name.jpg edge_harmony/samples/$${name}_mask.png \
 	    -o out/$$name.png --before-after docs/images/$$name.jpg --quality 88 || exit 1; done
 

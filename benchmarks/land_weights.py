@@ -40,7 +40,7 @@ RECIPES = ROOT / "edge_harmony" / "training" / "recipes"
 
 REMAINS = """by hand, or by a run of its own:
 - edge_harmony/models/weights/{name}.md and benchmarks/cards/{name}.toml: are the known failures still these?
-- sentences that name figures: README.md (the pagoda's error is against scikit-learn's china.jpg), docs/decisions; the
+- sentences that name figures: README.md (the cup's error is against scikit-image's coffee.png), docs/decisions; the
   least gains in tests/acceptance/test_shipped.py
 - measured with the shipped networks (again if the network's shape is new; quality in it changes either way):
   edge-harmony benchmark cpu (README's speed), other suites, benchmarks/{{latency,full_resolution,video,folders}}.py,
@@ -85,7 +85,7 @@ def calibrated(name: str, source: Path, folder: Path, words: Words, data: Path) 
 
 
 def mean_of(name: str, source: Path, start: Path, folder: Path) -> Path:
-    """The mean of a run's float weights and of those that it began from.
+    """The mean of a run's float weights and of earlier ones of the path that led to it.
 
     Wortsman et al., "Model soups", ICML 2022: weights of one path of training can be averaged, and the mean errs less
     often than either.
@@ -112,7 +112,7 @@ def mean_of(name: str, source: Path, start: Path, folder: Path) -> Path:
 def land(name: str, run: Path, recipe_file: Path, data: Path, start: Path | None = None) -> None:
     """Write recipe, weights, card and artifact, after the whole run is checked.
 
-    With ``start``, the weights are the mean of the run's and of those there, which it began from.
+    With ``start``, the weights are the mean of the run's and of those there, earlier ones of the path that led to it.
 
     Weights are stored in 16 bits. A network that takes another one's weights, which must have landed before, gets a
     card only.
@@ -162,7 +162,9 @@ def main() -> None:
     parser.add_argument("name", help="network of the registry")
     parser.add_argument("--run", type=Path, required=True, help="folder of the finished run")
     parser.add_argument("--recipe", type=Path, help="recipe of the run; by default recipe.toml in its folder")
-    parser.add_argument("--mean-with", type=Path, help="float weights that the run began from; the mean is shipped")
+    parser.add_argument(
+        "--mean-with", type=Path, help="earlier float weights of the path that led to the run; the mean is shipped"
+    )
     parser.add_argument("--data", type=Path, required=True, help="root of LB-Harmony")
     arguments = parser.parse_args()
     try:

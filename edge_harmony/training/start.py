@@ -15,10 +15,10 @@ from edge_harmony.files.atomic import sha256_of
 from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.weights_file import read_weights
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+PicturesAndMasks = Iterable[tuple[Tensor, Tensor]]
 
 
-def start_from(path: Path, model: nn.Module, batches: Callable[[], Batches]) -> list[dict[str, Any]]:
+def start_from(path: Path, model: nn.Module, batches: Callable[[], PicturesAndMasks]) -> list[dict[str, Any]]:
     """Load weights into a network, in place. Folded norms are restored, see :func:`unfold_norms`.
 
     Activation ranges are not loaded: quantized stages calibrate their own.
@@ -58,7 +58,7 @@ def start_from(path: Path, model: nn.Module, batches: Callable[[], Batches]) -> 
 
 
 @torch.no_grad()
-def unfold_norms(folded: nn.Module, model: nn.Module, batches: Batches) -> None:
+def unfold_norms(folded: nn.Module, model: nn.Module, batches: PicturesAndMasks) -> None:
     """Convert a network with folded norms back to one with norms that computes equal values, so that it trains better.
 
     Each norm gets the mean and variance of its convolution's output over the batches, and the gain and offset that undo

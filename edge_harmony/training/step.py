@@ -16,7 +16,7 @@ from edge_harmony.training.optimizer import in_encoder, set_rates
 from edge_harmony.training.recipe import Recipe, StageConfig
 
 
-class Step:
+class TrainingStep:
     """The optimizer steps of a stage.
 
     Args:

@@ -39,7 +39,7 @@ from edge_harmony.training.progress import Progress, Reports
 from edge_harmony.training.recipe import Recipe, StageConfig
 from edge_harmony.training.record import CURVES, LOG, SAMPLES, Record, RecordOptions
 from edge_harmony.training.start import start_from
-from edge_harmony.training.step import Step
+from edge_harmony.training.step import TrainingStep
 from edge_harmony.training.validation import show, validate
 
 DEFAULT_MEMORY = 8 << 30
@@ -221,7 +221,7 @@ class Trainer:
         """Train to the end of a stage; return True if the time was up first."""
         recipe, position = self.recipe, self.position
         stage = recipe.stages[number]
-        step = Step(self.model, optimizer, self.objective, recipe, stage, self.world, compiled=self.compiled)
+        step = TrainingStep(self.model, optimizer, self.objective, recipe, stage, self.world, compiled=self.compiled)
         self.batches.open(stage)  # decoding is none of the time that is reported
         reports = Reports(self.report, stage, position.images) if self.report and self.world.is_main else None
         while position.images < stage.images:

@@ -119,7 +119,7 @@ def test_a_run_starts_from_folded_weights_and_resumes(mini_root, tmp_path, edge_
     torch.testing.assert_close(whole.model.eval()(composite, mask), start(composite, mask), rtol=1e-4, atol=1e-5)
     norms = [module for module in whole.model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     assert norms  # it trains on as a network with norms, which on such batches give what was measured
-    batch = whole._calibration(whole.recipe.stages[0])
+    batch = whole.batches.calibration(0)
     seen = [norm.running_mean.clone() for norm in norms]
     for norm in norms:
         norm.momentum = None  # the mean over the batches
