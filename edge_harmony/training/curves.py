@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -103,9 +104,11 @@ def _is_number(value: Any) -> bool:
 
 def _ticks(low: float, high: float) -> list[float]:
     """Round numbers that enclose a range, at most :data:`_MOST_TICKS` within it."""
-    span = high - low
-    if span <= _ALIKE * max(abs(low), abs(high)):
-        span = abs(high) or 1.0
+    span, largest = high - low, max(abs(low), abs(high))
+    if largest < sys.float_info.min:  # a number of fewer digits has no power of ten below it
+        span = 1.0
+    elif span <= _ALIKE * largest:
+        span = largest
     unit = 10.0 ** math.floor(math.log10(span))
     step = next(unit * m for m in (0.1, 0.2, 0.5, 1, 2, 5) if span / (unit * m) <= _MOST_TICKS)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
@@ -68,6 +68,8 @@ def test_curves_of_one_row_of_gaps_and_of_nothing_but_the_loss():
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+@example(0.0, 5e-324)
+@example(-5e-324, 0.0)
 def test_ticks_are_few_and_enclose_the_values(low, span):
     high = low + span
     ticks = _ticks(low, high)

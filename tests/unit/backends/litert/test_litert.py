@@ -72,7 +72,7 @@ def test_shipped_weights_keep_their_results(name, precision, tmp_path):
         found = compare(ours, pytorch(weights, precision, name), sample_pictures())
     assert found["images"] == len(list(sample_files()))
     assert found["psnr_min"] > LEAST[precision]
-    assert found["max_level_difference"] <= 2
+    assert found["max_level_difference"] <= 3
 
 
 def test_a_selftest_sets_both_runtimes_side_by_side(tmp_path, capsys, monkeypatch):
