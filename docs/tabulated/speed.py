@@ -120,9 +120,9 @@ def runtimes_table() -> str:
         lines.append(row_of(name, *cells))
     versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
     note = (
-        "\nOne picture at 256 x 256; times as fast as HDNet-lite in PyTorch, and as itself in FP32 there: median and "
-        f"quartiles over {one['rounds']} and {two['rounds']} interleaved rounds; {machine(one)}; {versions}; "
-        f"`benchmarks/latency.py`. {EARLIER}\n"
+        "\nOne picture at the network's own size; times as fast as HDNet-lite in PyTorch, and as itself in FP32 there: "
+        f"median and quartiles over {one['rounds']} and {two['rounds']} interleaved rounds; {machine(one)}; "
+        f"{versions}; `benchmarks/latency.py`.\n"
     )
     return text_of(lines, note)
 
@@ -229,8 +229,8 @@ def startup_table() -> str:
     lines += ["", "| base install | MB on disk |", "|---|---:|"]
     lines += [f"| {name} | {size:.0f} |" for name, size in found["megabytes"].items()]
     note = (
-        f"\nWhole processes on a machine that was busy with other work: compare the ratios. {machine(found)}, "
-        f"{found['rounds']} interleaved rounds; *busy* are seconds of busy cores. Sizes are those of the packages that "
+        f"\nWhole processes on two cores, nothing beside them. {machine(found)}, {found['rounds']} interleaved rounds; "
+        "*busy* are seconds of busy cores. Sizes are those of the packages that "
         "the base install brings, edge-harmony's own files left out; `benchmarks/startup.py`.\n"
     )
     return text_of(lines, note)
