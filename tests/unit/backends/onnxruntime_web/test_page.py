@@ -76,7 +76,7 @@ def server(site):
 @pytest.fixture(scope="module")
 def tab(server, browser):
     tab = browser.new_page(viewport={"width": 1280, "height": 860})
-    tab.set_default_timeout(600_000)
+    tab.set_default_timeout(120_000)
     tab.seen, tab.wrong = [], []
     tab.on("request", lambda request: tab.seen.append(request.url))
     tab.on("pageerror", lambda error: tab.wrong.append(str(error)))
@@ -253,6 +253,8 @@ def test_soft_edges_keep_their_colours(multiplied, tab, tmp_path):
     cv2.imwrite(str(tmp_path / "soft.png"), np.dstack([colours[..., ::-1], mask]))
     behind = np.ascontiguousarray(sample(0)[0][:400, :420])
     cv2.imwrite(str(tmp_path / "below.png"), behind[..., ::-1])
+    tab.reload()  # without the background of an earlier test
+    told(tab, "Ready")
     give(tab, "picture", tmp_path / "soft.png", "drop its background")
     give(tab, "background", tmp_path / "below.png", "Drag the cut-out")
     tab.locator("#scale").fill("0")
