@@ -14,6 +14,7 @@ import pickle
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -164,6 +165,17 @@ def write_triplet(root: Path, subset: str, name: str, composite, mask, real) -> 
     cv2.imwrite(str(root / subset / "composite_images" / f"{name}.jpg"), composite[..., ::-1])
     cv2.imwrite(str(root / subset / "masks" / f"{stem}_{region}.png"), mask)
     cv2.imwrite(str(root / subset / "real_images" / f"{stem}.jpg"), real[..., ::-1])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_ray() -> Iterator[None]:
+    """Ray announces its clusters in a folder of the machine: without one of its own, a test joins another's cluster."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("RAY_TMPDIR", folder)
+        yield
 
 
 @pytest.fixture(scope="session")
