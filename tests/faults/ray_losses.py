@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import threading
 from collections import Counter
 from dataclasses import dataclass
@@ -110,11 +108,11 @@ def watch(output: Path, wanted: int, enough: threading.Event) -> None:
 
 
 def kill_a_worker() -> int:
-    """Kill a process of the actors' pool; returns its number."""
-    for process in psutil.process_iter(["cmdline"]):
-        words = " ".join(process.info["cmdline"] or ())
-        if words.startswith("ray::") and "MapBatches" in words:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+    """Kill a process of the actors' pool in this process's cluster; returns its number, 0 if there is none."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            words = " ".join(process.cmdline())
+            if words.startswith("ray::") and "MapBatches" in words:
+                process.kill()
                 return process.pid
     return 0
