@@ -124,7 +124,7 @@ def paste(recipe: Pasted) -> tuple[np.ndarray, np.ndarray]:
     place = (slice(background.shape[0] - height, None), slice(start, start + mask.shape[1]))
     canvas = np.zeros(background.shape[:2], np.float32)
     canvas[place] = mask
-    composite = (background if recipe.light == (1, 1, 1) else lit(background, recipe.light)).astype(np.float32)
+    composite = lit(background, recipe.light).astype(np.float32)
     composite[place] += mask[..., None] * (foreground - composite[place])
     return np.rint(composite).astype(np.uint8), np.rint(canvas * 255).astype(np.uint8)
 

@@ -24,17 +24,23 @@ def run(*command, **more):
     return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600, check=False, **more)
 
 
+def build(folder, *options, absent=None):
+    """Build the example, with warnings as errors. A test is skipped where tools or, as ``absent`` says, headers are."""
+    if not all(map(shutil.which, ("cmake", "c++"))):
+        pytest.skip("it needs cmake and a C++ compiler")
+    strict = "-DCMAKE_CXX_FLAGS=-Werror"
+    for command in (["cmake", "-S", EXAMPLE, "-B", folder, strict, *options], ["cmake", "--build", folder]):
+        done = run(*command)
+        if absent and "no runtime was found" in done.stderr:
+            pytest.skip(absent)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     openvino = pytest.importorskip("openvino")
-    if not all(map(shutil.which, ("cmake", "c++"))):
-        pytest.skip("it needs cmake and a C++ compiler")
     folder = tmp_path_factory.mktemp("cpp")
-    found = f"-DOpenVINO_DIR={Path(openvino.__file__).parent / 'cmake'}"
-    strict = "-DCMAKE_CXX_FLAGS=-Werror"
-    for command in (["cmake", "-S", EXAMPLE, "-B", folder, found, strict], ["cmake", "--build", folder]):
-        done = run(*command)
-        assert done.returncode == 0, done.stdout + done.stderr
+    build(folder, f"-DOpenVINO_DIR={Path(openvino.__file__).parent / 'cmake'}")
     return folder / "harmonize-openvino"
 
 
@@ -42,8 +48,6 @@ def program(tmp_path_factory):
 def onnxruntime_program(tmp_path_factory):
     """With the library of the package on PyPI, which carries no headers: those of another version up to its own do."""
     onnxruntime = pytest.importorskip("onnxruntime")
-    if not all(map(shutil.which, ("cmake", "c++"))):
-        pytest.skip("it needs cmake and a C++ compiler")
     folder = tmp_path_factory.mktemp("cpp-onnxruntime")
     library = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"), None)
     if library is None:
@@ -51,13 +55,8 @@ def onnxruntime_program(tmp_path_factory):
     for name in ("libonnxruntime.so", "libonnxruntime.so.1"):  # as it is linked, and as it is loaded
         (folder / name).symlink_to(library)
     only = ["-DCMAKE_DISABLE_FIND_PACKAGE_OpenVINO=ON", "-DCMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON"]
-    options = [*only, f"-DONNXRUNTIME_LIBRARY={folder / 'libonnxruntime.so'}", "-DCMAKE_CXX_FLAGS=-Werror"]
-    done = run("cmake", "-S", EXAMPLE, "-B", folder / "build", *options)
-    if "no runtime was found" in done.stderr:
-        pytest.skip("the headers of ONNX Runtime are not there: libonnxruntime-dev of Debian 13, or CMAKE_PREFIX_PATH")
-    assert done.returncode == 0, done.stdout + done.stderr
-    done = run("cmake", "--build", folder / "build")
-    assert done.returncode == 0, done.stdout + done.stderr
+    absent = "the headers of ONNX Runtime are not there: libonnxruntime-dev of Debian 13, or CMAKE_PREFIX_PATH"
+    build(folder / "build", *only, f"-DONNXRUNTIME_LIBRARY={folder / 'libonnxruntime.so'}", absent=absent)
     return folder / "build" / "harmonize-onnxruntime"
 
 
