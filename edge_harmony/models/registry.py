@@ -166,6 +166,15 @@ _ENTRIES = (
         {"width": 64},
     ),
     ModelEntry(
+        "fmm-lite",
+        "edge_harmony.models.fmmnet:FMMNet",
+        "rgb",
+        531_598,
+        3_880_124_416,
+        "FMM at the cost of hdnet-lite",
+        {"width": 14},
+    ),
+    ModelEntry(
         "rcl",
         "edge_harmony.models.rclnet:RCLNet",
         "rgb",
@@ -173,6 +182,15 @@ _ENTRIES = (
         50_671_386_624,
         "external style fusion, region-wise contrast (2022)",
         {"width": 32},
+    ),
+    ModelEntry(
+        "rcl-lite",
+        "edge_harmony.models.rclnet:RCLNet",
+        "rgb",
+        611_691,
+        3_230_662_656,
+        "RCL at the cost of hdnet-lite",
+        {"width": 8},
     ),
 )
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
