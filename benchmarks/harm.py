@@ -25,7 +25,15 @@ from edge_harmony.models.weights_file import resolve_weights
 from edge_harmony.quality.evaluation import evaluate
 from edge_harmony.quality.preparation import PLAIN, SEALED, Preparation
 
-NETWORKS = {"edge-n": "int8", "edge-s": "int8", "edge-m": "int8", "edge-l": "int8", "hdnet-lite": "fp32"}
+NETWORKS = {
+    "edge-n": "int8",
+    "edge-s": "int8",
+    "edge-m": "int8",
+    "edge-l": "int8",
+    "hdnet-lite": "fp32",
+    "fmm-lite": "fp32",
+    "rcl-lite": "fp32",
+}
 PREPARATIONS = (PLAIN, SEALED, Preparation(sealed=4), Preparation(moved=True), Preparation(sealed=2, relit=True))
 LABELS = [preparation.label for preparation in PREPARATIONS]
 
