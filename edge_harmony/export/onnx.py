@@ -90,6 +90,9 @@ def export_onnx(
             proto = unshare_dequantized(proto)
     if opset == OLDEST_OPSET:
         proto = to_opset_17(proto)
+    onnx.checker.check_model(
+        proto, full_check=True
+    )  # once, in the last form: none of the passes above checks its result
     description = describe(name, loaded, weights_path, str(model.output), size, precision, flavour, keep_float)
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
@@ -163,7 +166,6 @@ def _trace(model: nn.Module, inputs: dict[str, Tensor], dynamic_shapes: Any, ops
         raise CapabilityError("the ONNX exporter returned nothing", "update torch and onnxscript")
     proto = program.model_proto
     _strip(proto)
-    onnx.checker.check_model(proto, full_check=True)
     return proto
 
 

@@ -99,6 +99,15 @@ def test_exporting_twice_gives_the_same_bytes(precision, exported, edge_weights,
     assert sha256_of(again) == sha256_of(exported[precision])
 
 
+@pytest.mark.parametrize("flavour", ["unsigned", "signed"])
+def test_a_file_is_checked_once_and_in_its_last_form(flavour, edge_weights, tmp_path, exporter, monkeypatch):
+    checked = []
+    monkeypatch.setattr(torch.onnx, "export", exporter)
+    monkeypatch.setattr(onnx.checker, "check_model", lambda model, full_check: checked.append(list(model.graph.node)))
+    path = export_onnx("edge-n", edge_weights, tmp_path, precision="int8", flavour=flavour)
+    assert checked == [list(onnx.load(path).graph.node)]
+
+
 def test_files_carry_what_they_are(exported, edge_weights):
     for precision in ("fp32", "fp16", "int8"):
         model = onnx.load(exported[precision])
