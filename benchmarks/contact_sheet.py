@@ -20,7 +20,8 @@ from edge_harmony import Harmonizer
 from edge_harmony.errors import InputError
 from edge_harmony.folder.items import PICTURES, find_items
 from edge_harmony.pictures.arrays import to_eight_bits
-from edge_harmony.pictures.images import read_mask, read_picture, write_picture
+from edge_harmony.pictures.encode import write_picture
+from edge_harmony.pictures.images import read_mask, read_picture
 from edge_harmony.pictures.preview import contact_sheet
 
 ENLARGED = 3

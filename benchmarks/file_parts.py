@@ -24,7 +24,8 @@ from provenance import provenance
 
 from edge_harmony.files.atomic import write_json
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.pictures.images import decode_mask, decode_picture, encode_picture, match_mask
+from edge_harmony.pictures.encode import encode_picture
+from edge_harmony.pictures.images import decode_mask, decode_picture, match_mask
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.pipeline.apply import apply_grid

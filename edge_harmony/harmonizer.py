@@ -20,17 +20,15 @@ from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.alpha import straight
 from edge_harmony.pictures.arrays import full_scale, like_depth
+from edge_harmony.pictures.encode import check_holds, encode_picture, write_picture
 from edge_harmony.pictures.images import (
     Picture,
-    check_holds,
     decode_mask,
     decode_picture,
-    encode_picture,
     in_profile,
     match_mask,
     read_mask,
     read_picture,
-    write_picture,
 )
 from edge_harmony.pictures.inputs import as_composite, as_mask
 from edge_harmony.pictures.masks import MaskReader

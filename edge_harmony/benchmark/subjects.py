@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from edge_harmony.backends.base import Runner
 from edge_harmony.files.manifest import IOSpec
 from edge_harmony.pictures.arrays import snap
-from edge_harmony.pictures.images import Picture, read_mask, read_picture, write_picture
+from edge_harmony.pictures.encode import write_picture
+from edge_harmony.pictures.images import Picture, read_mask, read_picture
 from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.quality.evaluation import Harmonize

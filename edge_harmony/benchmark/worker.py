@@ -33,7 +33,8 @@ from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError, first_li
 from edge_harmony.files.manifest import read_manifest
 from edge_harmony.machine.counters import peak_memory
 from edge_harmony.machine.meter import Meter
-from edge_harmony.pictures.images import Picture, write_picture
+from edge_harmony.pictures.encode import write_picture
+from edge_harmony.pictures.images import Picture
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.quality.evaluation import Harmonize, panels, score_samples, summarize, worst_rows
 from edge_harmony.quality.parity import compare

@@ -23,7 +23,7 @@ from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.atomic import atomic_write, make_folder
 from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.files.resources import find_resource
-from edge_harmony.pictures.images import check_writable
+from edge_harmony.pictures.encode import check_writable
 
 _TOLERANCE = 0.05
 

@@ -32,7 +32,7 @@ from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.files.manifest import files_of
 from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.models.registry import DEFAULT_MODEL
-from edge_harmony.pictures.images import check_writable, write_picture
+from edge_harmony.pictures.encode import check_writable, write_picture
 from edge_harmony.pipeline.harmonize import harmonize_pixels
 from edge_harmony.quality.evaluation import as_csv, score_samples, summarize, worst_sheet
 from edge_harmony.quality.harm import harm_rows

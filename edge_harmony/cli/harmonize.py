@@ -28,7 +28,8 @@ from edge_harmony.files.names import LONGEST
 from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.models.registry import DEFAULT_MODEL
-from edge_harmony.pictures.images import SUFFIXES, check_writable
+from edge_harmony.pictures.encode import check_writable
+from edge_harmony.pictures.images import SUFFIXES
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pictures.placement import Placement
 from edge_harmony.pipeline.apply import STRONGEST

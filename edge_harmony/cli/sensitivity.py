@@ -15,7 +15,7 @@ from edge_harmony.files.atomic import write_json
 from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.stderr import silent_libraries
-from edge_harmony.pictures.images import check_writable
+from edge_harmony.pictures.encode import check_writable
 
 
 @silent_libraries()

@@ -15,7 +15,8 @@ from edge_harmony.backends.base import Runner
 from edge_harmony.extras import require
 from edge_harmony.files.atomic import atomic_write
 from edge_harmony.pictures.arrays import to_eight_bits
-from edge_harmony.pictures.images import Picture, encode_picture
+from edge_harmony.pictures.encode import encode_picture
+from edge_harmony.pictures.images import Picture
 from edge_harmony.pictures.metrics import mse, psnr_of
 from edge_harmony.pictures.preview import contact_sheet
 from edge_harmony.pipeline.harmonize import harmonize_pixels

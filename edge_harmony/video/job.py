@@ -20,7 +20,7 @@ from edge_harmony.errors import InputError
 from edge_harmony.files.atomic import new_file
 from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.pictures.arrays import check_aspect, like_depth
-from edge_harmony.pictures.images import check_writable
+from edge_harmony.pictures.encode import check_writable
 from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.parallel_rows import cores
 from edge_harmony.pictures.paste import paste

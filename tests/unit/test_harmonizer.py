@@ -15,7 +15,8 @@ from PIL import Image, ImageCms
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.harmonizer import Harmonizer
 from edge_harmony.pictures.alpha import straight
-from edge_harmony.pictures.images import Picture, decode_picture, in_profile, read_picture, write_picture
+from edge_harmony.pictures.encode import write_picture
+from edge_harmony.pictures.images import Picture, decode_picture, in_profile, read_picture
 from edge_harmony.samples import sample_files, sample_pictures
 
 pytestmark = pytest.mark.lengthy

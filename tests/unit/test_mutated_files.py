@@ -17,7 +17,8 @@ from PIL import Image
 
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.pictures import heif
-from edge_harmony.pictures.images import Picture, decode_mask, decode_picture, encode_picture
+from edge_harmony.pictures.encode import encode_picture
+from edge_harmony.pictures.images import Picture, decode_mask, decode_picture
 from tests.unit.pictures.making import SUFFIXES, mutated, repaired, valid_files
 from tests.unit.pictures.test_images import smooth
 

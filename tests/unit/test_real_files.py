@@ -19,7 +19,8 @@ from edge_harmony.cli.main import main
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.folder.run import run_folder
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.pictures.images import read_mask, read_picture, write_picture
+from edge_harmony.pictures.encode import write_picture
+from edge_harmony.pictures.images import read_mask, read_picture
 from tests.unit.folder.making import REAL
 from tests.unit.pipeline.test_harmonize import FakeRunner
 from tests.unit.video.making import make_video

@@ -17,7 +17,8 @@ from edge_harmony.benchmark.report import axes, plots
 from edge_harmony.benchmark.report.html import page, pages
 from edge_harmony.benchmark.report.text import as_csv, complaints, markdown, terminal
 from edge_harmony.benchmark.result import Failure
-from edge_harmony.pictures.images import Picture, write_picture
+from edge_harmony.pictures.encode import write_picture
+from edge_harmony.pictures.images import Picture
 from tests.unit.benchmark.made import measurement, result
 
 SPLIT = {"preprocess": [1.0] * 9, "infer": [7.0] * 9, "apply": [2.0] * 9}

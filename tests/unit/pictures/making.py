@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
-from edge_harmony.pictures.images import Picture, encode_picture
+from edge_harmony.pictures.encode import encode_picture
+from edge_harmony.pictures.images import Picture
 from edge_harmony.pictures.metadata import PHOTOSHOP_NAME
 from tests.unit.pictures.test_images import smooth
 

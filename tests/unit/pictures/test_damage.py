@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import InputError
+from edge_harmony.pictures.encode import encode_picture
 from edge_harmony.pictures.headers import jpeg_segments
-from edge_harmony.pictures.images import Picture, decode_picture, encode_picture
+from edge_harmony.pictures.images import Picture, decode_picture
 from tests.unit.pictures.making import SRGB, SUFFIXES, jpeg, mutated, relabelled, repaired, valid_files
 from tests.unit.pictures.test_images import smooth
 

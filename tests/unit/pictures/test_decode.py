@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from edge_harmony.errors import InputError, UsageError
-from edge_harmony.pictures.images import Picture, decode_picture, encode_picture, match_mask, read_picture
+from edge_harmony.errors import InputError
+from edge_harmony.pictures.images import Picture, decode_picture, match_mask, read_picture
 from tests.unit.pictures.making import SRGB, jpeg, relabelled
 from tests.unit.pictures.test_images import png_header, smooth
 
@@ -65,12 +65,6 @@ def test_gray_with_alpha():
         pixels = decode_picture(file.getvalue(), "p").pixels
         np.testing.assert_array_equal(pixels[..., 3], alpha)
         assert np.abs(pixels[..., 1].astype(int) - gray)[alpha > 0].max() <= 1
-
-
-@pytest.mark.parametrize("quality", [0, 101, -5])
-def test_a_quality_that_is_none(quality):
-    with pytest.raises(UsageError, match="from 1 to 100"):
-        encode_picture(Picture(smooth()), ".jpg", quality=quality)
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])

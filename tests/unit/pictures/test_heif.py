@@ -11,10 +11,11 @@ from PIL import Image
 
 from edge_harmony.errors import CapabilityError, InputError
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.pictures import heif, images
+from edge_harmony.pictures import heif
+from edge_harmony.pictures.encode import check_holds, check_writable, encode_picture
 from edge_harmony.pictures.headers import png_chunks
 from edge_harmony.pictures.heif_boxes import heif_kind, main_picture
-from edge_harmony.pictures.images import Picture, decode_mask, decode_picture, encode_picture, match_mask
+from edge_harmony.pictures.images import Picture, decode_mask, decode_picture, match_mask, read_picture
 from edge_harmony.pictures.orientation import upright
 from tests.unit.pictures.test_images import ICC, smooth
 from tests.unit.pipeline.test_harmonize import FakeRunner
@@ -154,7 +155,7 @@ def test_a_file_is_harmonized(suffix, tmp_path):
     cv2.imwrite(str(tmp_path / "m.png"), mask)
     with Harmonizer(FakeRunner(value=0.1)) as harmonizer:
         harmonizer.harmonize_file(names[0], tmp_path / "m.png", names[2], background=names[1])
-    change = images.read_picture(names[2]).pixels.astype(int) - images.read_picture(names[0]).pixels
+    change = read_picture(names[2]).pixels.astype(int) - read_picture(names[0]).pixels
     assert change[12:28, 22:48].mean() > 15
     assert abs(change[:, :18].mean()) < 2
 
@@ -211,7 +212,7 @@ def test_without_the_package_the_line_says_how(name, monkeypatch):
     with pytest.raises(CapabilityError, match=r"p.heic is HEIC.*pip install .*\[heif\]'"):
         decode_picture(data, "p.heic")
     with pytest.raises(CapabilityError, match=r"pip install .*\[heif\]'"):
-        images.check_holds(".HEIC", (60, 40))
+        check_holds(".HEIC", (60, 40))
 
 
 def test_without_a_codec_the_line_says_how(monkeypatch, tmp_path):
@@ -221,7 +222,7 @@ def test_without_a_codec_the_line_says_how(monkeypatch, tmp_path):
         with pytest.raises(CapabilityError, match=r"Pillow from 11.3 on.*\[heif\]"):
             decode_picture(brand(b"avif"), "p.avif")
         with pytest.raises(CapabilityError, match="written"):
-            images.check_writable(tmp_path / "o.avif")
+            check_writable(tmp_path / "o.avif")
     finally:
         heif._writes_avif.cache_clear()
 

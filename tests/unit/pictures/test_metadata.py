@@ -7,8 +7,9 @@ import io
 import pytest
 from PIL import Image, PngImagePlugin
 
+from edge_harmony.pictures.encode import encode_picture
 from edge_harmony.pictures.headers import jpeg_segments, png_chunks
-from edge_harmony.pictures.images import Picture, decode_picture, encode_picture
+from edge_harmony.pictures.images import Picture, decode_picture
 from edge_harmony.pictures.metadata import XMP_NAME, _of_this_picture
 from tests.unit.pictures.making import GAIN_MAP, SRGB, jpeg, padded, portrait, segment, with_segments
 from tests.unit.pictures.test_images import smooth

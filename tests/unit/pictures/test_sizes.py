@@ -8,8 +8,9 @@ from PIL import Image
 
 from edge_harmony.errors import CapabilityError, InputError
 from edge_harmony.harmonizer import Harmonizer
+from edge_harmony.pictures.encode import check_holds, encode_picture, write_picture
 from edge_harmony.pictures.heif import HEVC_SUFFIXES, check_encoder
-from edge_harmony.pictures.images import SUFFIXES, Picture, check_holds, decode_picture, encode_picture, write_picture
+from edge_harmony.pictures.images import SUFFIXES, Picture, decode_picture
 
 LIBPNG, LIBJPEG, VP8, LEVEL_4 = 1_000_000, 65500, (1 << 14) - 1, 4216
 

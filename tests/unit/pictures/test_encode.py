@@ -1,4 +1,4 @@
-"""How pictures are compressed: pixels come back as they were, in the form that was measured to be cheap."""
+"""Writing pictures: what a format cannot hold, paths that cannot be written, and the cheapest forms by measurement."""
 
 import io
 import struct
@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_harmony.pictures.images import Picture, decode_picture, encode_picture
+from edge_harmony.errors import UsageError
+from edge_harmony.pictures.encode import encode_picture, write_picture
+from edge_harmony.pictures.images import Picture, decode_picture, read_picture
+from tests.unit.pictures.test_images import smooth
 
 AVERAGE = 3
 """Of the filters of PNG: https://www.w3.org/TR/png-3/#9Filter-types"""
@@ -53,3 +56,24 @@ def test_tiff_of_more_than_8_bits_is_not_compressed(kind, compression, channels,
         assert Image.open(io.BytesIO(data)).tag_v2[259] == compression
     else:
         assert len(data) == pytest.approx(pixels.nbytes, abs=1000)
+
+
+def test_what_a_format_cannot_hold_is_converted_with_a_warning(tmp_path, caplog):
+    deep = smooth(channels=4, peak=65535, dtype=np.uint16)
+    write_picture(tmp_path / "a.jpg", Picture(deep))
+    assert "8 bits" in caplog.text
+    assert "alpha" in caplog.text
+    assert np.abs(read_picture(tmp_path / "a.jpg").pixels - deep[..., :3] / 257).mean() < 3
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a", "absent/a.png", "."])
+def test_outputs_that_cannot_be_written(tmp_path, name):
+    with pytest.raises(UsageError):
+        write_picture(tmp_path / name, Picture(smooth()))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("quality", [0, 101, -5])
+def test_a_quality_that_is_none(quality):
+    with pytest.raises(UsageError, match="from 1 to 100"):
+        encode_picture(Picture(smooth()), ".jpg", quality=quality)
