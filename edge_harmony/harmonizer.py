@@ -19,7 +19,7 @@ from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.identity import refuse_overwriting
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.alpha import straight
-from edge_harmony.pictures.arrays import full_scale, like_depth
+from edge_harmony.pictures.arrays import colours_of, full_scale, like_depth, to_unit
 from edge_harmony.pictures.encode import check_holds, encode_picture, write_picture
 from edge_harmony.pictures.images import (
     Picture,
@@ -27,7 +27,7 @@ from edge_harmony.pictures.images import (
     decode_picture,
     in_profile,
     match_mask,
-    read_mask,
+    read_bytes,
     read_picture,
 )
 from edge_harmony.pictures.inputs import as_composite, as_mask
@@ -35,7 +35,8 @@ from edge_harmony.pictures.masks import MaskReader
 from edge_harmony.pictures.paste import paste
 from edge_harmony.pictures.placement import Placement
 from edge_harmony.pictures.preview import before_after, before_after_size
-from edge_harmony.pipeline.harmonize import harmonize_pixels
+from edge_harmony.pipeline.apply import check_strength
+from edge_harmony.pipeline.harmonize import harmonize_checked, harmonize_pixels
 from edge_harmony.pipeline.stream import StreamOptions, in_step, stream
 
 
@@ -227,25 +228,26 @@ class Harmonizer:
             (width, height) of the result.
 
         Raises:
-            UsageError: a file is missing or cannot be written, ``output`` or ``preview`` is one of the inputs, or the
-                foreground is placed without a background.
+            UsageError: a file is missing or cannot be written, ``output`` or ``preview`` is one of the inputs, the
+                foreground is placed without a background, or ``strength`` is out of range.
             InputError: a file is damaged, they do not fit together, or none of the foreground is on the background.
         """
         refuse_overwriting([output, preview], [composite, mask, background])
+        check_strength(strength)
         placement = _placement(position, scale, anchor, has_background=background is not None)
         picture = read_picture(composite)
         reader = MaskReader(mask_value, invert=invert_mask)
         if mask is None:
             picture, weight = _cut_out(picture, str(composite), reader, has_background=background is not None)
         else:
-            weight = match_mask(read_mask(mask, reader), picture, str(mask), fit=fit)
+            weight = match_mask(decode_mask(read_bytes(Path(mask)), str(mask), reader), picture, str(mask), fit=fit)
         if background is not None:
             picture, weight = _pasted(picture, weight, read_picture(background), placement)
         size = picture.pixels.shape[1], picture.pixels.shape[0]
         check_holds(Path(output).suffix, size)
         if preview is not None:
             check_holds(Path(preview).suffix, before_after_size(size))
-        result = self.harmonize(picture.pixels, weight, strength=strength, in_place=preview is None)
+        result = self._change(picture, weight, strength, in_place=preview is None)
         write_picture(output, picture.with_pixels(result), quality=quality)
         if preview is not None:
             panels = before_after(picture.pixels, result, weight)
@@ -290,9 +292,11 @@ class Harmonizer:
             The bytes of the result file.
 
         Raises:
-            UsageError: there is no mask where one is needed, or the foreground is placed without a background.
+            UsageError: there is no mask where one is needed, the foreground is placed without a background, or
+                ``strength`` is out of range.
             InputError: a picture is damaged, they do not fit together, or none of the foreground is on the background.
         """
+        check_strength(strength)
         placement = _placement(position, scale, anchor, has_background=background is not None)
         picture = decode_picture(composite, names[0])
         reader = MaskReader(mask_value, invert=invert_mask)
@@ -303,8 +307,13 @@ class Harmonizer:
         if background is not None:
             picture, weight = _pasted(picture, weight, decode_picture(background, "background"), placement)
         check_holds(suffix, (picture.pixels.shape[1], picture.pixels.shape[0]))
-        result = self.harmonize(picture.pixels, weight, strength=strength, in_place=True)
+        result = self._change(picture, weight, strength, in_place=True)
         return encode_picture(picture.with_pixels(result), suffix, quality=quality)
+
+    def _change(self, picture: Picture, weight: NDArray[Any], strength: float, *, in_place: bool) -> NDArray[Any]:
+        """Harmonize what was read from files, which has been checked: the weights are no mask to be read again."""
+        pixels = picture.pixels
+        return harmonize_checked(self.runner, pixels, colours_of(pixels), weight, strength=strength, in_place=in_place)
 
     def close(self) -> None:
         """Free the network."""
@@ -329,7 +338,8 @@ def _placement(position: tuple[int, int] | None, scale: float, anchor: str, *, h
 def _pasted(
     picture: Picture, weight: NDArray[Any], background: Picture, placement: Placement
 ) -> tuple[Picture, NDArray[Any]]:
-    """The foreground of a picture on a background, with the picture's metadata, and its mask there."""
+    """The foreground of a picture on a background, with the picture's metadata, and its mask there, in [0, 1]."""
+    weight = to_unit(weight)  # pasting reads masks of integers by the rules for masks, and this one has been read
     behind = like_depth(in_profile(background, picture.icc), picture.pixels)
     front, weight = placement.place(picture.pixels[..., :3], weight, (behind.shape[1], behind.shape[0]))
     return picture.with_pixels(paste(front, behind[..., :3], weight)), weight

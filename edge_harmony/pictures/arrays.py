@@ -48,10 +48,15 @@ def checked_pair(
         )
     if in_place and not composite.flags.writeable:
         raise InputError("composite cannot be written to", "give a copy of it, or leave in_place out")
+    return colours_of(composite), weight
+
+
+def colours_of(composite: NDArray[Any]) -> NDArray[Any]:
+    """The colours of a composite as the pipeline takes them: ``(H, W, 3)`` without gaps; uint8, uint16 or float32."""
     colour = composite[..., :3]
     if composite.dtype in (np.float16, np.float64):
         colour = colour.astype(np.float32)
-    return np.ascontiguousarray(colour), weight
+    return np.ascontiguousarray(colour)
 
 
 def like(composite: NDArray[Any], mask: NDArray[Any], changed: NDArray[Any], *, in_place: bool = False) -> NDArray[Any]:
@@ -110,8 +115,8 @@ def checked_mask(mask: NDArray[Any], reader: MaskReader | None = None) -> NDArra
     return reader.read(mask)
 
 
-def fit_mask(mask: NDArray[np.float32], composite: NDArray[Any]) -> NDArray[np.float32]:
-    """Resize a mask to the composite's size; one that has it already is returned as it is.
+def fit_mask(mask: NDArray[Any], composite: NDArray[Any]) -> NDArray[Any]:
+    """Resize weights to the composite's size, to float32; those that have it already are returned as they are.
 
     Raises:
         InputError: its aspect is another, so that it would be stretched.
@@ -119,7 +124,7 @@ def fit_mask(mask: NDArray[np.float32], composite: NDArray[Any]) -> NDArray[np.f
     if mask.shape == composite.shape[:2]:
         return mask
     check_aspect((mask.shape[1], mask.shape[0]), (composite.shape[1], composite.shape[0]), "the mask")
-    return snap(resize(mask, (composite.shape[1], composite.shape[0])))
+    return snap(resize(to_unit(mask), (composite.shape[1], composite.shape[0])))
 
 
 def check_aspect(size: tuple[int, int], wanted: tuple[int, int], name: str) -> None:
@@ -199,6 +204,11 @@ def like_depth(pixels: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
         return to_eight_bits(pixels)
     scaled = pixels.astype(np.float32) * np.float32(full_scale(other) / full_scale(pixels))
     return scaled if other.dtype.kind == "f" else np.rint(scaled).astype(other.dtype)
+
+
+def to_unit(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """Samples (uint8, uint16, or float32 in [0, 1]) as float32 in [0, 1]."""
+    return samples if samples.dtype == np.float32 else samples.astype(np.float32) / np.float32(full_scale(samples))
 
 
 def to_eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:

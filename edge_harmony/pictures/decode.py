@@ -76,17 +76,22 @@ def read_header(data: bytes, name: str) -> PictureHeader:
 
 
 def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Pixels as :class:`~edge_harmony.pictures.images.Picture` holds them, and the fields of
-    :class:`~edge_harmony.pictures.metadata.Metadata`.
+    """Pixels, and the fields of :class:`~edge_harmony.pictures.metadata.Metadata`.
 
     Args:
-        data: the file, not empty.
+        data: the file.
         name: what errors call it.
 
+    Returns:
+        Pixels as :class:`~edge_harmony.pictures.images.Picture` holds them, but ``(H, W, 1)`` where OpenCV decodes a
+        single channel, of which a mask needs no copies; and the fields.
+
     Raises:
-        InputError: it is truncated, no picture, or too large.
+        InputError: it is empty, truncated, no picture, or too large.
         MemoryError: there is too little memory for it.
     """
+    if not data:
+        raise InputError(f"{name} is empty", "export it again")
     if heif_kind(data) is not None:
         opened = open_heif(data, name)
         _refuse_size(name, opened.size)
@@ -116,7 +121,7 @@ def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]
         pixels = _decode_by_pillow(name, bare, turned)
     else:
         try:
-            pixels = _rgb(_decode(name, bare), name)
+            pixels = _ordered(_decode(name, bare), name)
             pixels = _as_tagged(pixels, tags, name) if kind == "TIFF" else _transparent(pixels, kind, bare)
         except _Unknown:
             if kind != "TIFF" or mode not in ("1", "L", "P", "RGB"):
@@ -131,7 +136,7 @@ def decode_pixels(data: bytes, name: str) -> tuple[NDArray[Any], dict[str, Any]]
     return pixels, of_upright(fields, (pixels.shape[1], pixels.shape[0]))
 
 
-def _rgb(pixels: NDArray[Any], name: str) -> NDArray[Any]:
+def _ordered(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     """OpenCV's pixels in the order and type of this package."""
     if pixels.dtype == np.float64:
         pixels = pixels.astype(np.float32)
@@ -140,7 +145,7 @@ def _rgb(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     elif pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{name} has {pixels.dtype} samples", "use 8-bit, 16-bit or float pictures")
     if pixels.ndim == 2:
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+        return pixels[..., None]
     if pixels.shape[2] == 3:
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     if pixels.shape[2] == 4:
@@ -163,13 +168,13 @@ def _as_tagged(pixels: NDArray[Any], tags: dict[int, int], name: str) -> NDArray
 
 def _transparent(pixels: NDArray[Any], kind: str | None, data: bytes) -> NDArray[Any]:
     """Pixels of 16 bits with the alpha of a PNG's transparent gray level, which OpenCV passes over."""
-    if kind != "PNG" or pixels.dtype != np.uint16 or pixels.shape[2] != 3:
+    if kind != "PNG" or pixels.dtype != np.uint16 or pixels.shape[2] != 1:
         return pixels
     level = dict(png_chunks(data)[0]).get(b"tRNS", b"")
     if len(level) != 2:
         return pixels
     alpha = np.where(pixels[..., :1] == int.from_bytes(level, "big"), np.uint16(0), np.uint16(65535))
-    return np.concatenate([pixels, alpha], axis=2)
+    return np.concatenate([pixels, pixels, pixels, alpha], axis=2)
 
 
 def _without_profile(pixels: NDArray[Any], icc: bytes, name: str) -> NDArray[Any]:
@@ -180,7 +185,7 @@ def _without_profile(pixels: NDArray[Any], icc: bytes, name: str) -> NDArray[Any
         log.warning("%s has a profile of another colour space (%s): left out", name, colour_space(icc))
         return pixels
     levels = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
-    made = np.interp(pixels[..., 1].astype(np.float32) * np.float32(255 / levels), np.arange(256), curve) * levels
+    made = np.interp(pixels[..., 0].astype(np.float32) * np.float32(255 / levels), np.arange(256), curve) * levels
     pixels[..., :3] = (np.rint(made) if levels > 1 else made).astype(pixels.dtype)[..., None]
     return pixels
 

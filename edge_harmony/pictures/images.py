@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.regular import read_regular
 from edge_harmony.pictures import heif
-from edge_harmony.pictures.arrays import fit_mask, refuse_coloured
+from edge_harmony.pictures.arrays import fit_mask, refuse_coloured, to_unit
 from edge_harmony.pictures.decode import decode_pixels
 from edge_harmony.pictures.headers import PILLOW_ERRORS, open_header
 from edge_harmony.pictures.icc import between_profiles
@@ -73,17 +74,12 @@ def decode_picture(data: bytes, name: str) -> Picture:
     Raises:
         InputError: the bytes are empty, truncated, not a picture, or too large.
     """
-    if not data:
-        raise InputError(f"{name} is empty", "export it again")
     pixels, fields = decode_pixels(data, name)
-    return Picture(pixels, **fields)
+    return Picture(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.shape[2] == 1 else pixels, **fields)
 
 
 def read_mask(path: Path | str, reader: MaskReader | None = None) -> NDArray[np.float32]:
-    """Read a mask: gray, or gray stored as RGB or RGBA; white is the foreground.
-
-    An RGBA file of one colour holds its mask in the alpha channel. In a file with a coloured palette the indices are
-    the values. What values mean says :class:`~edge_harmony.pictures.masks.MaskReader`.
+    """Read a mask in floating point, as :func:`decode_mask` reads it.
 
     Args:
         path: of the file.
@@ -96,32 +92,42 @@ def read_mask(path: Path | str, reader: MaskReader | None = None) -> NDArray[np.
         UsageError: there is no such file, or it is a folder.
         InputError: the file is broken, the mask is coloured, or what it means is not clear.
     """
-    return decode_mask(read_bytes(Path(path)), str(path), reader)
+    return to_unit(decode_mask(read_bytes(Path(path)), str(path), reader))
 
 
-def decode_mask(data: bytes, name: str, reader: MaskReader | None = None) -> NDArray[np.float32]:
-    """Read a mask from the bytes of its file, as :func:`read_mask` does; errors call it ``name``.
+def decode_mask(data: bytes, name: str, reader: MaskReader | None = None) -> NDArray[Any]:
+    """Read a mask from the bytes of its file: gray, or gray stored as RGB or RGBA; white is the foreground.
+
+    An RGBA file of one colour holds its mask in the alpha channel. In a file with a coloured palette the indices are
+    the values. What values mean says :class:`~edge_harmony.pictures.masks.MaskReader`.
+
+    Args:
+        data: the file.
+        name: what errors call it.
+        reader: picks a class id, or inverts.
+
+    Returns:
+        ``(H, W)``, upright: weights as the pipeline takes them, which are not to be read as a mask again. uint8 or
+        uint16 (full scale is the foreground), or float32 in [0, 1]; integers stay integers, because a picture's size in
+        floating point takes time and four times the memory.
 
     Raises:
-        InputError: they are broken, the mask is coloured, or what it means is not clear.
+        InputError: the file is broken, the mask is coloured, or what it means is not clear.
     """
-    picture = decode_picture(data, name)
+    pixels, fields = decode_pixels(data, name)
     mode, indices = _mode_and_indices(data)
     gray = (
-        _gray_of(picture.pixels, name, mode)
-        if indices is None or picture.pixels.shape[2] == 4
-        else upright(indices, picture.turned)
+        _gray_of(pixels, name, mode)
+        if indices is None or pixels.shape[2] == 4
+        else upright(indices, fields.get("turned", 1))
     )
-    weight = (reader or MaskReader()).read(gray, name)
-    if weight.dtype == np.float32:
-        return weight
-    return weight.astype(np.float32) / np.float32(np.iinfo(weight.dtype).max)
+    return (reader or MaskReader()).read(gray, name)
 
 
 def _gray_of(pixels: NDArray[Any], name: str, mode: str) -> NDArray[Any]:
     colour = pixels[..., :3]
-    if mode in _GRAY_MODES and pixels.shape[2] == 3:  # its channels are copies of one
-        return np.ascontiguousarray(colour[..., 1])
+    if pixels.shape[2] == 1 or (mode in _GRAY_MODES and pixels.shape[2] == 3):  # three channels are copies of one
+        return np.ascontiguousarray(colour[..., 0])
     if pixels.shape[2] == 4 and np.ptp(pixels[..., 3]) > 0:
         shown = colour[pixels[..., 3] > 0]
         if not np.ptp(shown, axis=0).any():
@@ -146,14 +152,14 @@ def _mode_and_indices(data: bytes) -> tuple[str, NDArray[np.uint8] | None]:
     return "P", indices if used.size and np.ptp(used, axis=1).max() else None
 
 
-def match_mask(weight: NDArray[np.float32], picture: Picture, name: str, *, fit: bool = False) -> NDArray[np.float32]:
+def match_mask(weight: NDArray[Any], picture: Picture, name: str, *, fit: bool = False) -> NDArray[Any]:
     """Turn and resize a mask so that it fits its picture.
 
     Tools that ignore the orientation of a photograph make masks of it as the sensor stored it. Where the photograph was
     turned by a quarter, the size of such a mask gives it away; it is turned too, with a line in the log.
 
     Args:
-        weight: ``(H, W)`` in [0, 1].
+        weight: ``(H, W)``, as :func:`decode_mask` returns it.
         picture: its picture.
         name: what errors call the mask.
         fit: resize a mask of another size instead of refusing it.

@@ -20,13 +20,13 @@ _LABEL = 22
 _FULL_ERROR = 64
 
 
-def before_after(composite: NDArray[Any], result: NDArray[Any], mask: NDArray[np.float32]) -> Picture:
+def before_after(composite: NDArray[Any], result: NDArray[Any], mask: NDArray[Any]) -> Picture:
     """Composite, mask and result side by side, at most 720 pixels high, 8 bits.
 
     Args:
         composite: ``(H, W, 3)`` or ``(H, W, 4)``; uint8, uint16 or floating point in [0, 1].
         result: like ``composite``.
-        mask: ``(H, W)`` in [0, 1].
+        mask: ``(H, W)``; uint8, uint16 (full scale is the foreground) or float32 in [0, 1].
     """
     panels = [to_eight_bits(image) for image in (composite[..., :3], np.dstack([mask] * 3), result[..., :3])]
     size = _panel_size((composite.shape[1], composite.shape[0]))

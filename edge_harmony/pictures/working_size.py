@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.pictures.arrays import full_scale, snap
+from edge_harmony.pictures.arrays import full_scale, snap, to_unit
 from edge_harmony.pictures.resize import resize, resize_to_float
 
 
@@ -21,7 +21,7 @@ def to_working_size(
         mask: as for :func:`~edge_harmony.pipeline.harmonize.predict`.
         size: working size of the network (height, width).
     """
-    small = _to_unit(resize(composite, size[::-1]))
+    small = to_unit(resize(composite, size[::-1]))
     return np.ascontiguousarray(small.transpose(2, 0, 1)[None]), mask_to_working_size(mask, size)
 
 
@@ -29,9 +29,3 @@ def mask_to_working_size(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[n
     """The mask at the working size, as in :func:`to_working_size`."""
     small = resize_to_float(mask, size[::-1]) / np.float32(full_scale(mask))
     return np.ascontiguousarray(snap(small)[None, None])
-
-
-def _to_unit(image: NDArray[Any]) -> NDArray[np.float32]:
-    if image.dtype == np.float32:
-        return image
-    return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)

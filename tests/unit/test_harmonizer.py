@@ -71,6 +71,33 @@ def test_bytes_to_bytes():
             harmonizer.harmonize_bytes(composite.read_bytes(), mask.read_bytes(), ".gif")
 
 
+@pytest.mark.parametrize("form", ["mask", "mask and background", "cut-out and background"])
+def test_what_a_mask_file_means_is_asked_once(form):
+    """Inverted, these levels are weak weights; read as a mask once more, they would be class ids."""
+    picture = cv2.resize(RNG.integers(0, 256, (5, 6, 3), np.uint8), (120, 90))
+    levels = np.full((90, 120), 255, np.uint8)
+    levels[20:70, 30:90], levels[30:60, 40:80] = 240, 230
+    planes = picture[..., ::-1], levels, np.dstack([picture[..., ::-1], levels])
+    composite, mask, cut_out = (cv2.imencode(".png", pixels)[1].tobytes() for pixels in planes)
+    given = (cut_out, None) if "cut-out" in form else (composite, mask)
+    behind = composite if "background" in form else None
+    with Harmonizer.from_pretrained("edge-n") as harmonizer:
+        made = harmonizer.harmonize_bytes(*given, ".png", invert_mask=True, background=behind)
+        wanted = harmonizer.harmonize(picture, (255 - levels) / np.float32(255))
+    np.testing.assert_allclose(decode_picture(made, "made").pixels[..., :3], wanted, atol=1)
+    assert not np.array_equal(wanted, picture)
+
+
+def test_files_and_arrays_give_equal_results():
+    """Of the levels of an 8-bit mask nothing is rounded on the way, and both are the same arithmetic."""
+    with Harmonizer.from_pretrained("edge-n") as harmonizer:
+        for composite, mask in sample_files():
+            made = harmonizer.harmonize_bytes(composite.read_bytes(), mask.read_bytes(), ".png")
+            levels = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
+            wanted = harmonizer.harmonize(read_picture(composite).pixels, levels)
+            np.testing.assert_array_equal(decode_picture(made, "made").pixels, wanted)
+
+
 @pytest.fixture
 def cut_out(tmp_path):
     """Files of a cut-out with soft edges, straight and premultiplied, of a background, and of the same composite."""

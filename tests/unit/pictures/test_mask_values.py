@@ -36,7 +36,7 @@ def test_two_values_are_background_and_foreground(value, dtype):
     (streamed,) = stream(FakeRunner(), in_step([composite], [mask]), StreamOptions())
     np.testing.assert_array_equal(streamed, wanted)
     if dtype in (np.uint8, np.uint16):
-        np.testing.assert_array_equal(decode_mask(png(mask), "m.png"), BOX)
+        np.testing.assert_array_equal(decode_mask(png(mask), "m.png"), BOX * np.uint8(255))
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 2), (16, 235)])
@@ -61,7 +61,7 @@ def test_void_beside_a_class_id_is_no_foreground(border, caplog):
     indexed = Image.fromarray(mask)
     indexed.putpalette([(37 * k) % 256 for k in range(768)])
     for form in (png(mask), png(indexed)):
-        np.testing.assert_array_equal(decode_mask(form, "m.png"), BOX)
+        np.testing.assert_array_equal(decode_mask(form, "m.png"), BOX * np.uint8(255))
     mask[12:14, 22:30] = 2
     with pytest.raises(InputError, match=r"0, 2, 15, 255.*mask_value=N"):
         checked_mask(mask)
@@ -92,8 +92,8 @@ def test_several_class_ids_are_refused_and_one_can_be_picked():
     for give in (lambda: checked_mask(mask), lambda: decode_mask(png(mask), "m.png")):
         with pytest.raises(InputError, match=r"15 of 255.*0, 2, 15.*mask_value=N"):
             give()
-    np.testing.assert_array_equal(decode_mask(png(mask), "m.png", MaskReader(15)), BOX)
-    np.testing.assert_array_equal(decode_mask(png(mask), "m.png", MaskReader(15, invert=True)), ~BOX)
+    np.testing.assert_array_equal(decode_mask(png(mask), "m.png", MaskReader(15)), BOX * np.uint8(255))
+    np.testing.assert_array_equal(decode_mask(png(mask), "m.png", MaskReader(15, invert=True)), ~BOX * np.uint8(255))
     with pytest.raises(InputError, match=r"m\.png has no pixel of the value 7; it holds 0, 2, 15"):
         decode_mask(png(mask), "m.png", MaskReader(7))
 
@@ -119,4 +119,4 @@ def test_a_mask_of_one_colour_is_its_alpha(colour, cleared):
     pixels = np.dstack([np.full((40, 60, 3), colour, np.uint8), BOX * np.uint8(255)])
     if cleared:  # colours of transparent pixels are gone, as many tools write them
         pixels[~BOX] = 0
-    np.testing.assert_array_equal(decode_mask(png(pixels), "m.png"), BOX)
+    np.testing.assert_array_equal(decode_mask(png(pixels), "m.png"), BOX * np.uint8(255))
