@@ -7,25 +7,36 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.backends.base import Runner, backend_of
+from edge_harmony.backends.base import LoadRequest, Runner, backend_of
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.manifest import IOSpec, Manifest, read_manifest
 
 
-def read_network_manifest(path: Path) -> Manifest:
-    """The verified manifest of a file that holds a network.
+def manifest_of(request: LoadRequest, path: Path) -> Manifest:
+    """The verified manifest of the file that is loaded for a request.
+
+    Args:
+        request: if it carries the manifest of its artifact, that is not read and the file not hashed again.
+        path: of the file: the request's artifact, or one that is shipped.
 
     Raises:
-        UsageError: the file is missing, or holds a whole pipeline.
+        UsageError: the file is missing.
         ArtifactError: the manifest is missing, damaged, or of another file.
     """
-    manifest = read_manifest(path)
+    return request.manifest if request.manifest and path == request.artifact else read_manifest(path)
+
+
+def refuse_whole_pipeline(path: Path, manifest: Manifest) -> None:
+    """Refuse a file that holds more than a network.
+
+    Raises:
+        UsageError: it holds a whole pipeline.
+    """
     if manifest.io.is_whole_pipeline:
         raise UsageError(
             f"{path} is a whole pipeline, not a network",
             "run it with --backend onnxruntime (or tensorrt, an engine of it), see docs/whole-pipeline.md",
         )
-    return manifest
 
 
 def refuse_others(path: Path, manifest: Manifest, backend: str, *makers: str) -> None:

@@ -88,6 +88,7 @@ class LoadRequest:
         device: a device such as ``cuda:0``, where a backend has several.
         mode: one of the backend's :attr:`Backend.modes`; None for the first of them.
         backend: name of the backend; None for the one that runs the artifact, or the default without an artifact.
+        manifest: the verified manifest of the artifact, once :meth:`resolved` has read it.
     """
 
     model: str
@@ -98,9 +99,10 @@ class LoadRequest:
     device: str = "auto"
     mode: str | None = None
     backend: str | None = None
+    manifest: Manifest | None = None
 
     def resolved(self) -> LoadRequest:
-        """A copy that names its backend, with the model and precision of the artifact's manifest if there is one.
+        """A copy that names its backend, with the artifact's manifest, model and precision if there is one.
 
         Raises:
             UsageError: there is no such artifact.
@@ -108,9 +110,9 @@ class LoadRequest:
         """
         if self.artifact is None:
             return replace(self, backend=self.backend or DEFAULT_BACKEND)
-        manifest = read_manifest(self.artifact)
+        manifest = self.manifest or read_manifest(self.artifact)
         backend = self.backend or backend_of(manifest)
-        return replace(self, model=manifest.model, precision=manifest.precision, backend=backend)
+        return replace(self, model=manifest.model, precision=manifest.precision, backend=backend, manifest=manifest)
 
 
 @dataclass(frozen=True)

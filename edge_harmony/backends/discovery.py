@@ -103,13 +103,25 @@ def load_runner(
         CapabilityError: this machine cannot do it.
         ArtifactError: a file is damaged.
     """
-    request = LoadRequest(
-        model=model,
-        precision=precision,
-        artifact=None if artifact is None else Path(artifact),
-        weights=None if weights is None else Path(weights),
-        threads=threads,
-        device=device,
-        backend=backend,
-    ).resolved()
+    return load_request(
+        LoadRequest(
+            model=model,
+            precision=precision,
+            artifact=None if artifact is None else Path(artifact),
+            weights=None if weights is None else Path(weights),
+            threads=threads,
+            device=device,
+            backend=backend,
+        )
+    )
+
+
+def load_request(request: LoadRequest) -> Runner:
+    """Load what a request names into its backend; see :func:`load_runner` for the errors.
+
+    Args:
+        request: one that is :meth:`resolved <edge_harmony.backends.base.LoadRequest.resolved>` carries the manifest of
+            its artifact, which is then not read again.
+    """
+    request = request.resolved()
     return get_backend(str(request.backend)).load(request)

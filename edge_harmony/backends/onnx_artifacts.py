@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_harmony.backends.artifact_runner import read_network_manifest, refuse_others
+from edge_harmony.backends.artifact_runner import manifest_of, refuse_others, refuse_whole_pipeline
 from edge_harmony.backends.base import Backend, ExportRequest, LoadRequest, Step
 from edge_harmony.errors import ArtifactError, CapabilityError, UsageError
 from edge_harmony.export.names import Flavour, onnx_name
 from edge_harmony.extras import require_exporter
-from edge_harmony.files.manifest import ONNX, Manifest, read_manifest
+from edge_harmony.files.manifest import ONNX, Manifest
 from edge_harmony.models.registry import find_model, weights_folder
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -57,7 +57,9 @@ class OnnxBackend(Backend):
                 f"the {self.name} backend runs an artifact, not weights", "export them first, then --artifact"
             )
         path = request.artifact or self._shipped(request)
-        manifest = read_manifest(path) if whole_pipelines else read_network_manifest(path)
+        manifest = manifest_of(request, path)
+        if not whole_pipelines:
+            refuse_whole_pipeline(path, manifest)
         refuse_others(path, manifest, self.name, ONNX)
         if request.artifact is None and (manifest.model, manifest.precision) != (request.model, request.precision):
             raise ArtifactError(f"{path} holds {manifest.model} in {manifest.precision}", "reinstall edge-harmony")

@@ -30,7 +30,6 @@ from edge_harmony.benchmark.result import Case, MeanHarm, MeanScores, Parity, Tr
 from edge_harmony.benchmark.subjects import Crowd, FilePictures, MemoryPictures, Subject, of_runner, timing_pictures
 from edge_harmony.data.iharmony4 import Triplet, read_split
 from edge_harmony.errors import EdgeHarmonyError, ExitCode, UsageError, first_line
-from edge_harmony.files.manifest import read_manifest
 from edge_harmony.machine.counters import peak_memory
 from edge_harmony.machine.meter import Meter
 from edge_harmony.pictures.encode import write_picture
@@ -150,7 +149,7 @@ class ContenderWorker:
         with load_runner(
             request.model, backend=REFERENCE_BACKEND, precision="fp32", weights=self._job.weights
         ) as reference:
-            if self._job.artifact and read_manifest(self._job.artifact).weights_sha256 != reference.sha256:
+            if request.manifest is not None and request.manifest.weights_sha256 != reference.sha256:
                 raise UsageError("the file's weights were not given")
             samples = ((t.name, *t.load()[:2]) for t in triplets) if triplets else sample_pictures()
             found = compare(self._runners[0], reference, samples)

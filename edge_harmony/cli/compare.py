@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from edge_harmony.backends.base import REFERENCE_BACKEND
-from edge_harmony.backends.discovery import load_runner
+from edge_harmony.backends.base import REFERENCE_BACKEND, LoadRequest
+from edge_harmony.backends.discovery import load_request, load_runner
 from edge_harmony.cli.console import (
     BackendOption,
     JsonOption,
@@ -49,8 +49,10 @@ def compare(
     with load_runner(manifest.model, backend=REFERENCE_BACKEND, precision=reference, weights=weights) as theirs:
         if theirs.sha256 != manifest.weights_sha256:
             raise ArtifactError(f"{artifact} was not made from these weights", "pass its weights with --weights FILE")
-        of_ours: dict[str, Any] = {"precision": manifest.precision, "artifact": artifact, "threads": threads}
-        with load_runner(manifest.model, backend=backend, **of_ours) as ours:
+        request = LoadRequest(
+            manifest.model, manifest.precision, artifact, threads=threads, backend=backend, manifest=manifest
+        )
+        with load_request(request) as ours:
             samples = list(_from_data(data, limit)) if data else list(sample_pictures())
             with progress_bar("comparing", len(samples)) as advance:
                 result = compare_runners(ours, theirs, samples, advance=advance)

@@ -10,7 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest
-from edge_harmony.backends.discovery import load_runner
+from edge_harmony.backends.discovery import load_request
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -78,9 +78,8 @@ def evaluate(
     of_samples = (path for sample in samples for path in (sample.composite, sample.mask, sample.real))
     refuse_overwriting([csv, worst], [*of_samples, weights, *files_of(artifact)])
     samples = samples[:limit] if limit else samples
-    named = LoadRequest(model, precision, artifact, backend=backend).resolved()
-    choice: dict[str, Any] = {"artifact": artifact, "weights": weights, "threads": threads, "device": device}
-    with load_runner(named.model, backend=named.backend, precision=named.precision, **choice) as runner:
+    named = LoadRequest(model, precision, artifact, weights, threads, device, backend=backend).resolved()
+    with load_request(named) as runner:
         harmonize = partial(harmonize_pixels, runner)
         with progress_bar("evaluating", len(samples)) as advance:
             rows = score_samples(harmonize, samples, advance, rules, preparation)

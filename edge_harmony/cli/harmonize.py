@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest
+from edge_harmony.backends.discovery import load_request
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -164,41 +165,36 @@ def harmonize(
     over_time: dict[str, Any] = {"every": every, "keep": keep, "cut": cut, "strength": strength}
     over_time |= {"sound": sound, "codec": codec, "encoder": _options(encoder or [])}
     set_threads(threads)
-    named = LoadRequest(model, precision, artifact, backend=backend).resolved()
-    network: dict[str, Any] = {"model": model, "backend": named.backend, "precision": precision, "artifact": artifact}
-    network |= {"weights": weights, "threads": threads, "device": device}
-    made: dict[str, Any] = {"output": output, "model": named.model}
-    made |= {"backend": named.backend, "precision": named.precision}
+    request = LoadRequest(model, precision, artifact, weights, threads, device, backend=backend).resolved()
+    made: dict[str, Any] = {"output": output, "model": request.model}
+    made |= {"backend": request.backend, "precision": request.precision}
     if folder and mask is not None:
         if background is not None:
             raise UsageError("--background is for one picture or a video", "give composites")
         if limit:
             raise UsageError("--limit is for one video", "leave it out for a folder")
-        from edge_harmony.cli.harmonize_many import run_folder
+        from edge_harmony.cli.harmonize_many import one_folder
 
-        found, status = run_folder(
+        how = {"strength": strength, "fit": fit_mask, "mask_value": mask_value}
+        found, status = one_folder(
+            request,
             composite,
             mask,
             output,
-            **network,
             over_time=over_time,
-            strength=strength,
-            fit=fit_mask,
-            mask_value=mask_value,
-            invert_mask=invert_mask,
-            quality=quality,
+            how=how | {"invert_mask": invert_mask, "quality": quality},
             workers=workers,
             engine=engine,
             resume=resume,
         )
     elif moving and mask is not None:
-        from edge_harmony.cli.harmonize_many import run_video
+        from edge_harmony.cli.harmonize_many import one_video
 
-        found, status = run_video(
+        found, status = one_video(
+            request,
             composite,
             mask,
             Path(output),
-            network=network,
             over_time=over_time,
             background=background,
             fit=fit_mask,
@@ -210,7 +206,7 @@ def harmonize(
         for path in (Path(output), preview):
             if path is not None:
                 check_writable(path)
-        with Harmonizer.from_pretrained(**network) as harmonizer:
+        with Harmonizer(load_request(request)) as harmonizer:
             size = harmonizer.harmonize_file(
                 composite,
                 mask,

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.backends.discovery import load_runner
+from edge_harmony.backends.base import LoadRequest
+from edge_harmony.backends.discovery import load_request
 from edge_harmony.cli.console import err, notes, rate_bar, stopping, tell
 from edge_harmony.cli.flags import with_flags
 from edge_harmony.cli.plain_progress import duration
 from edge_harmony.cli.streams import one_line
 from edge_harmony.errors import name_some
 from edge_harmony.folder.items import Outcome
-from edge_harmony.folder.run import FAILED, FolderReport, harmonize_folder
+from edge_harmony.folder.run import FAILED, FolderReport, run_folder, works_of
 from edge_harmony.video.job import VideoJob, VideoOptions, harmonize_video, network_threads
 
 
-def run_folder(
-    composites: str, masks: str, output: str, *, over_time: dict[str, Any], **options: Any
+def one_folder(
+    request: LoadRequest,
+    composites: str,
+    masks: str,
+    output: str,
+    *,
+    over_time: dict[str, Any],
+    how: dict[str, Any],
+    **options: Any,
 ) -> tuple[dict[str, Any], int]:
     """Harmonize a folder; returns what ``--json`` prints of it, and the exit status of a run that was stopped.
 
     Args:
+        request: the network; resolved.
         composites: folder or address.
         masks: folder or address.
         output: folder or address.
         over_time: fields of :class:`~edge_harmony.video.job.VideoOptions`, for videos in the folder.
-        options: of :func:`~edge_harmony.folder.run.harmonize_folder`.
+        how: of :func:`~edge_harmony.folder.run.works_of`.
+        options: of :func:`~edge_harmony.folder.run.run_folder`.
     """
     began = time.perf_counter()
     with stopping() as stop, rate_bar("harmonizing", "files") as (started, advance):
@@ -38,10 +49,8 @@ def run_folder(
                 err.print(line, markup=False, highlight=False, soft_wrap=True)
             advance()
 
-        video = VideoOptions(**over_time)
-        report = harmonize_folder(
-            composites, masks, output, video=video, stop=stop, started=started, advance=show, **options
-        )
+        works = works_of(request, VideoOptions(**over_time), **how)
+        report = run_folder(works, composites, masks, output, stop=stop, started=started, advance=show, **options)
     if report.stopped:
         notes.print(f"stopped: {report.done + report.skipped} are done; --resume goes on", highlight=False)
     for line in summary(report, output, time.perf_counter() - began):
@@ -64,22 +73,22 @@ def summary(report: FolderReport, output: str, seconds: float) -> list[str]:
     return lines
 
 
-def run_video(
-    composite: str, masks: str, output: Path, *, network: dict[str, Any], over_time: dict[str, Any], **options: Any
+def one_video(
+    request: LoadRequest, composite: str, masks: str, output: Path, *, over_time: dict[str, Any], **options: Any
 ) -> tuple[dict[str, Any], int]:
     """Harmonize a video or a camera; returns what ``--json`` prints of it, and the exit status if it was stopped.
 
     Args:
+        request: the network; resolved.
         composite: its name.
         masks: name of the video, camera, folder or picture of masks.
         output: file to write.
-        network: arguments of :func:`~edge_harmony.backends.discovery.load_runner`.
         over_time: fields of :class:`~edge_harmony.video.job.VideoOptions`.
         options: further fields of :class:`~edge_harmony.video.job.VideoJob`.
     """
     job = VideoJob(composite, masks, output, options=VideoOptions(**over_time), **options)
-    network = network | {"threads": network_threads(network["threads"])}
-    with load_runner(**network) as runner, stopping() as stop, rate_bar("harmonizing", "fps") as (started, advance):
+    request = replace(request, threads=network_threads(request.threads))
+    with load_request(request) as runner, stopping() as stop, rate_bar("harmonizing", "fps") as (started, advance):
         report = harmonize_video(runner, job, stop=stop, started=started, advance=advance)
     told = f"{report.frames} frames, {report.fps:.1f} fps" + (f", {report.dropped} dropped" if report.dropped else "")
     notes.print(f"{'stopped' if report.stopped else 'done'}: {told}", highlight=False)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest
+from edge_harmony.backends.discovery import load_request
 from edge_harmony.cli.console import (
     ArtifactOption,
     BackendOption,
@@ -89,11 +90,9 @@ def serve(
         wait_seconds=wait_seconds,
         body_seconds=body_seconds,
     )
-    named = LoadRequest(model, precision, artifact, backend=backend).resolved()
-    facts = {"model": named.model, "backend": str(named.backend), "precision": named.precision}
-    with Harmonizer.from_pretrained(
-        model, backend=backend, precision=precision, artifact=artifact, weights=weights, device=device, threads=1
-    ) as harmonizer:
+    request = LoadRequest(model, precision, artifact, weights, 1, device, backend=backend).resolved()
+    facts = {"model": request.model, "backend": str(request.backend), "precision": request.precision}
+    with Harmonizer(load_request(request)) as harmonizer:
         warm_up(harmonizer)
         application = make_app(harmonizer, limits, describe=describe, **facts)
         with stopping("closing when the requests at work are answered (again: at once)") as stop:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
+from typing import Any
 
 import edge_harmony
 from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest
@@ -118,13 +119,9 @@ def harmonize_folder(
     """
     artifact, weights = (None if path is None else Path(path) for path in (artifact, weights))
     request = LoadRequest(model, precision, artifact, weights, threads, device, backend=backend).resolved()
-    of_videos = replace(video or VideoOptions(), in_place=True, strength=strength)
-    works = [
-        Work(str(request.backend), request, fit, quality, strength, mask_value, invert_mask),
-        VideoWork(str(request.backend), request, fit, quality, strength, mask_value, invert_mask, of_videos),
-    ]
+    how: dict[str, Any] = {"fit": fit, "quality": quality, "mask_value": mask_value, "invert_mask": invert_mask}
     return run_folder(
-        works,
+        works_of(request, video or VideoOptions(), strength=strength, **how),
         str(composites),
         str(masks),
         str(output),
@@ -135,6 +132,20 @@ def harmonize_folder(
         started=started,
         advance=advance,
     )
+
+
+def works_of(request: LoadRequest, video: VideoOptions, *, strength: float, **how: Any) -> list[Work]:
+    """The work on the pictures of a folder and that on its videos.
+
+    Args:
+        request: the network; resolved.
+        video: how videos are harmonized and written, but for ``strength`` and ``in_place``.
+        strength: size of the change, 0 to 1.5.
+        how: further fields of :class:`~edge_harmony.folder.work.Work`.
+    """
+    of_videos = replace(video, in_place=True, strength=strength)
+    every: dict[str, Any] = {"backend": str(request.backend), "request": request, "strength": strength} | how
+    return [Work(**every), VideoWork(**every, video=of_videos)]
 
 
 def run_folder(

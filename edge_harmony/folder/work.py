@@ -10,12 +10,12 @@ from typing import ClassVar, Protocol
 
 import cv2
 
+from edge_harmony.backends.artifact_runner import manifest_of
 from edge_harmony.backends.base import LoadRequest, Runner
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, first_line, is_out_of_memory
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.identity import refuse_overwriting
-from edge_harmony.files.manifest import read_manifest
 from edge_harmony.folder.items import PICTURES, FileKind, Item, Outcome
 from edge_harmony.folder.storage import read, suffix_of, write
 from edge_harmony.harmonizer import Harmonizer
@@ -68,7 +68,7 @@ class Work:
         return _PictureWorker(self)
 
     def load(self) -> Runner:
-        """Load the network, in the process that works.
+        """Load the network, in the process that works: it may run on another machine, so it reads the manifest itself.
 
         Raises:
             EdgeHarmonyError: it cannot be loaded here.
@@ -95,7 +95,7 @@ class Work:
             "model": request.model,
             "backend": self.backend,
             "precision": request.precision,
-            "artifact": request.artifact and read_manifest(request.artifact).file_sha256,
+            "artifact": request.artifact and manifest_of(request, request.artifact).file_sha256,
             "weights": request.weights and _hash(request.weights),
             "fit_mask": self.fit,
             "quality": self.quality,

@@ -22,7 +22,7 @@ from edge_harmony.backends.targets import Target
 from edge_harmony.errors import AccuracyError, CapabilityError, CostError, EdgeHarmonyError, ExitCode, UsageError
 from edge_harmony.extras import is_installed
 from edge_harmony.files.atomic import sha256_of, size_of
-from edge_harmony.files.manifest import read_manifest
+from edge_harmony.files.manifest import Manifest
 from edge_harmony.machine.doctor import examine
 from edge_harmony.models.registry import bundled_weights, find_model
 from edge_harmony.pictures.working_size import to_working_size
@@ -49,6 +49,7 @@ class Candidate:
         target: a target; its options are used to build, and its limits of accuracy and latency must be kept.
         onnx: an exported file to build from, for devices without torch.
         artifact: a finished file, which is run as it is.
+        manifest: of the finished file, verified.
     """
 
     backend: str
@@ -57,6 +58,7 @@ class Candidate:
     target: Target | None = None
     onnx: Path | None = None
     artifact: Path | None = None
+    manifest: Manifest | None = None
 
     @classmethod
     def of_artifact(cls, path: Path) -> Candidate:
@@ -67,7 +69,8 @@ class Candidate:
             ArtifactError: its manifest is missing, damaged, or of another file.
         """
         request = LoadRequest("", "", artifact=path).resolved()
-        return cls(str(request.backend), request.model, request.precision, artifact=path)
+        named = str(request.backend), request.model, request.precision
+        return cls(*named, artifact=path, manifest=request.manifest)
 
     @property
     def is_held_to_float(self) -> bool:
@@ -163,7 +166,11 @@ def _prepare(test: _Test, folder: Path, threads: int, held: ExitStack) -> None:
 
     def load() -> dict[str, Any]:
         request = LoadRequest(
-            candidate.model, candidate.precision, artifact=candidate.artifact or made[0], threads=threads
+            candidate.model,
+            candidate.precision,
+            artifact=candidate.artifact or made[0],
+            threads=threads,
+            manifest=candidate.manifest,
         )
         test.runner = get_backend(candidate.backend).load(request)
         held.callback(test.runner.close)
@@ -211,7 +218,7 @@ def _reference(
     source = bundled_weights(candidate.model)
     if candidate.is_held_to_float:
         weights = sha256_of(source)
-        if candidate.artifact is not None and read_manifest(candidate.artifact).weights_sha256 != weights:
+        if candidate.manifest is not None and candidate.manifest.weights_sha256 != weights:
             raise UsageError(
                 f"{candidate.artifact} was not made from the shipped weights, which it is compared with",
                 "compare it where its weights are, with edge-harmony compare",

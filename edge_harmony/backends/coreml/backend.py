@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 from typing import Literal
 
-from edge_harmony.backends.artifact_runner import refuse_others
+from edge_harmony.backends.artifact_runner import manifest_of, refuse_others
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.coreml.mac import UNITS, MacPredictor
 from edge_harmony.backends.coreml.options import PackageOptions
@@ -14,7 +14,7 @@ from edge_harmony.backends.coreml.runner import package_runner
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.export.quiet import quiet
 from edge_harmony.extras import install_hint, is_installed, require_torch
-from edge_harmony.files.manifest import Manifest, read_manifest
+from edge_harmony.files.manifest import Manifest
 from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -108,7 +108,7 @@ def find_package(request: LoadRequest, backend: str) -> tuple[Path, Manifest]:
     _require_coremltools()
     if request.weights is not None or request.artifact is None:
         raise UsageError(f"the {backend} backend runs a package", "make one with edge-harmony export, then --artifact")
-    manifest = read_manifest(request.artifact)
+    manifest = manifest_of(request, request.artifact)
     refuse_others(request.artifact, manifest, backend, CoreMLBackend.name)
     return request.artifact, manifest
 

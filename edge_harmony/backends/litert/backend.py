@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_harmony.backends.artifact_runner import read_network_manifest, refuse_others
+from edge_harmony.backends.artifact_runner import manifest_of, refuse_others, refuse_whole_pipeline
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.litert.names import file_name
 from edge_harmony.errors import CapabilityError, UsageError
@@ -58,7 +58,8 @@ class LiteRTBackend(Backend):
             raise UsageError(
                 f"the {self.name} backend runs a .tflite file", "make one with edge-harmony export, then --artifact"
             )
-        manifest = read_network_manifest(request.artifact)
+        manifest = manifest_of(request, request.artifact)
+        refuse_whole_pipeline(request.artifact, manifest)
         refuse_others(request.artifact, manifest, self.name, self.name)
         from edge_harmony.backends.litert.runner import LiteRTRunner
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from edge_harmony.backends.artifact_runner import refuse_others
+from edge_harmony.backends.artifact_runner import manifest_of, refuse_others
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
 from edge_harmony.backends.onnx_artifacts import export_file, export_step
 from edge_harmony.backends.tensorrt.bridge import Distribution, TensorRT, find_runtime, find_tensorrt
@@ -21,7 +21,6 @@ from edge_harmony.backends.tensorrt.runner import TensorRTPipeline, TensorRTRunn
 from edge_harmony.errors import CapabilityError, EdgeHarmonyError, UsageError
 from edge_harmony.files.artifacts import short_digest
 from edge_harmony.files.atomic import make_folder
-from edge_harmony.files.manifest import read_manifest
 from edge_harmony.inspection.findings import Inspection
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -116,7 +115,7 @@ class TensorRTBackend(Backend):
                 f"edge-harmony export {request.model} --target TARGET -o out, then --artifact out/...{SUFFIX}",
             )
         cuda = find_cuda(device=int(found[1] or 0))
-        manifest = read_manifest(request.artifact)
+        manifest = manifest_of(request, request.artifact)
         refuse_others(request.artifact, manifest, self.name, "tensorrt", "tensorrt-rtx")
         facts = check_plan(request.artifact, tensorrt, cuda.device())
         weights = find_weights(request.artifact, facts) if facts.options.strip_weights else None

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from edge_harmony import CapabilityError, UsageError
-from edge_harmony.backends.artifact_runner import read_network_manifest
+from edge_harmony.backends.artifact_runner import manifest_of
 from edge_harmony.backends.base import Backend, CheckRequest, ExportRequest, LoadRequest, Probe, Runner, Step
 from edge_harmony.files.artifacts import artifact_name
 from edge_harmony.files.atomic import atomic_write, sha256_of
@@ -67,7 +67,7 @@ class ExampleBackend(Backend):
             raise UsageError("the example backend runs a file of its own", "export one, then --artifact")
         from example_backend.runner import ExampleRunner
 
-        return ExampleRunner(request.artifact, read_network_manifest(request.artifact), request.threads)
+        return ExampleRunner(request.artifact, manifest_of(request, request.artifact), request.threads)
 
     def inspect(self, request: CheckRequest) -> Inspection:
         """The manifest names the precision of the whole file; its options are compared with the target's."""

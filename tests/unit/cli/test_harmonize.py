@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_harmony.backends.discovery import get_backend
+from edge_harmony.files import manifest
 from edge_harmony.folder.run import FAILED, RECORD
 from tests.unit.cli.making import COMPOSITE, MASK, run, run_json
 from tests.unit.pictures.test_images import BROKEN, ICC
@@ -311,3 +313,11 @@ def test_what_has_no_file_beside_it_needs_o(capsys, tmp_path, monkeypatch, compo
     monkeypatch.chdir(tmp_path)
     status, _, err = run(capsys, "harmonize", composite, composite)
     assert (status, "name it with -o" in err) == (2, True)
+
+
+def test_an_artifact_is_read_and_hashed_once(capsys, tmp_path, monkeypatch):
+    artifact, hashed, sha256_of = get_backend("onnxruntime").shipped("edge-n", "int8"), [], manifest.sha256_of
+    monkeypatch.setattr(manifest, "sha256_of", lambda path: hashed.append(path) or sha256_of(path))
+    made = run_json(capsys, "harmonize", COMPOSITE, MASK, "-o", tmp_path / "o.png", "--artifact", artifact)
+    assert (made["model"], made["precision"]) == ("edge-n", "int8")
+    assert hashed == [artifact]
