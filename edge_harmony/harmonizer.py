@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_harmony.backends.base import DEFAULT_PRECISION, Runner
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import InputError, UsageError
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.models.registry import DEFAULT_MODEL
 from edge_harmony.pictures.alpha import straight
 from edge_harmony.pictures.arrays import colours_of, full_scale, like_depth, to_unit
@@ -232,7 +232,7 @@ class Harmonizer:
                 foreground is placed without a background, or ``strength`` is out of range.
             InputError: a file is damaged, they do not fit together, or none of the foreground is on the background.
         """
-        refuse_overwriting([output, preview], [composite, mask, background])
+        check_outputs([output, preview], [composite, mask, background])
         check_strength(strength)
         placement = _placement(position, scale, anchor, has_background=background is not None)
         picture = read_picture(composite)

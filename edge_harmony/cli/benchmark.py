@@ -21,7 +21,7 @@ from edge_harmony.cli.console import BackendOption, JsonOption, notes, number, o
 from edge_harmony.cli.plain_progress import duration
 from edge_harmony.errors import InputError, UsageError
 from edge_harmony.files.atomic import atomic_write, make_folder
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.files.resources import find_resource
 from edge_harmony.pictures.encode import check_writable
 
@@ -76,7 +76,7 @@ def benchmark(
     limits = read_budget(budget) if budget else None
     if output is not None:
         check_writable(output, (".json",))
-        refuse_overwriting([output], [find_resource("budgets", budget) if budget else None, *suite.files()])
+        check_outputs([output], [find_resource("budgets", budget) if budget else None, *suite.files()])
     check_call(suite, data, limits)
     if report is not None:
         require_jinja()

@@ -11,7 +11,7 @@ from rich.table import Table
 from edge_harmony.cli.console import JsonOption, WeightsOption, out, print_json, progress_bar
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.extras import require_torch
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.stderr import silent_libraries
 
@@ -42,7 +42,7 @@ def calibrate(
     from edge_harmony.quantization.calibrate import calibrate_weights
 
     chosen = read_calibration_set(name)
-    refuse_overwriting([output], [find_resource("sets", name)])
+    check_outputs([output, cache], [find_resource("sets", name)])
     root, total = chosen.root(data), len(chosen.files)
     choice: dict[str, Any] = {"method": method, "percentile": percentile, "equal_channels": equal_channels}
     with progress_bar("calibrating", total) as advance:

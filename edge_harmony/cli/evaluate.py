@@ -28,7 +28,7 @@ from edge_harmony.cli.console import (
 )
 from edge_harmony.data.iharmony4 import read_split
 from edge_harmony.files.atomic import atomic_write
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.files.manifest import files_of
 from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.models.registry import DEFAULT_MODEL
@@ -76,7 +76,7 @@ def evaluate(
         check_writable(worst)
     samples = read_split(data, split)
     of_samples = (path for sample in samples for path in (sample.composite, sample.mask, sample.real))
-    refuse_overwriting([csv, worst], [*of_samples, weights, *files_of(artifact)])
+    check_outputs([csv, worst], [*of_samples, weights, *files_of(artifact)])
     samples = samples[:limit] if limit else samples
     named = LoadRequest(model, precision, artifact, weights, threads, device, backend=backend).resolved()
     with load_request(named) as runner:

@@ -16,7 +16,7 @@ from edge_harmony.errors import UsageError
 from edge_harmony.export.triton import CONFIG, engine_path, repository_path, write_repository
 from edge_harmony.extras import is_installed, require_torch
 from edge_harmony.files.atomic import size_of
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.files.manifest import files_of, manifest_path, read_manifest
 from edge_harmony.files.resources import find_resource
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model
@@ -80,7 +80,7 @@ def export(
 
     source = resolve_weights(entry.name, weights)
     files = [output / step.makes for step in backend.steps(request)]
-    refuse_overwriting([file for path in files for file in files_of(path)], [source, find_resource("targets", target)])
+    check_outputs([file for path in files for file in files_of(path)], [source, find_resource("targets", target)])
     path = backend.build(request, source, output)
     left = backend.remaining(request, path)
     served = None

@@ -9,7 +9,7 @@ import typer
 
 from edge_harmony.cli.console import JsonOption, out, print_json
 from edge_harmony.extras import require_torch
-from edge_harmony.files.atomic import make_folder
+from edge_harmony.files.atomic import make_place_for
 
 
 def import_checkpoint(
@@ -28,7 +28,7 @@ def import_checkpoint(
     """Convert a public checkpoint of HDNet, or of EfficientNet-lite0, the encoder of edge-s; only tensors are read."""
     require_torch()
     path = output or Path(f"{name}.safetensors")
-    make_folder(path.parent)
+    make_place_for(path)
     if name.startswith("edge-"):
         _import_encoder(checkpoint, path, name, json=json)
         return

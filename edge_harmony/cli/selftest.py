@@ -11,8 +11,8 @@ import typer
 from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.console import JsonOption, ModelOption, PrecisionOption, notes, out, print_json
 from edge_harmony.errors import UsageError
-from edge_harmony.files.atomic import write_json
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.atomic import make_place_for, write_json
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.files.manifest import files_of
 from edge_harmony.files.resources import find_resource
 from edge_harmony.machine.selftest import Candidate, run_selftest
@@ -52,7 +52,8 @@ def selftest(
         "-".join(["selftest", *dict.fromkeys(candidate.backend for candidate in candidates)]) + ".json"
     )
     files = [file for each in (onnx, *(artifact or ())) for file in files_of(each)]
-    refuse_overwriting([path], [*(find_resource("targets", name) for name in target or ()), *files])
+    check_outputs([path], [*(find_resource("targets", name) for name in target or ()), *files])
+    make_place_for(path)
     with tempfile.TemporaryDirectory() as folder:
         report = run_selftest(
             candidates,

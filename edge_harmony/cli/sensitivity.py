@@ -12,7 +12,7 @@ from edge_harmony.cli.console import JsonOption, WeightsOption, number, out, pri
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.extras import require_torch
 from edge_harmony.files.atomic import write_json
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.stderr import silent_libraries
 from edge_harmony.pictures.encode import check_writable
@@ -41,7 +41,7 @@ def sensitivity(
         check_writable(output, (".json",))
     chosen = read_calibration_set(name)
     root, count = chosen.root(data), len(chosen.files)
-    refuse_overwriting([output], [weights, find_resource("sets", name), *chosen.paths(root)])
+    check_outputs([output], [weights, find_resource("sets", name), *chosen.paths(root)])
     with rate_bar("quantizing one layer at a time", "layers") as (started, advance):
         ranked, proposal = analyse_weights(model, weights, chosen, root, min_psnr, started=started, advance=advance)
     report = {

@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.web.pixels import refuse_large
 
 _WAITING = 16
@@ -23,9 +23,10 @@ def answer_values(gradio: Any, page: Any) -> None:
     """
     read = page.preprocess_data
 
-    async def preprocess_data(*arguments: Any, **named: Any) -> Any:
+    async def preprocess_data(function: Any, values: list[Any], *arguments: Any, **named: Any) -> Any:
         try:
-            return await read(*arguments, **named)
+            _refuse_addresses(values)
+            return await read(function, values, *arguments, **named)
         except Exception as error:  # of Gradio, of a model of its data, of a decoder
             reasons = (error, error.__cause__)
             told = [str(reason) for reason in reasons if isinstance(reason, EdgeHarmonyError)]
@@ -33,6 +34,21 @@ def answer_values(gradio: Any, page: Any) -> None:
             raise gradio.Error(next(iter(told), _UNUSABLE), print_exception=False) from None
 
     page.preprocess_data = preprocess_data
+
+
+def _refuse_addresses(value: Any) -> None:
+    """Refuse files that are named by an address: Gradio would fetch them, of any size, for whoever asks.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if isinstance(value, dict):
+        if "://" in str(value.get("path")):
+            raise UsageError("a picture is named by an address", "upload it")
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            _refuse_addresses(part)
 
 
 def limit_editor(gradio: Any, editor: Any, pixels: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from edge_harmony.demo.guard import Guard
@@ -55,4 +56,12 @@ def serve(host: str, port: int, *, pixels: int = MOST_PIXELS) -> Any:
 def _middleware() -> Any:
     from starlette.middleware import Middleware
 
-    return Middleware(Guard, largest=_MAX_UPLOAD)
+    return Middleware(Guard, largest=_MAX_UPLOAD, folders=_upload_folders())
+
+
+def _upload_folders() -> list[str]:
+    """The folder of uploads and results, as Gradio names its files and as it was named to Gradio."""
+    from gradio.utils import get_upload_folder
+
+    named = get_upload_folder()
+    return [str(Path(named).resolve()), named]

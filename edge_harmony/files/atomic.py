@@ -17,6 +17,7 @@ from typing import Any
 from edge_harmony.errors import UsageError, first_line
 from edge_harmony.files.exchange import exchange
 from edge_harmony.files.names import LONGEST, shortened
+from edge_harmony.files.place import check_place
 from edge_harmony.files.regular import refuse_special
 
 log = logging.getLogger(__name__)
@@ -133,12 +134,13 @@ def write_json(path: Path, value: Any) -> None:
     atomic_write(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def check_output(path: Path) -> None:
-    """Refuse the path of an output before the work that makes it; its folder is made unless it exists.
+def make_place_for(path: Path) -> None:
+    """Refuse the path of an output file before the work that makes it; its folder is made unless it exists.
 
     Raises:
-        UsageError: it is a folder, or its folder cannot be made or written.
+        UsageError: it is a folder, its folder cannot be made or written, or no file can have its name.
     """
+    check_place(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "name the output file")
     make_folder(path.parent)
@@ -150,12 +152,11 @@ def make_folder(path: Path) -> Path:
     Raises:
         UsageError: a file is in the way or the parent cannot be written.
     """
+    check_place(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot create the folder {path} ({error.strerror})", "choose another output") from None
-    if not os.access(path, os.W_OK):
-        raise UsageError(f"the folder {path} cannot be written", "choose another or change its permissions")
     return path
 
 

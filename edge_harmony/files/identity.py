@@ -1,4 +1,4 @@
-"""Whether two names stand for one file, and the refusal to write over what a call reads."""
+"""Whether two names stand for one file, and the check of what a call writes: not over its inputs, and where it can."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from edge_harmony.errors import UsageError
 from edge_harmony.files.names import folded
+from edge_harmony.files.place import check_place
 
 FileName = Path | str
 _SCHEMES = {"gs": "gcs"}
@@ -21,8 +22,8 @@ def is_address(name: FileName) -> bool:
     return isinstance(name, str) and "://" in name
 
 
-def refuse_overwriting(outputs: Iterable[FileName | None], inputs: Iterable[FileName | None]) -> None:
-    """Refuse a call that would write over one of its inputs, or write two results into one file.
+def check_outputs(outputs: Iterable[FileName | None], inputs: Iterable[FileName | None]) -> None:
+    """Refuse a call that would write over an input, two results into one file, or where nothing can be written.
 
     Call it before any work. Two names stand for one file if the system says so (device and inode: symbolic and hard
     links, file systems without capitals), or if they are one address. Names of files that are still to be written are
@@ -33,7 +34,8 @@ def refuse_overwriting(outputs: Iterable[FileName | None], inputs: Iterable[File
         inputs: those that it reads; None is skipped.
 
     Raises:
-        UsageError: an output is an input, or two outputs are one.
+        UsageError: an output is an input, two outputs are one, or the system would refuse one in the end, see
+            :func:`~edge_harmony.files.place.check_place`.
     """
     read = {_identity(name): str(name) for name in inputs if name is not None}
     written: dict[tuple[object, ...], str] = {}
@@ -48,6 +50,9 @@ def refuse_overwriting(outputs: Iterable[FileName | None], inputs: Iterable[File
         if identity in written:
             raise UsageError(f"{name} and {written[identity]} are one file, written twice", "choose another output")
         written[identity] = name
+        path = local_path(output)
+        if path is not None:
+            check_place(path)
 
 
 def local_path(name: FileName) -> Path | None:

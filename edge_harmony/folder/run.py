@@ -15,7 +15,7 @@ import edge_harmony
 from edge_harmony.backends.base import DEFAULT_PRECISION, LoadRequest
 from edge_harmony.errors import CapabilityError, UsageError, parsing
 from edge_harmony.extras import install_hint
-from edge_harmony.files.identity import local_path, refuse_overwriting
+from edge_harmony.files.identity import check_outputs, local_path
 from edge_harmony.files.lock import alone
 from edge_harmony.folder.clips import VideoWork
 from edge_harmony.folder.items import Item, Outcome, PassedOver, find_items, unknown_files
@@ -169,7 +169,7 @@ def run_folder(
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine!r}", f"choose from {', '.join(ENGINES)}")
     stop = stop or threading.Event()
-    refuse_overwriting([output], [composites, masks])
+    check_outputs([output], [composites, masks])
     works = [works] if isinstance(works, Work) else works
     settings: dict[str, object] = {"version": edge_harmony.__version__}
     for work in works:

@@ -15,7 +15,7 @@ from edge_harmony.backends.base import LoadRequest, Runner
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.errors import EdgeHarmonyError, InputError, UsageError, first_line, is_out_of_memory
 from edge_harmony.files.atomic import sha256_of
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.folder.items import PICTURES, FileKind, Item, Outcome
 from edge_harmony.folder.storage import read, suffix_of, write
 from edge_harmony.harmonizer import Harmonizer
@@ -119,7 +119,7 @@ class _PictureWorker:
 
     def _harmonize(self, item: Item) -> None:
         mask = with_mask(item)
-        refuse_overwriting([item.output], [item.composite, mask])
+        check_outputs([item.output], [item.composite, mask])
         made = self._harmonizer.harmonize_bytes(
             read(item.composite),
             read(mask),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_harmony.errors import InputError
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.models.edge import EdgeNet
 from edge_harmony.models.import_hdnet import read_public_checkpoint
 from edge_harmony.models.layers.conv_unit import ConvUnit
@@ -40,7 +40,7 @@ def import_lite0(source: Path, output: Path, name: str) -> int:
         UsageError: there is no such file, or ``output`` is ``source``.
         InputError: tensors are missing, or have other shapes.
     """
-    refuse_overwriting([output], [source])
+    check_outputs([output], [source])
     state = read_public_checkpoint(source)
     torch.manual_seed(0)
     model = build_model(name)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from edge_harmony.errors import InputError, UsageError, last_line, parsing
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.models.registry import build_model
 from edge_harmony.models.weights_file import save_weights
 
@@ -156,7 +156,7 @@ def import_public_checkpoint(source: Path, output: Path, name: str, variant: str
         UsageError: there is no such file, or ``output`` is ``source``.
         InputError: the file is not a checkpoint of the public code, or has another width.
     """
-    refuse_overwriting([output], [source])
+    check_outputs([output], [source])
     state = {key: value for key, value in read_public_checkpoint(source).items() if _is_parameter(key)}
     options = {"variant": variant}
     model = build_model(name, **options)

@@ -6,7 +6,6 @@ How metadata get into files says :mod:`edge_harmony.pictures.embed`.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +14,7 @@ import numpy as np
 
 from edge_harmony.errors import InputError, UsageError, is_out_of_memory
 from edge_harmony.files.atomic import atomic_write
-from edge_harmony.files.names import LONGEST
-from edge_harmony.files.regular import refuse_special
+from edge_harmony.files.place import check_place
 from edge_harmony.pictures import heif
 from edge_harmony.pictures.arrays import to_eight_bits
 from edge_harmony.pictures.embed import embed
@@ -133,13 +131,9 @@ def check_writable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
     """Refuse an output path before any work is done on it."""
     if path.suffix.lower() not in suffixes:
         raise UsageError(f"cannot write {path.name}: unknown suffix", f"use one of {' '.join(suffixes)}")
-    if len(os.fsencode(path.name)) > LONGEST:
-        raise UsageError(f"the name {path.name} is too long", f"use at most {LONGEST} bytes")
     heif.check_encoder(path.suffix.lower())
-    refuse_special(path)
+    check_place(path)
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "name the output file")
     if not path.parent.is_dir():
         raise UsageError(f"the folder {path.parent} does not exist", "create it first")
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"the folder {path.parent} cannot be written", "choose another or change its permissions")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from edge_harmony.data.calibration_set import CalibrationSet
 from edge_harmony.errors import InputError, UsageError, name_some
-from edge_harmony.files.atomic import make_folder, sha256_of
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.atomic import make_folder, make_place_for, sha256_of
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.files.resources import cache_folder
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import find_model
@@ -87,7 +87,8 @@ def calibrate_weights(
     """
     entry = find_model(model)
     source = resolve_weights(entry.name, weights)
-    refuse_overwriting([output], [source, *pictures.paths(root)])
+    check_outputs([output], [source, *pictures.paths(root)])
+    make_place_for(output)
     stored = read_weights(source)
     network = fold_norms(restore(entry.name, stored))
     pictures.verify(root)
@@ -107,7 +108,6 @@ def calibrate_weights(
         save = _saver(lambda counted, done: save_histograms(kept, counted, key, done), seen, total, advance)
         histograms = collect(network, inputs_of(pictures, root, entry.size, seen), histograms, save)
     scales = set_ranges(network, histograms, method, percentile)
-    make_folder(output.parent)
     save_weights(
         output,
         network,

@@ -20,7 +20,7 @@ import torch
 
 from edge_harmony.errors import TrainingError, UsageError, first_line
 from edge_harmony.files.atomic import make_folder, write_json
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.files.lock import alone
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
@@ -94,7 +94,7 @@ class Trainer:
         self.record = Record(self.output, record)
         self.recipe_sha256 = recipe.sha256()
         teacher = recipe.distillation.weights if recipe.distillation else None
-        refuse_overwriting(self.results, [source, initial, teacher])
+        check_outputs(self.results, [source, initial, teacher])
         for stage in recipe.stages:
             if stage.batch % world.size:
                 raise TrainingError(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge_harmony.backends.base import Runner
 from edge_harmony.errors import InputError
 from edge_harmony.files.atomic import new_file
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.identity import check_outputs
 from edge_harmony.pictures.arrays import check_aspect, like_depth
 from edge_harmony.pictures.encode import check_writable
 from edge_harmony.pictures.masks import MaskReader
@@ -144,7 +144,7 @@ def harmonize_video(
         CapabilityError: PyAV is not installed.
     """
     check_writable(job.output, WRITTEN)
-    refuse_overwriting([job.output], [job.composite, job.masks, job.background])
+    check_outputs([job.output], [job.composite, job.masks, job.background])
     stop = stop or threading.Event()
     inputs = _Inputs(job)
     started(inputs.count)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import subprocess
 import sys
 import threading
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,11 +19,9 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from tests.demo_visitor import PATIENCE, Visitor, file_data
 from tests.faults.mutators import mutate
 from tests.faults.seeds import ROOT, as_bytes, foreground, pixels
-
-PATIENCE = 900
-"""Seconds for one answer, on a machine that is busy with other things too."""
 
 
 @dataclass
@@ -45,7 +41,7 @@ class Crowd:
     printed: str = ""
 
 
-class Page:
+class Page(Visitor):
     """A demo page in a process of its own.
 
     Args:
@@ -54,7 +50,7 @@ class Page:
     """
 
     def __init__(self, home: Path, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+        super().__init__(f"http://127.0.0.1:{port}")
         self._home = home
         home.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {
@@ -76,31 +72,6 @@ class Page:
             if self.process.poll() is not None:
                 raise RuntimeError(self.printed.read_text())
 
-    def upload(self, data: bytes, name: str) -> str:
-        """The page's path of an uploaded file."""
-        edge = "edge-of-parts"
-        head = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
-        body = head.encode() + data + f"\r\n--{edge}--\r\n".encode()
-        answer = self.ask("/gradio_api/upload", body, f"multipart/form-data; boundary={edge}")
-        paths: list[str] = json.loads(answer)
-        return paths[0]
-
-    def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
-        """The body of an answer.
-
-        Raises:
-            urllib.error.HTTPError: the page refuses.
-        """
-        request = urllib.request.Request(self.url + path, body, {"Content-Type": kind} if body is not None else {})
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            data: bytes = answer.read()
-            return data
-
-    def harmonize(self, data: list[Any]) -> str:
-        """Press the button; returns the event that ends it: ``complete`` or ``error``, with its data."""
-        started = json.loads(self.ask("/gradio_api/call/harmonize", json.dumps({"data": data}).encode()))
-        return self.ask(f"/gradio_api/call/harmonize/{started['event_id']}").decode()
-
     def picture(self, composite: bytes, mask: bytes | None, suffix: str = ".png") -> list[Any]:
         """What the page's controls hold, with uploaded files."""
         background = file_data(self.upload(composite, f"picture{suffix}"))
@@ -120,11 +91,6 @@ class Page:
             self.process.wait(PATIENCE)
         finally:
             self.process.kill()
-
-
-def file_data(path: str) -> dict[str, Any]:
-    """A file, as Gradio's API names it."""
-    return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
 
 def good(page: Page, rng: np.random.Generator) -> str:

@@ -253,7 +253,7 @@ def weights(root: Path) -> None:
     from edge_harmony.training.checkpoint import Position, save_checkpoint
     from edge_harmony.training.optimizer import make_optimizer
     from edge_harmony.training.recipe import Recipe
-    from tests.unit.training.test_trainer import RECIPE
+    from tests.unit.training.making import RECIPE
 
     torch.manual_seed(0)
     model = prepare_qat(fold_norms(build_model("edge-n", **OPTIONS).eval()))

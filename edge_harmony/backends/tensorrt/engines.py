@@ -35,8 +35,8 @@ from edge_harmony.backends.tensorrt.request import BuildRequest, TimingRequest, 
 from edge_harmony.backends.tensorrt.timing import TimingOptions, time_engine
 from edge_harmony.errors import ArtifactError, CapabilityError, name_some
 from edge_harmony.extras import require_onnx
-from edge_harmony.files.atomic import check_output
-from edge_harmony.files.identity import refuse_overwriting
+from edge_harmony.files.atomic import make_place_for
+from edge_harmony.files.identity import check_outputs
 
 if TYPE_CHECKING:
     from edge_harmony.backends.tensorrt.bridge import TensorRT
@@ -131,9 +131,9 @@ def build_engine(request: BuildRequest, *, report: Callable[[float, str], None] 
         CapabilityError: TensorRT, a GPU or what the options ask for is missing here.
     """
     save = Path(request.save) if request.save is not None else None
-    if save is not None:
-        check_output(save)
-    refuse_overwriting(files_written(request), files_read(request))
+    check_outputs(files_written(request), files_read(request))
+    for path in files_written(request):
+        make_place_for(path)
     find = find_tensorrt if request.load is None else find_runtime
     tensorrt = find(request.distribution)
     cuda = None if request.options.architectures else _gpu(tensorrt, request)

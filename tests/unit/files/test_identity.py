@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_harmony.errors import UsageError
-from edge_harmony.files.identity import local_path, refuse_overwriting
+from edge_harmony.files.identity import check_outputs, local_path
 
 
 @pytest.fixture
@@ -39,15 +39,15 @@ def test_one_file_by_any_name(place, name, way):
     other = name.format(root=place)
     pair = ([other], [Path("in/c.png")]) if way == "output" else (["in/c.png"], [other])
     with pytest.raises(UsageError, match="would be overwritten; choose another output"):
-        refuse_overwriting(*pair)
+        check_outputs(*pair)
     assert (place / "in" / "c.png").read_bytes() == b"original"
 
 
 def test_folders_are_files_too(place):
     for other in ("folder", "in/", f"file://{place}/in", place / "in"):
         with pytest.raises(UsageError, match=r"is the input in|is an input"):
-            refuse_overwriting([other], ["in"])
-    refuse_overwriting(["in/below", "inn", "out"], ["in"])
+            check_outputs([other], ["in"])
+    check_outputs(["in/below", "inn", "out"], ["in"])
 
 
 def test_two_results_in_one_file(place):
@@ -58,8 +58,8 @@ def test_two_results_in_one_file(place):
         ["soft.png", "hard.png"],
     ):
         with pytest.raises(UsageError, match="written twice"):
-            refuse_overwriting(outputs, [None])
-    refuse_overwriting(["o.png", None, "o.jpg", "in/o.png"], ["in/c.png", "absent.png"])
+            check_outputs(outputs, [None])
+    check_outputs(["o.png", None, "o.jpg", "in/o.png"], ["in/c.png", "absent.png"])
 
 
 def test_a_file_system_without_capitals(place, monkeypatch):
@@ -72,7 +72,7 @@ def test_a_file_system_without_capitals(place, monkeypatch):
     lower.mkdir()
     (lower / "c.png").touch()
     with pytest.raises(UsageError, match="would be overwritten"):
-        refuse_overwriting([lower / "C.PNG"], [lower / "c.png"])
+        check_outputs([lower / "C.PNG"], [lower / "c.png"])
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,16 @@ def test_addresses(one, other, same):
     for pair in ((one, other), (other, one)):
         if same:
             with pytest.raises(UsageError, match="would be overwritten"):
-                refuse_overwriting(pair[:1], pair[1:])
+                check_outputs(pair[:1], pair[1:])
         else:
-            refuse_overwriting(pair[:1], pair[1:])
+            check_outputs(pair[:1], pair[1:])
 
 
 def test_names_that_no_file_can_have(place):
-    refuse_overwriting(["x" * 300 + ".png", "a\0b.png"], ["in/c.png", "y" * 300, "camera:0"])
+    check_outputs(["out.png"], ["in/c.png", "y" * 300, "a\0b.png", "camera:0"])
+    for name in ("x" * 300 + ".png", "a\0b.png", f"file://{place}/{'x' * 300}/c.png"):
+        with pytest.raises(UsageError, match=r"is too long|no file can have the name"):
+            check_outputs([name], ["in/c.png"])
 
 
 def test_paths_of_addresses():
