@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -73,6 +75,7 @@ def make_app(harmonizer: Harmonizer, limits: ServiceLimits, *, describe: bool = 
     ) -> Response:
         """Harmonize a picture; the answer is a picture file, or ``{"error": ...}``."""
         try:
+            _refuse_repeated(name for name, _ in (await request.form()).multi_items())
             call = Call.of(fields)
             made = await jobs.run(lambda: call.harmonize(harmonizer, limits.pixels), request.is_disconnected)
         except Exception as error:
@@ -94,6 +97,17 @@ def make_app(harmonizer: Harmonizer, limits: ServiceLimits, *, describe: bool = 
         return limits.body_bytes if _is_call(scope) else _SMALL_BODY
 
     return Front(BodyLimit(app, limit, limits.body_seconds), jobs, metrics)
+
+
+def _refuse_repeated(names: Iterable[str]) -> None:
+    """Refuse a form in which a field comes twice, of which only one would count.
+
+    Raises:
+        UsageError: it does.
+    """
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UsageError(f"there are {count} fields {name}", "send one")
 
 
 class Front:

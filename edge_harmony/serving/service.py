@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
@@ -9,6 +10,8 @@ from edge_harmony.extras import check_installed
 from edge_harmony.web.listen import listen
 
 _KEEP_ALIVE_SECONDS = 5
+_FORMS = "python_multipart"
+"""The logger of the parser of forms."""
 
 
 def require_server() -> None:
@@ -28,23 +31,28 @@ class Service:
         host: address to listen on.
         port: port to listen on; 0: any that is free.
         ending_seconds: in which requests may end after :meth:`close`.
+        limits: of connections: arguments of :func:`edge_harmony.serving.connections.protocol`.
 
     Raises:
         UsageError: the port is taken, or the address is not one of this machine.
     """
 
-    def __init__(self, application: Any, host: str, port: int, ending_seconds: float = 30.0) -> None:
+    def __init__(self, application: Any, host: str, port: int, ending_seconds: float = 30.0, **limits: Any) -> None:
         import uvicorn
 
+        from edge_harmony.serving.connections import protocol
+
+        logging.getLogger(_FORMS).setLevel(logging.ERROR)  # strangers hear what is wrong; here they would fill the log
         self._socket = listen(host, port)
         address, self.port = self._socket.getsockname()[:2]
         self.url = f"http://[{address}]:{self.port}" if ":" in address else f"http://{address}:{self.port}"
         config = uvicorn.Config(
             application,
-            http="h11",
+            http=protocol(**limits),
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,

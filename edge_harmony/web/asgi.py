@@ -30,7 +30,7 @@ async def refuse(
     """Answer a request whose body nobody reads with ``{"error": reason}``, and close the connection.
 
     A client that is still sending would see a reset connection instead (RFC 9112, section 9.6), so a part of the rest
-    is read and dropped first: for 5 seconds at most, and no more than 256 MiB.
+    is read and dropped first, see :func:`drop_rest`.
 
     Args:
         scope: of the request.
@@ -45,10 +45,15 @@ async def refuse(
     own.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
     await send({"type": "http.response.body", "body": body, "more_body": True})
+    await drop_rest(scope, receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def drop_rest(scope: Message, receive: Receive) -> None:
+    """Read what a client still sends after its answer, and drop it: for 5 seconds at most, and at most 256 MiB."""
     if not any(name == b"expect" for name, _ in scope["headers"]):  # such a client sends nothing after a refusal
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(_drop(receive), _LINGER_SECONDS)
-    await send({"type": "http.response.body", "body": b""})
 
 
 async def _drop(receive: Receive) -> None:

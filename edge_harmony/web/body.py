@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from edge_harmony.web.asgi import Application, Message, Receive, Send, refuse
+from edge_harmony.web.asgi import Application, Message, Receive, Send, drop_rest, refuse
 
 _DIGITS = 15
 
@@ -34,7 +34,7 @@ class BodyLimit:
         if not said.isdigit() or len(said) > _DIGITS or int(said) > limit:
             await refuse(scope, receive, send, 413, too_large)
             return
-        counted = _Counted(receive, send, limit, self._seconds)
+        counted = _Counted(scope, receive, send, limit, self._seconds)
         try:
             await self._app(scope, counted.receive, counted.send)
         except Exception:
@@ -51,10 +51,10 @@ class BodyLimit:
 class _Counted:
     """The two ends of a request whose body is counted while it is read."""
 
-    def __init__(self, receive: Receive, send: Send, limit: int, seconds: float | None) -> None:
-        self._receive, self._send, self._left = receive, send, limit
+    def __init__(self, scope: Message, receive: Receive, send: Send, limit: int, seconds: float | None) -> None:
+        self._scope, self._receive, self._send, self._left = scope, receive, send, limit
         self._until = None if seconds is None else time.monotonic() + seconds
-        self._is_whole = False
+        self._is_whole = self._is_gone = False
         self.is_over = self.is_late = self.has_answered = False
 
     async def receive(self) -> Message:
@@ -66,6 +66,7 @@ class _Counted:
             except asyncio.TimeoutError:
                 self.is_late = True
                 return {"type": "http.disconnect"}
+        self._is_gone |= message["type"] == "http.disconnect"
         if message["type"] == "http.request":
             self._is_whole = not message.get("more_body", False)
             self._left -= len(message.get("body", b""))
@@ -78,4 +79,9 @@ class _Counted:
         if (self.is_over or self.is_late) and not self.has_answered:
             return  # what it says of a client that went away; ours follows
         self.has_answered = True
+        is_end = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if is_end and not (self._is_whole or self._is_gone):  # an answer to a beginning, as of a form that is none
+            await self._send({**message, "more_body": True})
+            await drop_rest(self._scope, self._receive)
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)

@@ -1,6 +1,7 @@
 """The HTTP service with a real client: results, statuses, limits, and its end."""
 
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import os
@@ -130,6 +131,8 @@ WRONG = {
         413,
         "at scale 50 the foreground has more than 1 megapixels",
     ),
+    "twice": ([("composite", COMPOSITE), ("mask", MASK), ("mask", MASK)], {}, 400, "there are 2 fields mask; send one"),
+    "two values": ({"composite": COMPOSITE, "mask": MASK}, {"strength": ["1", "0.5"]}, 400, "2 fields strength; send"),
     "bytes": ({"composite": bytes(3 << 20), "mask": MASK}, {}, 413, "a request has at most 2 MiB"),
 }
 
@@ -275,6 +278,103 @@ def test_a_client_that_sends_on_hears_that_it_is_too_much(client):
 
     answer = client.post("/harmonize", content=parts(), headers={"content-type": "multipart/form-data; boundary=b"})
     assert (answer.status_code, answer.json()) == (413, {"error": "a request has at most 2 MiB"})
+
+
+@pytest.mark.parametrize("body", [b"x" * (1 << 20), b"--b\r\n" + b"X: y\r\n" * (1 << 18)], ids=["no part", "heads"])
+def test_a_client_that_sends_on_hears_that_its_form_is_broken(client, body):
+    with socket.create_connection(("127.0.0.1", client.base_url.port), timeout=60) as raw:
+        raw.sendall(b"POST /harmonize HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data; boundary=b\r\n")
+        raw.sendall(b"content-length: %d\r\n\r\n" % len(body) + body)
+        answer = http.client.HTTPResponse(raw)
+        answer.begin()
+        assert answer.status == 400
+        assert list(json.loads(answer.read())) == ["error"]
+
+
+HEAD = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
+
+
+def opened(application, **limits):
+    return contextlib.closing(Service(application, "127.0.0.1", 0, **limits))
+
+
+@pytest.mark.parametrize("before", [b"", HEAD + b"\r\n"], ids=["first", "after another"])
+@pytest.mark.parametrize("begun", [b"", HEAD])
+def test_a_head_that_does_not_arrive_is_given_up(harmonizer, before, begun):
+    with opened(make_app(harmonizer, ServiceLimits()), head_seconds=0.2) as service:
+        slow = None
+        while slow is None:  # a busy machine may take longer for a whole head than it is given here
+            slow = after(service.port, before)
+        with slow:
+            with contextlib.suppress(ConnectionError):  # given up already
+                slow.sendall(begun)
+            assert is_closed(slow)
+
+
+def insist(ask, *arguments):
+    """The answer to a request that is sent again where its connection was closed before."""
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            return ask(*arguments)
+
+
+def is_closed(connection):
+    """Wait for what a connection brings; whether it is its end."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def after(port, before):
+    """A connection after the answer to a request, or None if it was given up before."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+    if before:
+        answer = http.client.HTTPResponse(connection)
+        try:
+            connection.sendall(before)
+            answer.begin()
+        except (ConnectionError, http.client.HTTPException):
+            connection.close()
+            return None
+        assert json.loads(answer.read())["status"] == "ok"
+    return connection
+
+
+def test_work_takes_longer_than_a_head_may(harmonizer):
+    gate = Gate(harmonizer)
+    with (
+        opened(make_app(gate, ServiceLimits()), head_seconds=0.2) as service,
+        concurrent.futures.ThreadPoolExecutor(1) as threads,
+    ):
+        answer = threads.submit(insist, post, service)
+        gate.entered.acquire()
+        with socket.create_connection(("127.0.0.1", service.port), timeout=60) as slow:
+            assert is_closed(slow)  # so that much time has passed
+        gate.open.set()
+        assert answer.result().status_code == 200
+
+
+def test_connections_have_a_number(harmonizer):
+    with opened(make_app(harmonizer, ServiceLimits()), most=3) as service:
+        with contextlib.ExitStack() as stack:
+            held = [stack.enter_context(socket.create_connection(("127.0.0.1", service.port), 60)) for _ in range(3)]
+            for connection in held:
+                connection.sendall(HEAD)
+            more = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), 60))
+            assert is_closed(more)
+            held[0].sendall(b"\r\n")
+            assert held[0].recv(12) == b"HTTP/1.1 200"
+        assert insist(httpx.get, f"{service.url}/healthz").status_code == 200
+
+
+def test_strangers_write_nothing_into_the_log(client, caplog):
+    answer = client.post("/harmonize", content=b"abc", headers={"content-type": "multipart/form-data; boundary=b"})
+    assert answer.status_code == 400
+    with socket.create_connection(("127.0.0.1", client.base_url.port), timeout=60) as raw:
+        raw.sendall(b"no request\r\n\r\n")
+        assert raw.recv(12) == b"HTTP/1.1 400"
+    assert [record for record in caplog.records if record.name.startswith(("uvicorn", "python_multipart"))] == []
 
 
 class Failing:
