@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from multiprocessing import current_process, get_context
+from multiprocessing import current_process, get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -119,15 +119,31 @@ def _start(work: Work) -> tuple[Connection, SpawnProcess]:
     context = get_context("spawn")  # a fork would copy the locks of threads in whatever state they are
     ours, its = context.Pipe()
     process = context.Process(target=_serve, args=(its, work), daemon=True)
-    with for_children():
+    with for_children(), _ctrl_c_blocked():
         process.start()
     its.close()
     return ours, process
 
 
+@contextlib.contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Have processes that are started meanwhile not hear Ctrl-C, which a terminal sends to them too: while they import
+    they would each end in a traceback. This process hears it afterwards.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # whose own start would give Ctrl-C free again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(connection: Connection, work: Work) -> None:
     """A process's life: items in, outcomes out, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who hands out the items
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked from the start
     with silent_libraries():
         try:
             worker = work.start()

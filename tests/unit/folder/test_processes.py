@@ -1,6 +1,8 @@
 """Processes: every item once, whatever dies."""
 
 import multiprocessing
+import os
+import signal
 import threading
 from collections import Counter
 
@@ -13,7 +15,7 @@ from edge_harmony.folder import processes
 from edge_harmony.folder.items import Item
 from edge_harmony.folder.processes import run_in_processes
 from edge_harmony.folder.work import Work, outcome_of
-from tests.unit.folder.making import Dangerous, do_all
+from tests.unit.folder.making import REAL, Dangerous, do_all
 
 pytestmark = pytest.mark.lengthy
 
@@ -99,3 +101,18 @@ def test_what_does_not_fit_into_memory_says_so(kind):
 
     (item,) = items("a.png")
     assert "not enough memory" in outcome_of(item, fails).error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_at_any_moment_is_not_for_the_processes(tmp_path, capfd):
+    ours, process = processes._start(REAL)
+    try:
+        os.kill(process.pid, signal.SIGINT)  # as a terminal does, while the process is still importing
+        ours.send(Item("absent.png", "absent.png", str(tmp_path / "o.png")))
+        assert "absent.png" in ours.recv().error
+    finally:
+        ours.close()
+        process.join()
+    assert process.exitcode == 0
+    assert capfd.readouterr().err == ""
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
