@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from edge_harmony.demo.hidden_folder import HiddenFolder
 from edge_harmony.web.asgi import Application, Message, Receive, Send, refuse
 from edge_harmony.web.body import BodyLimit
@@ -29,11 +27,11 @@ class Guard:
     Args:
         app: the application.
         largest: bytes of the body of an upload; other bodies have 1 MiB.
-        folders: paths of the folder of uploads, see :class:`HiddenFolder`.
+        folder: of uploads, see :class:`HiddenFolder`.
     """
 
-    def __init__(self, app: Application, largest: int, folders: Iterable[str]) -> None:
-        hidden = HiddenFolder(app, folders)
+    def __init__(self, app: Application, largest: int, folder: str) -> None:
+        hidden = HiddenFolder(app, folder)
         self._limited = BodyLimit(hidden, lambda scope: largest if _path(scope).startswith(_LARGE) else _SMALL_BODY)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

@@ -5,7 +5,6 @@ them back.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from urllib.parse import quote
 
 from edge_harmony.web.asgi import Application, Message, Receive, Send
@@ -22,23 +21,19 @@ class HiddenFolder:
 
     Args:
         app: the application.
-        folders: paths of the folder on this machine, the one to be used for requests first.
+        folder: its path on this machine.
     """
 
-    def __init__(self, app: Application, folders: Iterable[str]) -> None:
-        self._app = app
-        self._folders = list(dict.fromkeys(folders))
-        longest_first = sorted(self._folders, key=len, reverse=True)
-        self._real = list(
-            dict.fromkeys(form for folder in longest_first for form in (_in_json(folder), _in_url(folder)))
-        )
+    def __init__(self, app: Application, folder: str) -> None:
+        self._app, self._folder = app, folder
+        self._real = {_in_json(folder), _in_url(folder)}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on, and its answer back."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = scope["path"].replace(SHOWN, self._folders[0])
+        path = scope["path"].replace(SHOWN, self._folder)
         headers = dict(scope["headers"])
         if headers.get(b"content-type", b"").startswith(b"application/json"):
             receive = self._opened(receive)
@@ -59,7 +54,7 @@ class HiddenFolder:
                     return message
                 parts.append(message.get("body", b""))
                 if not message.get("more_body", False):
-                    body = b"".join(parts).replace(SHOWN.encode(), _in_json(self._folders[0]))
+                    body = b"".join(parts).replace(SHOWN.encode(), _in_json(self._folder))
                     return {"type": "http.request", "body": body, "more_body": False}
 
         return whole

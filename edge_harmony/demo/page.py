@@ -11,6 +11,7 @@ from edge_harmony.demo.calls import MOST_GROWN, Calls
 from edge_harmony.demo.limits import answer_values, limit_editor, limit_image
 from edge_harmony.demo.looks import BRUSH, TO_RESULT
 from edge_harmony.demo.offers import Offers
+from edge_harmony.demo.uploads import Uploads
 from edge_harmony.extras import require
 from edge_harmony.pictures.parallel_rows import cores
 from edge_harmony.pipeline.apply import STRONGEST
@@ -21,7 +22,7 @@ TITLE = "edge-harmony"
 _INTRODUCTION = """# edge-harmony
 Take a sample, or drop a composite and paint over what was pasted, or give its mask: the colours of the foreground are
 made to fit."""
-_KEPT_SECONDS, _WAITING = 900, 64
+_KEPT_SECONDS, _LOOK_SECONDS, _WAITING = 900, 60, 64
 _HEAVY = "heavy"
 """Name of the queue of what takes a core: as many of these jobs run at a time as there are cores."""
 
@@ -44,8 +45,9 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
 
     take_sample.__annotations__["event"] = gradio.SelectData  # Gradio passes what the annotation names
 
-    with gradio.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(_KEPT_SECONDS, _KEPT_SECONDS)) as page:
-        page.copies = copies  # as long as there is the page
+    uploads = Uploads()  # before the parts of the page ask for its name
+    with gradio.Blocks(title=TITLE, analytics_enabled=False) as page:
+        page.copies, page.uploads = copies, uploads  # as long as there is the page
         gradio.Markdown(f"{_INTRODUCTION} A picture has up to {pixels / 1e6:g} megapixels.")
         gallery = gradio.Gallery(
             [(str(composite), f"sample: {composite.stem.replace('-', ' ')}") for composite, _ in samples],
@@ -119,6 +121,8 @@ def make_page(pixels: int = MOST_PIXELS) -> Any:
         ).success(js=TO_RESULT)
     answer_values(gradio, page)
     page.queue(api_open=False, max_size=_WAITING)
+    shown = {file for part in page.blocks.values() for file in getattr(part, "keep_in_cache", ())}
+    uploads.watch(_KEPT_SECONDS, _LOOK_SECONDS, shown)
     return page
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from edge_harmony.demo.guard import Guard
@@ -33,6 +32,7 @@ def serve(host: str, port: int, *, pixels: int = MOST_PIXELS) -> Any:
     gradio = require_gradio()
     listen(host, port).close()  # Gradio opens its own, and tells less where it cannot
     page = make_page(pixels)
+    folder = page.uploads.folder
     own = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]  # no fonts from other servers
     page.launch(
         server_name=host,
@@ -45,7 +45,7 @@ def serve(host: str, port: int, *, pixels: int = MOST_PIXELS) -> Any:
         max_file_size=_MAX_UPLOAD,
         state_session_capacity=_SESSIONS,
         enable_monitoring=False,
-        app_kwargs={"middleware": [_middleware()]},
+        app_kwargs={"middleware": [_middleware(folder)]},
         css=STYLE,
         js=SCRIPT,
         theme=gradio.themes.Default(font=own[0], font_mono=own[1]),
@@ -53,15 +53,7 @@ def serve(host: str, port: int, *, pixels: int = MOST_PIXELS) -> Any:
     return page
 
 
-def _middleware() -> Any:
+def _middleware(folder: str) -> Any:
     from starlette.middleware import Middleware
 
-    return Middleware(Guard, largest=_MAX_UPLOAD, folders=_upload_folders())
-
-
-def _upload_folders() -> list[str]:
-    """The folder of uploads and results, as Gradio names its files and as it was named to Gradio."""
-    from gradio.utils import get_upload_folder
-
-    named = get_upload_folder()
-    return [str(Path(named).resolve()), named]
+    return Middleware(Guard, largest=_MAX_UPLOAD, folder=folder)
