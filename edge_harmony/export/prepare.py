@@ -79,12 +79,12 @@ def check_exportable(
 
 
 def exportable(name: str, weights: Weights, precision: str, keep_float: Collection[str] = ()) -> nn.Module:
-    """A network ready to be traced: float, or with weights as integer levels and separate Q and DQ operators."""
+    """A network ready to be traced, norms folded: float, or with weights as integer levels and separate Q and DQ."""
     model = restore(name, weights)
     if keep_float and precision != "int8":
         raise UsageError(f"{precision} has no layers to keep in float", "export int8, or leave --keep-float out")
     if precision in ("fp32", "fp16"):
-        return model
+        return fold_norms(model)
     if precision != "int8":
         raise CapabilityError(f"ONNX export does not write {precision}", "use fp32, fp16 or int8")
     if not weights.ranges:

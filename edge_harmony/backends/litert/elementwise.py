@@ -30,7 +30,11 @@ _BINARY: dict[Any, tuple[str, Any]] = {
     ATEN.mul.Tensor: ("MUL", schema.MulOptionsT),
     ATEN.div.Tensor: ("DIV", schema.DivOptionsT),
 }
-_UNARY: dict[Any, str] = {ATEN.sqrt.default: "SQRT", ATEN.relu.default: "RELU"}
+_UNARY: dict[Any, str] = {
+    ATEN.sqrt.default: "SQRT",
+    ATEN.relu.default: "RELU",
+    ATEN.sigmoid.default: "LOGISTIC",
+}
 _REDUCTIONS: dict[Any, tuple[str, str]] = {
     ATEN.mean.dim: ("MEAN", "AVERAGE_POOL_2D"),
     ATEN.sum.dim_IntList: ("SUM", ""),

@@ -28,8 +28,8 @@ from edge_harmony.export.prepare import exportable
 from edge_harmony.export.trace import decomposed
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import manifest_path, read_manifest
-from edge_harmony.models.registry import bundled_weights
-from edge_harmony.models.weights_file import read_weights
+from edge_harmony.models.registry import build_model, bundled_weights
+from edge_harmony.models.weights_file import read_weights, save_weights
 from edge_harmony.pictures.working_size import to_working_size
 from edge_harmony.quality.parity import compare
 from edge_harmony.samples import sample_files, sample_pictures
@@ -73,6 +73,24 @@ def test_shipped_weights_keep_their_results(name, precision, tmp_path):
     assert found["images"] == len(list(sample_files()))
     assert found["psnr_min"] > LEAST[precision]
     assert found["max_level_difference"] <= 3
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_weights_of_a_float_training_with_a_gate(precision, tmp_path):
+    """Their norms are not folded yet, and the gate is a sigmoid."""
+    torch.manual_seed(2)
+    network = build_model("edge-n", gate=True).eval()
+    for layer in (network.head, network.overall.expand):
+        nn.init.normal_(layer.weight, std=0.03)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    weights = tmp_path / "edge-n.safetensors"
+    save_weights(weights, network, name="edge-n", options={"gate": True})
+    with closing(load(convert("edge-n", weights, tmp_path, precision))) as ours:
+        found = compare(ours, pytorch(weights, "fp32"), list(sample_pictures())[:1])
+    assert found["psnr_min"] > LEAST[precision]
 
 
 def test_a_selftest_sets_both_runtimes_side_by_side(tmp_path, capsys, monkeypatch):
