@@ -16,8 +16,8 @@ from edge_harmony.models.layers.unet import STRIDE, check_size, decoder_channels
 
 _DIVISOR = 16
 """What the decoder's features are divided by: a power of two, so results in 32 bits stay the same. With a full mask,
-nothing normalizes the foreground, and features of hdnet-lite grow to 150,000 on the sample pictures; 16 bits end at
-65,504."""
+nothing normalizes the foreground, and features of the first shipped weights grew to 150,000 on the sample pictures; 16
+bits end at 65,504."""
 
 HdnetVariant = Literal["default", "official"]
 

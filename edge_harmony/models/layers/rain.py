@@ -10,7 +10,7 @@ from edge_harmony.models.layers.masks import Region, resize_mask, stride_of
 
 _ROOM = 1024
 """Distances from the mean are divided by this before they are squared, so that squares of distances up to 260,000 fit
-in 16 bits. With a full mask, features of hdnet-lite before RAIN are up to 110,000 from their mean."""
+in 16 bits. With a full mask, those of the first weights of hdnet-lite reached 110,000."""
 
 
 class RegionNorm(FloatIsland):
