@@ -9,6 +9,19 @@ from pathlib import Path
 
 from tests.faults.inputs import Verdict
 from tests.faults.known import is_known
+from tests.faults.seeds import ROOT
+
+CODE = (ROOT / "edge_harmony", ROOT / "tests" / "faults")
+"""What a campaign tries, and what tries it: their processes import from here at any time."""
+
+
+class CodeChangedError(RuntimeError):
+    """The code was edited while a campaign ran, so that its verdicts say nothing of either state."""
+
+
+def code_state() -> dict[Path, int]:
+    """When each file of the code was changed."""
+    return {file: file.stat().st_mtime_ns for folder in CODE for file in folder.rglob("*.py")}
 
 
 @dataclass
@@ -17,6 +30,7 @@ class Journal:
 
     path: Path
     verdicts: dict[int, Verdict] = field(default_factory=dict)
+    code: dict[Path, int] = field(default_factory=code_state, repr=False)
 
     @classmethod
     def at(cls, path: Path) -> Journal:
@@ -33,7 +47,13 @@ class Journal:
         return journal
 
     def add(self, verdict: Verdict) -> None:
-        """Keep a verdict."""
+        """Keep a verdict.
+
+        Raises:
+            CodeChangedError: the code is no longer that with which the campaign began.
+        """
+        if code_state() != self.code:
+            raise CodeChangedError("the code was changed: begin again, and from a copy of the checkout while you edit")
         self.verdicts[verdict.number] = verdict
         with self.path.open("a") as file:
             file.write(json.dumps(asdict(verdict)) + "\n")
