@@ -24,7 +24,7 @@ from provenance import provenance
 
 from edge_harmony.files.atomic import write_json
 from edge_harmony.harmonizer import Harmonizer
-from edge_harmony.pictures.encode import encode_picture
+from edge_harmony.pictures.encode import encode_picture, encoder_options
 from edge_harmony.pictures.images import decode_mask, decode_picture, match_mask
 from edge_harmony.pictures.parallel_rows import set_threads
 from edge_harmony.pictures.working_size import to_working_size
@@ -34,8 +34,8 @@ from edge_harmony.samples import sample_pictures
 
 SIZES = {"1920 x 1080": (1920, 1080), "4272 x 2848": (4272, 2848)}
 FORMATS = {"JPEG": (".jpg", np.uint8), "PNG": (".png", np.uint8), "TIFF, 16 bits": (".tif", np.uint16)}
-CODECS = ("read picture", "read mask", "write")
-"""Parts that decode or encode."""
+QUALITY = 95
+"""Of JPEG: that of :meth:`Harmonizer.harmonize_bytes`."""
 NOISE = 2.0
 """Standard deviation of the noise, in levels of 8 bits."""
 
@@ -53,17 +53,20 @@ def sample(size: tuple[int, int], kind: type[np.unsignedinteger[Any]]) -> tuple[
 
 
 def parts_of(harmonizer: Harmonizer, size: tuple[int, int], suffix: str, kind: Any) -> dict[str, Call]:
-    """Everything that :meth:`Harmonizer.harmonize_bytes` does, part by part, and the call itself."""
+    """Everything that :meth:`Harmonizer.harmonize_bytes` does, part by part; the call itself; and what it spends in
+    OpenCV's decoders and encoder, without the checks and changes of form around them."""
     pixels, levels = sample(size, kind)
     order = cv2.COLOR_RGB2BGR
-    data = cv2.imencode(suffix, cv2.cvtColor(pixels, order))[1].tobytes()
-    mask_data = cv2.imencode(".png", levels)[1].tobytes()
+    options = encoder_options(suffix, pixels.dtype, QUALITY)
+    files = [cv2.imencode(suffix, cv2.cvtColor(pixels, order))[1], cv2.imencode(".png", levels)[1]]
+    data, mask_data = (file.tobytes() for file in files)
     picture = decode_picture(data, "picture")
     weight = match_mask(decode_mask(mask_data, "mask"), picture, "mask")
     runner = harmonizer.runner
     small = to_working_size(picture.pixels, weight, (runner.io_spec.height, runner.io_spec.width))
     grid = predict_later(runner, *small)()
     result = picture.with_pixels(apply_grid(picture.pixels, weight, grid))
+    ordered = cv2.cvtColor(result.pixels, order)
     return {
         "read picture": lambda: decode_picture(data, "picture"),
         "read mask": lambda: match_mask(decode_mask(mask_data, "mask"), picture, "mask"),
@@ -71,7 +74,11 @@ def parts_of(harmonizer: Harmonizer, size: tuple[int, int], suffix: str, kind: A
         "predict": lambda: predict_later(runner, *small)(),
         "apply": lambda: apply_grid(picture.pixels, weight, grid, in_place=True),
         "write": lambda: encode_picture(result, suffix),
-        "whole": lambda: harmonizer.harmonize_bytes(data, mask_data, suffix),
+        "codecs": lambda: (
+            *(cv2.imdecode(file, cv2.IMREAD_UNCHANGED) for file in files),
+            cv2.imencode(suffix, ordered, options),
+        ),
+        "whole": lambda: harmonizer.harmonize_bytes(data, mask_data, suffix, quality=QUALITY),
     }
 
 
@@ -120,9 +127,8 @@ def main() -> None:
                 calls = parts_of(harmonizer, sides, suffix, kind)
                 times = interleave(calls, arguments.rounds, clock=time.process_time)
                 medians = {name: round(float(np.median(samples)), 2) for name, samples in times.items()}
-                parts = {name: ms for name, ms in medians.items() if name != "whole"}
-                others = sum(ms for name, ms in parts.items() if name not in CODECS)
-                rows[f"{size}, {label}"] = medians | {"besides_codecs": round(others / sum(parts.values()), 3)}
+                besides = 1 - medians["codecs"] / medians["whole"]
+                rows[f"{size}, {label}"] = medians | {"besides_codecs": round(besides, 3)}
     facts = {"rounds": arguments.rounds, "rows": rows}
     facts["encodings"] = encodings(SIZES["1920 x 1080"], arguments.rounds)
     write_json(arguments.output, provenance("numpy", "opencv-python", "onnxruntime") | facts)

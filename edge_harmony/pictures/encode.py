@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,17 +82,8 @@ def encode_picture(picture: Picture, suffix: str, *, quality: int = 95) -> bytes
         return heif.encode_heif(np.ascontiguousarray(pixels), suffix, picture, quality)
     code = cv2.COLOR_RGB2BGR if channels == 3 else cv2.COLOR_RGBA2BGRA
     pixels = cv2.cvtColor(np.ascontiguousarray(pixels), code)
-    tiff = [] if pixels.dtype == np.uint8 else _DEEP_TIFF
-    options = {
-        ".png": _PNG,
-        ".tif": tiff,
-        ".tiff": tiff,
-        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111],
-        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111],
-        ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
-    }.get(suffix, [])
     try:
-        done, data = cv2.imencode(suffix, pixels, options)
+        done, data = cv2.imencode(suffix, pixels, encoder_options(suffix, pixels.dtype, quality))
     except cv2.error as error:
         if is_out_of_memory(error):
             raise MemoryError from None
@@ -99,6 +91,20 @@ def encode_picture(picture: Picture, suffix: str, *, quality: int = 95) -> bytes
     if not done:
         raise InputError(f"cannot encode {width}x{height} {pixels.dtype} as {suffix}", "write .png or .tif")
     return embed(data.tobytes(), suffix, picture, (width, height), alpha=channels == 4)
+
+
+def encoder_options(suffix: str, samples: np.dtype[Any], quality: int) -> list[int]:
+    """OpenCV's options for a file.
+
+    Args:
+        suffix: of the file, in small letters.
+        samples: their type.
+        quality: of JPEG and WebP, 1 to 100.
+    """
+    tiff = [] if samples == np.uint8 else _DEEP_TIFF
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
+    webp = [cv2.IMWRITE_WEBP_QUALITY, quality]
+    return {".png": _PNG, ".tif": tiff, ".tiff": tiff, ".jpg": jpeg, ".jpeg": jpeg, ".webp": webp}.get(suffix, [])
 
 
 def check_holds(suffix: str, size: tuple[int, int]) -> None:
