@@ -16,6 +16,10 @@ def run() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted\n")
         sys.exit(_INTERRUPTED)
+    finally:
+        # CPython notes a KeyboardInterrupt that passes through eval() as one that nobody caught, and would end the
+        # process by the signal instead of the exit status; to evaluate anything takes the note back.
+        eval("None")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ CALLS = {
     "a sheet": ("harmonize c.jpg m.png -o o.png --before-after {out}.jpg", "edge_harmony.harmonizer", "read_picture"),
     "a video": ("harmonize v.mp4 m.png -o {out}.mp4", "edge_harmony.video.job", "_Inputs"),
     "a folder": ("harmonize composites masks -o {out}", "edge_harmony.folder.run", "find_items"),
-    "scores": ("evaluate --data data --csv {out}.csv", "edge_harmony.cli.evaluate", "load_runner"),
-    "the worst": ("evaluate --data data --worst {out}.png", "edge_harmony.cli.evaluate", "load_runner"),
+    "scores": ("evaluate --data data --csv {out}.csv", "edge_harmony.cli.evaluate", "load_request"),
+    "the worst": ("evaluate --data data --worst {out}.png", "edge_harmony.cli.evaluate", "load_request"),
     "a run": ("train recipe.toml -o {out}", "edge_harmony.training.trainer", "split_samples"),
     "ranges": ("calibrate edge-n --set samples-24 -o {out}", "edge_harmony.quantization.calibrate", "read_weights"),
     "counts": (

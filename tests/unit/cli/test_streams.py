@@ -212,6 +212,25 @@ def test_ctrl_c_while_the_command_or_its_verb_is_loaded(module):
     assert lines(done.stderr) == ["error: interrupted"]
 
 
+def test_ctrl_c_within_an_evaluation_is_an_exit_status_too(tmp_path):
+    """As packages do that evaluate annotations; ``python -m`` ended by the signal."""
+    code = (
+        "import edge_harmony.cli.verbs as verbs, sys\n"
+        "def stops(): raise KeyboardInterrupt\n"
+        "def models() -> None: eval('stops()', {'stops': stops})\n"
+        "verbs.load_verb = lambda name: models\n"
+        "sys.argv = ['edge-harmony', 'models']\n"
+        "from edge_harmony.__main__ import run\n"
+        "run()\n"
+    )
+    (tmp_path / "evaluating.py").write_text(code)
+    paths = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    environment = os.environ | {"PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-m", "evaluating"], env=environment, capture_output=True, text=True)
+    assert lines(done.stderr) == ["error: interrupted"]
+    assert done.returncode == 130
+
+
 def test_an_error_that_nobody_reads_still_has_its_status():
     reader, writer = os.pipe()
     os.close(reader)
