@@ -15,7 +15,7 @@ from docs.tabulated.devices import (
     trtexec_table,
     whole_table,
 )
-from docs.tabulated.quality import ablation_table, harm_table, networks_table, precision_table
+from docs.tabulated.quality import ablation_table, harm_ablation_table, harm_table, networks_table, precision_table
 from docs.tabulated.ran import artifacts_that_ran_table, examples_that_ran_table
 from docs.tabulated.results import ROOT
 from docs.tabulated.speed import (
@@ -58,6 +58,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/quantization.md", "runtimes"): runtimes_table,
     ("docs/decisions/0004-the-edge-family.md", "schedule"): lambda: ablation_table("full-schedule"),
     ("docs/decisions/0004-the-edge-family.md", "family"): lambda: ablation_table("edge-family"),
+    ("docs/decisions/0022-amounts-bounds-and-losses.md", "harm"): harm_ablation_table,
     ("docs/reliability.md", "faults"): faults_tables,
     ("docs/what-ran.md", "artifacts"): artifacts_that_ran_table,
     ("docs/what-ran.md", "examples"): examples_that_ran_table,

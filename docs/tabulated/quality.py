@@ -102,3 +102,24 @@ def ablation_table(name: str) -> str:
         f"{machine(content)}, {content['rounds']} rounds.\n"
     )
     return text_of(lines, note)
+
+
+def harm_ablation_table() -> str:
+    """Gain and harm of every variant, without a leak at the rim, with it, and relit."""
+    content = result("ablation--harm")
+    lines = [
+        "| variant | sealed: gain dB | made worse | no-change fMSE | vivid chroma | score | plain: gain dB | "
+        "relit: gain dB |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in content["rows"]:
+        sealed, plain, relit = (row["harm"][label] for label in ("sealed by 2", "plain", "relit, sealed by 2"))
+        cells = [f"{row['group']}: {row['name']}", f"{sealed['gain']:+.2f}", f"{100 * sealed['worse']:.0f} %"]
+        cells += [f"{sealed['no_change']:.0f}", f"{sealed['vivid_chroma']:.2f}", f"{sealed['score']:+.2f}"]
+        lines.append(row_of(*cells, f"{plain['gain']:+.2f}", f"{relit['gain']:+.2f}"))
+    stage, images = content["recipe"]["stages"][0], content["rows"][0]["harm"]["sealed by 2"]["images"]
+    note = (
+        f"\n{stage['images']:,} images each at {stage['size']} pixels, the body of `edge-n`; {images} pictures of "
+        "LB-Harmony test, FP32 in ONNX Runtime; `benchmarks/ablation.py`, `benchmarks/ablations/harm.toml`.\n"
+    )
+    return text_of(lines, note)
