@@ -2,8 +2,9 @@
 
     python benchmarks/training_speed.py -o benchmarks/results/0.1.0/training-speed.json
 
-Every variant has its own process (or two) and waits for its turn. A round gives each variant some steps of training on
-noise, in a new order. Loading pictures and making composites are not measured. Needs the extra [train].
+The network is edge-s, whose encoder keeps its weights, as in its recipe. Every variant has its own process (or two) and
+waits for its turn. A round gives each variant some steps of training on noise, in a new order. Loading pictures and
+making composites are not measured. Needs the extra [train].
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from edge_harmony.files.atomic import write_json
 from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.registry import build_model
 from edge_harmony.training.losses import foreground_mse
+from edge_harmony.training.optimizer import in_encoder, make_optimizer
+from edge_harmony.training.recipe import OptimizerConfig
 
-OPTIONS = {"widths": [32, 32, 64, 96, 128]}
 MODEL = "edge-s"
 BATCH = 32
 REFERENCE = "1 thread"
@@ -63,12 +65,15 @@ def work(way: Way, rank: int, port: int) -> None:
     torch.set_num_threads(way.threads)
     torch.manual_seed(0)
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
-    model = build_model(MODEL, **OPTIONS).to(memory_format=layout)  # type: ignore[call-overload]
+    model = build_model(MODEL).to(memory_format=layout)  # type: ignore[call-overload]
+    optimizer = make_optimizer(model, OptimizerConfig(encoder_rate=0.0))
+    for name, module in model.named_modules():
+        if in_encoder(name) and isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
     parallel: torch.nn.Module = model
     if way.processes > 1:
         dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=way.processes)
         parallel = DistributedDataParallel(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
     share = BATCH // way.processes
     print("ready", flush=True)
     for line in sys.stdin:
@@ -167,7 +172,7 @@ def main() -> None:
     if arguments.way:
         work(WAYS[arguments.way], arguments.rank, arguments.port)
         return
-    facts = {**provenance("torch"), "model": MODEL, "options": OPTIONS, "batch": BATCH, "reference": REFERENCE}
+    facts = {**provenance("torch"), "model": MODEL, "batch": BATCH, "reference": REFERENCE}
     for number, sizes in enumerate(measure(arguments.ways, arguments.sizes, arguments.rounds, arguments.steps), 1):
         if arguments.output:  # a stopped measurement keeps its whole rounds
             write_json(arguments.output, facts | {"rounds": number, "sizes": sizes})

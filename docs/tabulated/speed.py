@@ -272,11 +272,10 @@ def training_table() -> str:
         cells = [f"{row['fastest']:.0f}; {spread(row, 'of_reference_a_core_second')}" for row in rows]
         lines.append(row_of(name, *cells))
     note = (
-        f"\n`{found['model']}` with widths {found['options']['widths']}, batch {found['batch']}, "
+        f"\n`{found['model']}`, whose encoder keeps its weights, batch {found['batch']}, "
         "channels last unless the row says otherwise. First number: images a second in the fastest of "
         f"{found['rounds']} interleaved turns. Second: images per second of core time, "
         "as a multiple of the first row's in its round (quartiles). "
-        f"{machine(found)}, PyTorch {found['versions']['torch']}; other programs shared the cores, so absolute rates "
-        "are low; `benchmarks/training_speed.py`.\n"
+        f"{machine(found)}, PyTorch {found['versions']['torch']}; `benchmarks/training_speed.py`.\n"
     )
     return text_of(lines, note)
