@@ -29,7 +29,7 @@ def check_place(path: Path) -> None:
     for place in (path, *path.parents):
         try:
             mode = place.stat().st_mode
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise UsageError(f"cannot write {path} ({error.strerror})", _ANOTHER) from None

@@ -54,7 +54,7 @@ WRONG = {
     "file as mask folder": (".", "good_mask.png", "out", 2, "give a folder of masks"),
     "folder as output": ("good.png", "good_mask.png", "out", 2, "out"),
     "folder with a suffix as output": ("good.png", "good_mask.png", "out.png", 2, "is a folder"),
-    "output below a file": ("good.png", "good_mask.png", "in/blocked/a.png", 2, "does not exist"),
+    "output below a file": ("good.png", "good_mask.png", "in/blocked/a.png", 2, "is no folder"),
     "output folder missing": ("good.png", "good_mask.png", "absent/a.png", 2, "does not exist"),
     "output folder not writable": ("good.png", "good_mask.png", "/proc/a.png", 2, "cannot"),
     "preview of a folder": (".", ".", "out", 2, "one picture", "--before-after", "x.png"),

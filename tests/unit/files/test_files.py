@@ -139,7 +139,7 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
 
 def test_folders_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot create"):
+    with pytest.raises(UsageError, match="is no folder"):
         make_folder(tmp_path / "file" / "below")
 
 
