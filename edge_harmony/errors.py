@@ -107,6 +107,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or of_opencv or of_torch
 
 
+def signal_behind(error: BaseException) -> BaseException | None:
+    """The Ctrl-C or SIGTERM that an error has taken the place of; None if it is an error by itself.
+
+    A library that is interrupted while it imports a part of itself fails again as it clears up, with an error of its
+    own. Boundaries that catch every error of a library ask this first.
+    """
+    seen: set[int] = set()
+    behind: BaseException | None = error
+    while behind is not None and id(behind) not in seen:
+        if not isinstance(behind, Exception | GeneratorExit | SystemExit) and type(behind).__module__ != _PANICS:
+            return behind
+        seen.add(id(behind))
+        behind = behind.__cause__ or behind.__context__
+    return None
+
+
 Parsed = TypeVar("Parsed")
 
 _PANICS = "pyo3_runtime"

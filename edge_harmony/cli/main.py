@@ -13,7 +13,7 @@ import edge_harmony
 from edge_harmony.cli.flags import with_flags
 from edge_harmony.cli.streams import Interrupted, Terminated, checked_stdout, fill_streams, say, terminable
 from edge_harmony.cli.verbs import Verbs
-from edge_harmony.errors import EdgeHarmonyError, ExitCode, first_line, is_out_of_memory
+from edge_harmony.errors import EdgeHarmonyError, ExitCode, first_line, is_out_of_memory, signal_behind
 
 # From 0.20 on, typer has its own copy of click and exports only leaves of the exception tree, so the base class is
 # found from one of them.
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fill_streams()
     try:
         with terminable(), checked_stdout():
-            status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+            status = _status_of(arguments)
     except EdgeHarmonyError as error:
         log.debug("where the error was raised", exc_info=True)
         hint = f"; {with_flags(error.hint)}" if error.hint else ""
@@ -77,6 +77,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain("this machine has not enough memory for it; use smaller pictures")
         return int(ExitCode.FAILURE)
     return status if isinstance(status, int) else int(ExitCode.OK)
+
+
+def _status_of(arguments: Sequence[str] | None) -> object:
+    """What the verb returns; a Ctrl-C or SIGTERM that a library has made an error of is one again."""
+    try:
+        return app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except Exception as error:
+        if ended := signal_behind(error):
+            raise ended from None
+        raise
 
 
 def _complain(message: str) -> None:

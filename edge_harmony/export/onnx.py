@@ -14,7 +14,7 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 import edge_harmony
-from edge_harmony.errors import CapabilityError, first_line
+from edge_harmony.errors import CapabilityError, first_line, signal_behind
 from edge_harmony.export.compact import store_in_half
 from edge_harmony.export.cpu_kernels import for_cpu_kernels
 from edge_harmony.export.half import to_half
@@ -158,6 +158,8 @@ def _trace(model: nn.Module, inputs: dict[str, Tensor], dynamic_shapes: Any, ops
                 verbose=False,
             )
     except Exception as error:  # the exporter raises exceptions of many types
+        if ended := signal_behind(error):
+            raise ended from None
         raise CapabilityError(
             f"the ONNX exporter failed on {type(model).__name__} ({first_line(error)})",
             "report it with the versions that edge-harmony doctor prints",

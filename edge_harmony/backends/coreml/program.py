@@ -12,7 +12,7 @@ from torch import nn
 
 from edge_harmony.backends.coreml.options import Minimum, PackageInputs, Size
 from edge_harmony.backends.coreml.sixteen_bits import compute_precision, fits_half
-from edge_harmony.errors import CapabilityError, first_line
+from edge_harmony.errors import CapabilityError, first_line, signal_behind
 from edge_harmony.export.quiet import quiet
 from edge_harmony.export.trace import decomposed
 from edge_harmony.extras import check_installed
@@ -163,6 +163,8 @@ def _converted(program: torch.export.ExportedProgram, precision: Any, minimum: M
                 **arguments,
             )
     except Exception as error:  # coremltools raises ValueError, NotImplementedError, RuntimeError, KeyError ...
+        if ended := signal_behind(error):
+            raise ended from None
         raise CapabilityError(
             f"coremltools {ct.__version__} cannot convert this network ({first_line(error)})",
             "update coremltools, or choose another network",

@@ -11,6 +11,8 @@ from onnx import numpy_helper
 
 from edge_harmony.backends.base import LoadRequest
 from edge_harmony.backends.discovery import backend_names, get_backend
+from edge_harmony.cli.main import main
+from edge_harmony.cli.streams import Terminated
 from edge_harmony.errors import ArtifactError, CapabilityError, InputError, UsageError
 from edge_harmony.export.onnx import export_onnx, trace
 from edge_harmony.export.prepare import METADATA_KEY
@@ -273,3 +275,25 @@ def test_every_reader_of_the_signed_flavour_dequantizes_for_itself(exported):
     quantized = {node.output[0]: node for node in graph.node if node.op_type == "QuantizeLinear"}
     sources = Counter(node.input[0] for node in graph.node if node.op_type == "DequantizeLinear")
     assert max(sources[name] for name in quantized) > 1  # there was something to repeat
+
+
+@pytest.mark.parametrize(("kind", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+@pytest.mark.parametrize("verb", ["export", "selftest"])
+def test_a_signal_that_the_exporter_makes_an_error_of(verb, kind, status, tmp_path, monkeypatch, capsys):
+    """Interrupted while it imports a part of itself, torch fails again as it clears up."""
+
+    def interrupted(*arguments, **options):
+        try:
+            raise kind
+        finally:
+            raise AttributeError("partially initialized module 'torch._dynamo' has no attribute 'decorators'")
+
+    monkeypatch.setattr("torch.onnx.export", interrupted)
+    monkeypatch.chdir(tmp_path)
+    call = {
+        "export": ["export", "edge-n", "--target", "cpu-onnxruntime-fp32", "-o", "out"],
+        "selftest": ["selftest", "--target", "cpu-onnxruntime-fp32", "--model", "edge-n", "-o", "report.json"],
+    }
+    assert main(call[verb]) == status
+    assert capsys.readouterr().err.splitlines()[-1] in ("error: interrupted", "error: terminated")
+    assert not list(tmp_path.rglob("*.json"))
