@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -128,6 +132,24 @@ def require(module: str, message: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise CapabilityError(message, install_hint(module)) from None
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM wait until the end, for imports of packages that swallow every error meanwhile.
+
+    Nothing is held outside the main thread, which never hears signals.
+    """
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def require_torch() -> None:

@@ -4,7 +4,9 @@ import ast
 import json
 import re
 import shlex
+import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -12,7 +14,15 @@ from packaging.requirements import Requirement
 
 from edge_harmony import extras
 from edge_harmony.errors import CapabilityError
-from edge_harmony.extras import EXTRAS, check_installed, install_command, install_hint, is_installed, require
+from edge_harmony.extras import (
+    EXTRAS,
+    check_installed,
+    install_command,
+    install_hint,
+    is_installed,
+    require,
+    signals_held,
+)
 from edge_harmony.files.toml import tomllib
 from tests.unit.test_imports import PACKAGE, ROOT
 
@@ -132,3 +142,31 @@ def test_without_a_record_hints_name_the_package(monkeypatch):
 
     monkeypatch.setattr("importlib.metadata.distribution", missing)
     assert install_command("demo") == "pip install 'edge-harmony[demo]'"
+
+
+def test_signals_wait_for_the_end_of_an_import_that_would_swallow_them():
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    done = []
+
+    def imported():
+        with signals_held():
+            try:
+                signal.raise_signal(signal.SIGINT)
+                done.append("imported")
+            except BaseException:
+                done.append("swallowed")
+        done.append("went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        imported()
+    assert done == ["imported"]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_nothing_is_held_in_another_thread():
+    def inside():
+        with signals_held():
+            return signal.getsignal(signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(inside).result() == signal.getsignal(signal.SIGINT)

@@ -13,7 +13,7 @@ from edge_harmony.backends.coreml.options import PackageOptions
 from edge_harmony.backends.coreml.runner import package_runner
 from edge_harmony.errors import CapabilityError, UsageError
 from edge_harmony.export.quiet import quiet
-from edge_harmony.extras import install_hint, is_installed, require_torch
+from edge_harmony.extras import install_hint, is_installed, require_torch, signals_held
 from edge_harmony.files.manifest import Manifest
 from edge_harmony.inspection.findings import Inspection
 
@@ -59,7 +59,7 @@ class CoreMLBackend(Backend):
             UsageError: options that contradict each other.
         """
         _require_converter()
-        with quiet("coremltools"):  # it warns of versions, and that predictions need macOS
+        with quiet("coremltools"), signals_held():  # it warns of versions, and that predictions need macOS
             from edge_harmony.backends.coreml.convert import convert
 
         return convert(request, source, folder)
@@ -87,7 +87,7 @@ class CoreMLBackend(Backend):
                 "export the network for the target, and check the .mlpackage",
             )
         _require_coremltools()
-        with quiet("coremltools"):
+        with quiet("coremltools"), signals_held():
             from edge_harmony.backends.coreml.judge import judge_package
 
         return judge_package(request.file, request.precision, request.options)

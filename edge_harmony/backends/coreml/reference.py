@@ -7,7 +7,7 @@ from edge_harmony.backends.coreml.backend import PRECISIONS, find_package
 from edge_harmony.backends.coreml.runner import package_runner
 from edge_harmony.errors import CapabilityError
 from edge_harmony.export.quiet import quiet
-from edge_harmony.extras import install_hint, is_installed, require_torch
+from edge_harmony.extras import install_hint, is_installed, require_torch, signals_held
 
 
 class CoreMLReferenceBackend(Backend):
@@ -30,7 +30,7 @@ class CoreMLReferenceBackend(Backend):
             raise CapabilityError(f"the {self.name} backend does not run on {request.device}", "use --device cpu")
         package, manifest = find_package(request, self.name)
         require_torch()
-        with quiet("coremltools"):
+        with quiet("coremltools"), signals_held():
             from edge_harmony.backends.coreml.interpreter.predictor import ReferencePredictor
-
+        with quiet("coremltools"):
             return package_runner(manifest, ReferencePredictor(package))
