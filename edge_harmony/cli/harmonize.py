@@ -175,14 +175,15 @@ def harmonize(
             raise UsageError("--limit is for one video", "leave it out for a folder")
         from edge_harmony.cli.harmonize_many import one_folder
 
-        how = {"strength": strength, "fit": fit_mask, "mask_value": mask_value}
+        how: dict[str, Any] = {"strength": strength, "fit": fit_mask, "mask_value": mask_value}
+        how |= {"invert_mask": invert_mask, "quality": quality}
         found, status = one_folder(
             request,
             composite,
             mask,
             output,
             over_time=over_time,
-            how=how | {"invert_mask": invert_mask, "quality": quality},
+            how=how,
             workers=workers,
             engine=engine,
             resume=resume,
