@@ -90,9 +90,7 @@ def export_onnx(
             proto = unshare_dequantized(proto)
     if opset == OLDEST_OPSET:
         proto = to_opset_17(proto)
-    onnx.checker.check_model(
-        proto, full_check=True
-    )  # once, in the last form: none of the passes above checks its result
+    onnx.checker.check_model(proto, full_check=True)  # once, in the last form: no pass above checks what it returns
     description = describe(name, loaded, weights_path, str(model.output), size, precision, flavour, keep_float)
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)

@@ -15,7 +15,7 @@ from tests.unit.cli.test_overwriting import WRITTEN
 from tests.unit.training.making import RECIPE
 
 CALLS = {
-    "a picture": ("harmonize c.jpg m.png -o {out}.png", "edge_harmony.cli.harmonize", "Harmonizer.from_pretrained"),
+    "a picture": ("harmonize c.jpg m.png -o {out}.png", "edge_harmony.cli.harmonize", "load_request"),
     "a sheet": ("harmonize c.jpg m.png -o o.png --before-after {out}.jpg", "edge_harmony.harmonizer", "read_picture"),
     "a video": ("harmonize v.mp4 m.png -o {out}.mp4", "edge_harmony.video.job", "_Inputs"),
     "a folder": ("harmonize composites masks -o {out}", "edge_harmony.folder.run", "find_items"),
@@ -91,19 +91,32 @@ def place(tmp_path, monkeypatch, mini_root):
     return tmp_path
 
 
-class Begun(Exception):
-    """The work has begun."""
+class Begun(BaseException):
+    """The work has begun; no guard makes an error of it."""
 
 
-@pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("name", CALLS)
-def test_what_cannot_be_written_is_told_before_the_work(place, name, where, monkeypatch, capsys):
+def stopped_where_it_begins(name, monkeypatch):
+    """A call, whose work raises :class:`Begun`."""
     call, home, work = CALLS[name]
 
     def begin(*arguments, **options):
         raise Begun
 
     monkeypatch.setattr(f"{import_module(home).__name__}.{work}", begin)
+    return call
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_work_begins_where_its_result_can_be_written(place, name, monkeypatch):
+    """Otherwise what the next test stops is not the work."""
+    with pytest.raises(Begun):
+        main(stopped_where_it_begins(name, monkeypatch).format(out="fine").split())
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("name", CALLS)
+def test_what_cannot_be_written_is_told_before_the_work(place, name, where, monkeypatch, capsys):
+    call = stopped_where_it_begins(name, monkeypatch)
     before = sorted(place.rglob("*"))
     status = main(call.format(out=PLACES[where]).split())
     said = capsys.readouterr().err.strip().splitlines()
