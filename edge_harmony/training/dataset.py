@@ -66,8 +66,8 @@ class MemoryStore:
 
     def gather(self, index: Tensor, device: torch.device) -> SamplePlanes:
         """See :class:`PictureStore`."""
-        real, mask = _to_float(self._real[index], device), _to_float(self._mask[index], device)
-        return real, mask, None if self._given is None else _to_float(self._given[index], device)
+        real, mask = _pick(self._real, index, device), _pick(self._mask, index, device)
+        return real, mask, None if self._given is None else _pick(self._given, index, device)
 
     def object_colours(self) -> Tensor:
         """See :class:`PictureStore`."""
@@ -153,8 +153,12 @@ def open_store(samples: Sequence[TrainingSample], side: int, memory: int) -> Pic
     return MemoryStore(samples, side) if len(samples) * 7 * side * side <= memory else FileStore(samples, side)
 
 
+def _pick(levels: Tensor, index: Tensor, device: torch.device) -> Tensor:
+    return _to_float(levels.index_select(0, index), device)
+
+
 def _to_float(levels: Tensor, device: torch.device) -> Tensor:
-    return levels.to(device, non_blocking=True).float() / 255
+    return levels.to(device, non_blocking=True).float().div_(255)
 
 
 def split_samples(config: DataConfig) -> tuple[list[list[TrainingSample]], list[TrainingSample]]:

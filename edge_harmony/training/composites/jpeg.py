@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edge_harmony.training.composites.recolour import mix_channels
+
 # ITU-T T.81 (1992), Annex K, tables K.1 and K.2.
 _LUMA = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
@@ -34,18 +36,16 @@ def jpeg_noise(x: Tensor, quality: Tensor) -> Tensor:
     height, width = x.shape[-2:]
     padded = F.pad(x, (0, -width % 8, 0, -height % 8), mode="replicate")
     matrix = torch.tensor(_TO_YCC, dtype=x.dtype, device=x.device)
-    planes = torch.einsum("ij,njhw->nihw", matrix, padded * 255)
-    planes = planes - torch.tensor([128.0, 0.0, 0.0], dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
-    rows, columns = padded.shape[2] // 8, padded.shape[3] // 8
-    blocks = planes.view(-1, 3, rows, 8, columns, 8).permute(0, 1, 2, 4, 3, 5)
-    basis = _dct_basis(x)
-    steps = _quantization_steps(quality.to(x)).view(-1, 3, 1, 1, 8, 8)
-    coefficients = torch.round(basis @ blocks @ basis.T / steps) * steps
-    blocks = basis.T @ coefficients @ basis
-    planes = blocks.permute(0, 1, 2, 4, 3, 5).reshape_as(padded)
-    planes = planes + torch.tensor([128.0, 0.0, 0.0], dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
-    rgb = torch.einsum("ij,njhw->nihw", torch.linalg.inv(matrix), planes)
-    return ((rgb.round() / 255)[..., :height, :width]).clamp(0, 1)
+    middle = torch.tensor([128.0, 0.0, 0.0], dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+    planes = mix_channels(matrix * 255, padded).sub_(middle)
+    shape, basis = planes.shape, _dct_basis(x)
+    stripes = (len(x), 3, shape[2] // 8, 8, shape[3])  # of 8 rows
+    steps = _quantization_steps(quality.to(x)).view(-1, 3, 1, 8, 1, 8)
+    coefficients = (basis @ planes.view(stripes)).view(*stripes[:4], -1, 8) @ basis.T
+    coefficients = coefficients.div_(steps).round_().mul_(steps)
+    planes = (basis.T @ (coefficients @ basis).view(stripes)).view(shape).add_(middle)
+    rgb = mix_channels(torch.linalg.inv(matrix), planes).round_().div_(255)
+    return rgb[..., :height, :width].clamp(0, 1)
 
 
 def _dct_basis(like: Tensor) -> Tensor:

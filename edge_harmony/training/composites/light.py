@@ -13,15 +13,21 @@ from edge_harmony.training.composites.synthesis_config import SynthesisConfig
 _ROTATIONS = 8
 
 
-def relight(stack: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
+def relight(real: Tensor, changed: Tensor, config: SynthesisConfig, dice: Dice) -> tuple[Tensor, Tensor]:
     """Change exposure, white balance, gamma and saturation of whole samples; a foreground that fitted still fits.
 
     Args:
-        stack: ``(N, 7, H, W)``: real picture, mask, picture with other colours.
+        real: real pictures ``(N, 3, H, W)``.
+        changed: these with other colours.
+        config: probability.
+        dice: source of randomness.
+
+    Returns:
+        Both.
     """
-    chosen = (dice.uniform(0, 1, len(stack)) < config.relight).nonzero().flatten()
+    chosen = (dice.uniform(0, 1, len(real)) < config.relight).nonzero().flatten()
     if not len(chosen):
-        return stack
+        return real, changed
     column = (len(chosen), 1, 1, 1)
     exposure, balance, gamma = (
         dice.normal(0.4, *column),
@@ -30,11 +36,9 @@ def relight(stack: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
     )
     saturation = torch.exp(dice.normal(0.25, *column))
     table = recolour.adjust_light(recolour.levels(exposure), exposure, balance, gamma)[:, :, 0]
-    stack = stack.clone()
-    for start in range(0, stack.shape[1], 4):
-        part = recolour.look_up(stack[chosen, start : start + 3], table)
-        stack[chosen, start : start + 3] = recolour.adjust_saturation(part, saturation).clamp(0, 1)
-    return stack
+    lit = (recolour.look_up(picture.index_select(0, chosen), table) for picture in (real, changed))
+    new_real, new_changed = (recolour.adjust_saturation(part, saturation).clamp_(0, 1) for part in lit)
+    return real.index_copy(0, chosen, new_real), changed.index_copy(0, chosen, new_changed)
 
 
 def photometric(x: Tensor, mask: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:

@@ -8,6 +8,8 @@ then also be moved within its photograph, or pasted into another photograph with
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,38 +40,37 @@ def place(
         the matte is 0.
     """
     count, side = len(real), real.shape[-1]
-    composite = mix(real, changed, mask)
     sealed = dice.uniform(0, 1, count) < config.sealed
     inside, outside = (max(1, round(float(dice.uniform(*config.rim, 1)) * side)) for _ in range(2))
     matte, surroundings = erode(mask, inside), dilate(mask, outside)
     fits = (matte.mean((1, 2, 3)) > _LEAST_OBJECT) & (surroundings.mean((1, 2, 3)) < _MOST_OBJECT)
     chosen = (sealed & fits).nonzero().flatten()
+    composite = mix(real, changed, mask)
     if not len(chosen):
         return composite, real, mask
-    known = 1 - surroundings[chosen]
-    plate = fill(real[chosen], known, dice)
-    layer = torch.cat([real[chosen], changed[chosen], _soften(matte[chosen], config, dice)], 1)
+    scene, known = real.index_select(0, chosen), 1 - surroundings.index_select(0, chosen)
+    plate = fill(scene, known, dice)
+    soft = _soften(matte.index_select(0, chosen), config, dice)
+    layer = torch.cat([scene, changed.index_select(0, chosen), soft], 1)
     way = dice.uniform(0, 1, len(chosen))
     elsewhere = way < config.elsewhere
     leaves = (way < config.elsewhere + config.moved).nonzero().flatten()
     if len(leaves):
-        shifted = shift(layer[leaves], dice)
+        shifted = shift(layer.index_select(0, leaves), dice)
         visible = shifted[:, 6:].mean((1, 2, 3)) > _LEAST_OBJECT
         layer[leaves[visible]] = shifted[visible]
     if config.elsewhere and len(chosen) > 1:
-        partner, near = like_light(real[chosen], known)
+        partner, near = like_light(scene, known)
         there = elsewhere & near
-        plate[there] = real[chosen][partner[there]]
-    composite, real, mask = composite.clone(), real.clone(), mask.clone()
-    mask[chosen] = layer[:, 6:]
-    for target, part in ((composite, layer[:, 3:6]), (real, layer[:, :3])):
-        target[chosen] = mix(plate, part, layer[:, 6:])
-    return composite, real, mask
+        plate[there] = scene[partner[there]]
+    matte = layer[:, 6:]
+    composite.index_copy_(0, chosen, mix(plate, layer[:, 3:6], matte))
+    return composite, real.index_copy(0, chosen, mix(plate, layer[:, :3], matte)), mask.index_copy(0, chosen, matte)
 
 
 def mix(background: Tensor, foreground: Tensor, weight: Tensor) -> Tensor:
-    """Blend pictures by a matte ``(N, 1, H, W)``; exact where it is 0 or 1, and faster than ``torch.lerp``."""
-    return background * (1 - weight) + foreground * weight
+    """Blend pictures by a matte ``(N, 1, H, W)``; exact where it is 0 or 1."""
+    return torch.lerp(background, foreground, weight)
 
 
 def erode(mask: Tensor, radius: int) -> Tensor:
@@ -78,9 +79,35 @@ def erode(mask: Tensor, radius: int) -> Tensor:
 
 
 def dilate(mask: Tensor, radius: int) -> Tensor:
-    """Grow masks ``(N, 1, H, W)`` by ``radius`` pixels."""
-    rows = F.max_pool2d(mask, (2 * radius + 1, 1), 1, (radius, 0))
-    return F.max_pool2d(rows, (1, 2 * radius + 1), 1, (0, radius))
+    """Grow masks ``(N, 1, H, W)`` by ``radius`` pixels.
+
+    Maxima of shifted copies: on CPUs a hundred times faster than pooling, whose windows are not vectorized.
+    """
+    return _along_both(mask, radius, torch.maximum)
+
+
+def box_blur(x: Tensor, radius: int) -> Tensor:
+    """Mean of the pixels of ``x`` ``(N, C, H, W)`` within ``radius`` rows and columns that lie in the picture."""
+    rows, columns = (
+        torch.arange(1, side + 1, device=x.device).clamp_max(radius + 1)
+        + torch.arange(side, 0, -1, device=x.device).clamp_max(radius + 1)
+        - 1
+        for side in x.shape[-2:]
+    )
+    return _along_both(x, radius, torch.add).div_(rows[:, None] * columns)
+
+
+def _along_both(x: Tensor, radius: int, combine: Callable[..., Tensor]) -> Tensor:
+    """Combine every pixel with its neighbours up to ``radius`` rows, then columns away."""
+    for axis in (2, 3):
+        result, side = x.clone(), x.shape[axis]
+        for step in range(1, min(radius, side - 1) + 1):
+            early, late = (0, side - step), (step, side - step)
+            for to, source in ((early, late), (late, early)):
+                part = result.narrow(axis, *to)
+                combine(part, x.narrow(axis, *source), out=part)
+        x = result
+    return x
 
 
 def fill(picture: Tensor, known: Tensor, dice: Dice) -> Tensor:
@@ -97,7 +124,7 @@ def fill(picture: Tensor, known: Tensor, dice: Dice) -> Tensor:
     if way == 1:
         filled = filled + dice.normal(_NOISE, *filled.shape)
     elif way == 2:
-        filled = F.avg_pool2d(filled, 5, 1, 2, count_include_pad=False)
+        filled = box_blur(filled, 2)
     elif way == 3:
         height, width = picture.shape[-2:]
         steps = (dice.integer(-height // 4, height // 4), dice.integer(-width // 4, width // 4))
@@ -110,13 +137,30 @@ def pull_push(picture: Tensor, known: Tensor) -> Tensor:
     """Extend the known pixels smoothly (Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.5.1)."""
     pictures, weights = [picture * known], [known]
     while min(pictures[-1].shape[-2:]) > 1:
-        pictures.append(F.avg_pool2d(pictures[-1], 2, ceil_mode=True))
-        weights.append(F.avg_pool2d(weights[-1], 2, ceil_mode=True))
+        pictures.append(_halve(pictures[-1]))
+        weights.append(_halve(weights[-1]))
     filled = pictures[-1] / weights[-1].clamp_min(1e-6)
-    for part, weight in zip(pictures[-2::-1], weights[-2::-1], strict=True):
-        coarse = F.interpolate(filled, size=part.shape[-2:], mode="bilinear", align_corners=False)
-        filled = mix(coarse, part / weight.clamp_min(1e-6), (weight > 0).to(part.dtype))
-    return filled
+    for part, weight in zip(pictures[-2:0:-1], weights[-2:0:-1], strict=True):
+        filled = mix(_stretch(filled, part), part / weight.clamp_min(1e-6), (weight > 0).to(part.dtype))
+    return mix(_stretch(filled, picture), picture, known)
+
+
+def _halve(x: Tensor) -> Tensor:
+    """Means of 2 by 2 pixels; of an odd side, the last row or column is its own mean."""
+    height, width = x.shape[-2:]
+    if height % 2 or width % 2:
+        x = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
+    rows = x[:, :, ::2] + x[:, :, 1::2]
+    return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
+
+
+def _stretch(x: Tensor, like: Tensor) -> Tensor:
+    """Bilinear enlargement of ``x`` to the size of ``like``, by matrices: on CPUs faster than resampling."""
+    rows, columns = (
+        F.interpolate(torch.eye(side, dtype=x.dtype, device=x.device)[None], size=new, mode="linear")[0]
+        for side, new in zip(x.shape[-2:], like.shape[-2:], strict=True)
+    )
+    return rows.T @ x @ columns
 
 
 def shift(layer: Tensor, dice: Dice) -> Tensor:
@@ -137,9 +181,11 @@ def like_light(picture: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Its index ``(N,)``, and whether it is near enough to count as equal light ``(N,)``.
     """
-    area = known.mean((2, 3)).clamp_min(1e-3)
-    mean = (picture * known).mean((2, 3)) / area
-    deviation = (((picture - mean[..., None, None]).square() * known).mean((2, 3)) / area).sqrt()
+    weight = known.flatten(2).transpose(1, 2)
+    weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-3 * weight.shape[1])
+    values = picture.flatten(2)
+    mean = (values @ weight)[..., 0]
+    deviation = ((values.square() @ weight)[..., 0] - mean.square()).clamp_min(0).sqrt()
     features = torch.cat([mean, deviation], 1)
     distance = torch.cdist(features, features).fill_diagonal_(torch.inf)
     nearest, index = distance.min(1)
@@ -150,5 +196,6 @@ def _soften(matte: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
     """Give some mattes a soft edge, inwards only, so that pixels outside stay pure background."""
     soft = dice.uniform(0, 1, len(matte), 1, 1, 1) < config.soft
     radius = dice.integer(1, max(1, matte.shape[-1] // 64))
-    blurred = F.avg_pool2d(matte, 2 * radius + 1, 1, radius, count_include_pad=False)
-    return torch.where(soft, (2 * blurred - 1).clamp_min(0) * matte, matte)
+    chosen = soft.flatten().nonzero().flatten()
+    part = matte.index_select(0, chosen)
+    return matte.index_copy(0, chosen, (2 * box_blur(part, radius) - 1).clamp_min(0) * part)

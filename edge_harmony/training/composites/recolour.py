@@ -14,19 +14,26 @@ from torch import Tensor
 # Opponent axes of Reinhard et al. (2001) without their logarithm, which is unstable on dark 8-bit pictures:
 # ITU-R BT.601 luma and two colour differences.
 _TO_OPPONENT = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))
+_KNEE = 0.04045  # where the curve's straight part ends: a sum of both parts is faster than a choice
 _BINS = 64
 _LEVELS = 1024
 
 
 def to_linear(x: Tensor) -> Tensor:
-    """Convert sRGB encoding to linear light (IEC 61966-2-1)."""
-    return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
+    """Convert sRGB encoding to linear light (IEC 61966-2-1); negative values count as 0."""
+    power = ((x.clamp_min(_KNEE) + 0.055) / 1.055).log_().mul_(2.4).exp_()
+    return power.sub_(_KNEE / 12.92).add_(x.clamp(0, _KNEE), alpha=1 / 12.92)
 
 
 def to_srgb(x: Tensor) -> Tensor:
     """Convert linear light to sRGB encoding (IEC 61966-2-1); negative values count as 0."""
-    x = x.clamp_min(0)
-    return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
+    power = x.clamp_min(_KNEE / 12.92).log_().mul_(1 / 2.4).exp_().mul_(1.055)
+    return power.sub_(_KNEE + 0.055).add_(x.clamp(0, _KNEE / 12.92), alpha=12.92)
+
+
+def mix_channels(matrix: Tensor, x: Tensor) -> Tensor:
+    """Multiply the channels of pictures ``(N, 3, H, W)`` by a matrix ``(K, 3)``."""
+    return (matrix @ x.flatten(2)).view(len(x), len(matrix), *x.shape[2:])
 
 
 def region_mean(x: Tensor, mask: Tensor) -> Tensor:
@@ -44,14 +51,14 @@ def _covariance(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 def reinhard_transfer(x: Tensor, mask: Tensor, reference: Tensor, reference_mask: Tensor) -> Tensor:
     """Give the region the mean and deviation of a reference region per opponent axis (Reinhard et al., 2001)."""
     matrix = torch.tensor(_TO_OPPONENT, dtype=x.dtype, device=x.device)
-    source = torch.einsum("ij,njhw->nihw", matrix, x)
-    target = torch.einsum("ij,njhw->nihw", matrix, reference)
+    source = mix_channels(matrix, x)
+    target = mix_channels(matrix, reference)
     mean_s, mean_t = region_mean(source, mask), region_mean(target, reference_mask)
     std_s = region_mean((source - mean_s) ** 2, mask).sqrt()
     std_t = region_mean((target - mean_t) ** 2, reference_mask).sqrt()
     gain = (std_t / std_s.clamp_min(1e-2)).clamp_max(4)
     moved = (source - mean_s) * gain + mean_t
-    return torch.einsum("ij,njhw->nihw", torch.linalg.inv(matrix), moved)
+    return mix_channels(torch.linalg.inv(matrix), moved)
 
 
 def covariance_transfer(x: Tensor, mask: Tensor, reference: Tensor, reference_mask: Tensor) -> Tensor:
@@ -101,11 +108,9 @@ def idt_transfer(x: Tensor, mask: Tensor, reference: Tensor, reference_mask: Ten
         rotations: ``(K, 3, 3)`` orthogonal matrices.
     """
     for rotation in rotations:
-        source, target = (
-            (torch.einsum("ij,njhw->nihw", rotation, part - 0.5) / 3**0.5 + 0.5) for part in (x, reference)
-        )
+        source, target = ((mix_channels(rotation, part - 0.5) / 3**0.5 + 0.5) for part in (x, reference))
         matched = histogram_transfer(source, mask, target, reference_mask)
-        x = torch.einsum("ji,njhw->nihw", rotation, (matched - 0.5) * 3**0.5) + 0.5
+        x = mix_channels(rotation.T, (matched - 0.5) * 3**0.5) + 0.5
     return x
 
 
@@ -154,9 +159,8 @@ def adjust_light(x: Tensor, exposure: Tensor, white_balance: Tensor, gamma: Tens
 
 def adjust_saturation(x: Tensor, factor: Tensor) -> Tensor:
     """Scale the distance to the pixel's own gray by ``factor`` ``(N, 1, 1, 1)``."""
-    weights = torch.tensor(_TO_OPPONENT[0], dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
-    gray = (x * weights).sum(1, keepdim=True)
-    return gray + (x - gray) * factor
+    gray = mix_channels(torch.tensor(_TO_OPPONENT[:1], dtype=x.dtype, device=x.device), x)
+    return torch.lerp(gray, x, factor)
 
 
 def adjust_contrast(x: Tensor, mask: Tensor, factor: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from edge_harmony.training.composites.dice import Dice
 from edge_harmony.training.composites.jpeg import jpeg_noise
 from edge_harmony.training.composites.light import camera, photometric, relight, scene_map, transfer
-from edge_harmony.training.composites.placement import dilate, erode, place
+from edge_harmony.training.composites.placement import box_blur, dilate, erode, place
 from edge_harmony.training.composites.synthesis_config import KINDS, SynthesisConfig
 
 _MIN_FOREGROUND = 1e-3
@@ -62,7 +62,7 @@ def synthesize(
     dice = Dice(generator)
     stack = torch.cat([real, mask] if given is None else [real, mask, given], 1)
     stack = crop_and_flip(stack, size, config, dice)
-    real, mask = stack[:, :3], (stack[:, 3:4] > 0.5).to(stack.dtype)
+    real, mask = stack[:, :3].contiguous(), (stack[:, 3:4] > 0.5).to(stack.dtype)
     weights = [0.0 if kind == "given" and given is None else getattr(config, kind) for kind in KINDS]
     kinds = dice.choice(weights, len(real))
     others = torch.roll(torch.arange(len(real), device=real.device), dice.integer(1, max(1, len(real) - 1)))
@@ -78,10 +78,10 @@ def synthesize(
         if kind == "given":
             changed[chosen] = stack[chosen, 4:7]
         else:
-            pair = (real[chosen], mask[chosen], real[other], mask[other])
-            changed[chosen] = change(kind, *pair, config, dice)
-    stack = relight(torch.cat([real, mask, changed.clamp(0, 1)], 1), config, dice)
-    real, changed = stack[:, :3], (stack[:, 4:] * 255).round() / 255  # 8-bit levels, as in a file
+            own, its_mask = real.index_select(0, chosen), mask.index_select(0, chosen)
+            changed[chosen] = change(kind, own, its_mask, real[other], mask[other], config, dice)
+    real, changed = relight(real, changed.clamp_(0, 1), config, dice)
+    changed = changed.mul_(255).round_().div_(255)  # 8-bit levels, as in a file
     composite, real, matte = place(real, changed, mask, config, dice)
     return Batch(compress(composite, config, dice), real, perturb_mask(matte, config, dice), matte)
 
@@ -130,7 +130,7 @@ def crop_and_flip(stack: Tensor, size: int, config: SynthesisConfig, dice: Dice)
     theta[:, 1, 1] = scale
     theta[:, :, 2] = shift
     grid = F.affine_grid(theta, [count, stack.shape[1], size, size], align_corners=False)
-    return F.grid_sample(stack, grid, mode="bilinear", padding_mode="border", align_corners=False).clamp(0, 1)
+    return F.grid_sample(stack, grid, mode="bilinear", padding_mode="border", align_corners=False).clamp_(0, 1)
 
 
 def perturb_mask(matte: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
@@ -146,7 +146,7 @@ def perturb_mask(matte: Tensor, config: SynthesisConfig, dice: Dice) -> Tensor:
         elif k == 1:
             mask[part] = erode(mask[part], radius)
         else:
-            mask[part] = F.avg_pool2d(mask[part], 2 * radius + 1, 1, radius, count_include_pad=False)
+            mask[part] = box_blur(mask[part], radius)
     return mask
 
 

@@ -3,10 +3,20 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from numpy.testing import assert_allclose
 
 from edge_harmony.training.composites.dice import Dice
-from edge_harmony.training.composites.placement import dilate, erode, fill, like_light, place, pull_push, shift
+from edge_harmony.training.composites.placement import (
+    box_blur,
+    dilate,
+    erode,
+    fill,
+    like_light,
+    place,
+    pull_push,
+    shift,
+)
 from edge_harmony.training.composites.synthesis_config import SynthesisConfig
 
 SIDE = 48
@@ -37,6 +47,31 @@ def test_erosion_and_dilation_go_by_pixels():
     assert erode(mask, 2).sum() == 6 * 6
     assert dilate(mask, 2).sum() == 14 * 14
     assert erode(torch.ones(1, 1, 8, 8), 3).min() == 1
+
+
+@pytest.mark.parametrize("radius", [1, 2, 5, 40])
+def test_windows_are_those_of_pooling(radius):
+    x = torch.rand(2, 3, 17, 24, generator=torch.Generator().manual_seed(radius))
+    window = (x, 2 * radius + 1, 1, radius)
+    rows = F.max_pool2d(x, (2 * radius + 1, 1), 1, (radius, 0))
+    assert torch.equal(dilate(x, radius), F.max_pool2d(rows, (1, 2 * radius + 1), 1, (0, radius)))
+    assert_allclose(box_blur(x, radius), F.avg_pool2d(*window, count_include_pad=False), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (40, 25), (7, 1)])  # even at every level, odd at some, a single column
+def test_pull_push_is_pooling_and_bilinear_enlargement(size):
+    picture = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1))
+    known = (torch.rand(2, 1, *size, generator=torch.Generator().manual_seed(2)) > 0.5).float()
+
+    def filled(part, weight):
+        there = part / weight.clamp_min(1e-6)
+        if min(part.shape[-2:]) == 1:
+            return there
+        coarse = filled(*(F.avg_pool2d(x, 2, ceil_mode=True) for x in (part, weight)))
+        coarse = F.interpolate(coarse, size=part.shape[-2:], mode="bilinear", align_corners=False)
+        return torch.where(weight > 0, there, coarse)
+
+    assert_allclose(pull_push(picture, known), filled(picture * known, known), atol=1e-5)
 
 
 def test_pull_push_keeps_what_is_known_and_continues_it():
