@@ -42,9 +42,11 @@ NOISE = 2.0
 Call = Callable[[], Any]
 
 
-def sample(size: tuple[int, int], kind: type[np.unsignedinteger[Any]]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """A picture ``(H, W, 3)`` and its 8-bit mask ``(H, W)``."""
-    _, composite, mask = list(sample_pictures())[1]
+def sample(
+    size: tuple[int, int], kind: type[np.unsignedinteger[Any]], number: int = 1
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """A shipped picture ``(H, W, 3)``, enlarged and with noise, and its 8-bit mask ``(H, W)``."""
+    _, composite, mask = list(sample_pictures())[number]
     peak = np.iinfo(kind).max
     large = cv2.resize(composite, size, interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
     noise = np.random.default_rng(0).normal(0, NOISE / 255, large.shape).astype(np.float32)

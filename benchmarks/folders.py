@@ -2,8 +2,8 @@
 
     python benchmarks/folders.py -o benchmarks/results/0.1.0/folders.json
 
-The pictures are the shipped samples, again and again. Every round runs every contender once, in a new order. Needs the
-extra [ray].
+The pictures are the shipped samples, enlarged and with the noise of a sensor, again and again. Every round runs every
+contender once, in a new order. Needs the extra [ray].
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import argparse
 import json
 import os
 import random
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
+from file_parts import sample
 from measuring import quartiles
 from provenance import provenance
 
@@ -26,18 +27,25 @@ from edge_harmony.backends.base import LoadRequest
 from edge_harmony.files.atomic import write_json
 from edge_harmony.folder.run import FolderReport, run_folder
 from edge_harmony.folder.work import Work
+from edge_harmony.pictures.encode import write_picture
+from edge_harmony.pictures.images import Picture
 from edge_harmony.samples import sample_files
 
 
-def make_folders(root: Path, count: int) -> tuple[str, str]:
-    """Folders of numbered composites and masks, as hard links, which cost nothing."""
+def make_folders(root: Path, count: int, size: tuple[int, int]) -> tuple[str, str]:
+    """Folders of numbered JPEG composites and PNG masks, as hard links, which cost nothing."""
     folders = root / "composites", root / "masks"
     for folder in folders:
         folder.mkdir()
-    files = list(sample_files())
-    copies = [[Path(shutil.copy(path, root / path.name)) for path in pair] for pair in files]
+    pairs = []
+    for number in range(len(list(sample_files()))):
+        pixels, mask = sample(size, np.uint8, number)
+        pair = root / f"{number}.jpg", root / f"{number}.png"
+        write_picture(pair[0], Picture(pixels))
+        cv2.imwrite(str(pair[1]), mask)
+        pairs.append(pair)
     for k in range(count):
-        for folder, path in zip(folders, copies[k % len(copies)], strict=True):
+        for folder, path in zip(folders, pairs[k % len(pairs)], strict=True):
             (folder / f"{k:05d}{path.suffix}").hardlink_to(path)
     return str(folders[0]), str(folders[1])
 
@@ -46,13 +54,14 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--size", type=int, nargs=2, default=[1920, 1080], metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     work, several = Work("onnxruntime", LoadRequest("edge-s", "int8")), arguments.workers
     with tempfile.TemporaryDirectory() as root:
-        folders = make_folders(Path(root), arguments.pictures)
+        folders = make_folders(Path(root), arguments.pictures, tuple(arguments.size))
 
         def call(name: str, workers: int, engine: str) -> Callable[[], FolderReport]:
             output = str(Path(root) / name)
@@ -77,7 +86,7 @@ def main() -> None:
         | quartiles("of_one_process", times, seconds["one process"])
         for name, times in seconds.items()
     }
-    facts = {"pictures": arguments.pictures, "rounds": arguments.rounds, "rows": rows}
+    facts = {"pictures": arguments.pictures, "size": arguments.size, "rounds": arguments.rounds, "rows": rows}
     result = {**provenance("onnxruntime", "numpy", "ray"), **facts}
     write_json(arguments.output, result)
     print(json.dumps(result, indent=2))

@@ -1,10 +1,11 @@
-"""Training speed on a CPU by threads, processes, memory layout, bfloat16 and size, interleaved.
+"""Training speed on a CPU by threads, processes, memory layout, bfloat16 and size, and the share of composites.
 
-    python benchmarks/training_speed.py -o benchmarks/results/0.1.0/training-speed.json
+    python benchmarks/training_speed.py --data pairs=ROOT --data photos=ROOT \\
+        -o benchmarks/results/0.1.0/training-speed.json
 
 The network is edge-s, whose encoder keeps its weights, as in its recipe. Every variant has its own process (or two) and
-waits for its turn. A round gives each variant some steps of training on noise, in a new order. Loading pictures and
-making composites are not measured. Needs the extra [train].
+waits for its turn. A round gives each variant some steps of training, in a new order. Most train on noise, so that only
+steps count; one makes the recipe's composites from pictures in memory for every step. Needs the extra [train].
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,28 +26,39 @@ import torch
 import torch.distributed as dist
 from measuring import quartiles
 from provenance import provenance
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_harmony.files.atomic import write_json
+from edge_harmony.files.resources import find_resource
+from edge_harmony.files.toml import parse_toml
 from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.registry import build_model
+from edge_harmony.training.batches import Batches
+from edge_harmony.training.dataset import TrainingSample, split_samples
+from edge_harmony.training.distributed import World
 from edge_harmony.training.losses import foreground_mse
 from edge_harmony.training.optimizer import in_encoder, make_optimizer
-from edge_harmony.training.recipe import OptimizerConfig
+from edge_harmony.training.recipe import OptimizerConfig, Recipe
 
 MODEL = "edge-s"
+RECIPE = "edge-s-start"
 BATCH = 32
 REFERENCE = "1 thread"
+STEPS = "2 processes, bfloat16"
+WHOLE = "2 processes, bfloat16, composites made for every step"
+PICTURES = 500
 
 
 @dataclass(frozen=True)
 class Way:
-    """A variant of training: threads per process, processes, layout, autocast."""
+    """A variant of training: threads per process, processes, layout, autocast; composites or noise."""
 
     threads: int = 1
     processes: int = 1
     channels_last: bool = True
     bfloat16: bool = False
+    composites: bool = False
 
 
 WAYS = {
@@ -56,11 +68,45 @@ WAYS = {
     "2 threads": Way(threads=2),
     "2 threads, bfloat16": Way(threads=2, bfloat16=True),
     "2 processes": Way(processes=2),
-    "2 processes, bfloat16": Way(processes=2, bfloat16=True),
+    STEPS: Way(processes=2, bfloat16=True),
+    WHOLE: Way(processes=2, bfloat16=True, composites=True),
 }
 
+MakeBatch = Callable[[], tuple[Tensor, Tensor, Tensor]]
 
-def work(way: Way, rank: int, port: int) -> None:
+
+def noise(share: int, size: int, layout: torch.memory_format) -> MakeBatch:
+    """One batch of noise, over and over."""
+    real = torch.rand(share, 3, size, size).contiguous(memory_format=layout)
+    composite = (0.8 * real).contiguous(memory_format=layout)
+    mask = (torch.rand(share, 1, size, size) > 0.8).float()
+    return lambda: (composite, real, mask)
+
+
+def composites(recipe: Recipe, samples: list[list[TrainingSample]], size: int, world: World) -> MakeBatch:
+    """A new batch of the recipe's composites for every call."""
+    stage = recipe.stages[0].model_copy(update={"size": size, "batch": BATCH})
+    batches, images = Batches(recipe.model_copy(update={"stages": (stage,)}), samples, world, 2**33), 0
+    batches.open(stage)
+
+    def make() -> tuple[Tensor, Tensor, Tensor]:
+        nonlocal images
+        batch = batches.take(0, images)
+        images += BATCH
+        return batch.composite, batch.real, batch.mask
+
+    return make
+
+
+def read_recipe(data: list[str]) -> tuple[Recipe, list[list[TrainingSample]]]:
+    """The recipe, and the pictures that stand for its sources: they fit into memory at every size."""
+    path = find_resource("recipes", RECIPE)
+    recipe = parse_toml(path.read_text(), Recipe, str(path))
+    recipe = recipe.model_copy(update={"data": recipe.data.with_roots(data)})
+    return recipe, [samples[:PICTURES] for samples in split_samples(recipe.data)[0]]
+
+
+def work(way: Way, rank: int, port: int, data: list[str]) -> None:
     """The main function of a process: for every size on stdin, time some steps and print wall and CPU seconds."""
     torch.set_num_threads(way.threads)
     torch.manual_seed(0)
@@ -75,15 +121,20 @@ def work(way: Way, rank: int, port: int) -> None:
         dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=way.processes)
         parallel = DistributedDataParallel(model)
     share = BATCH // way.processes
+    recipe, samples = read_recipe(data) if way.composites else (None, [])
+    world = World(rank, way.processes, torch.device("cpu"))
+    batches: dict[int, MakeBatch] = {}
     print("ready", flush=True)
     for line in sys.stdin:
         size, steps = map(int, line.split())
-        real = torch.rand(share, 3, size, size).contiguous(memory_format=layout)
-        composite = (0.8 * real).contiguous(memory_format=layout)
-        mask = (torch.rand(share, 1, size, size) > 0.8).float()
+        if size not in batches:
+            made = noise(share, size, layout) if recipe is None else composites(recipe, samples, size, world)
+            batches[size] = made
         for step in range(steps + 1):
             if step == 1:  # the first one warms up
                 start, used = time.perf_counter(), time.process_time()
+            composite, real, mask = batches[size]()
+            composite, real = (x.contiguous(memory_format=layout) for x in (composite, real))
             with torch.autocast("cpu", torch.bfloat16, enabled=way.bfloat16):
                 output = parallel(composite, mask)
             result = apply_coarse(composite, mask, output.float(), str(model.output))
@@ -95,9 +146,18 @@ def work(way: Way, rank: int, port: int) -> None:
         print(time.perf_counter() - start, time.process_time() - used, flush=True)
 
 
-def start(name: str, port: int) -> list[subprocess.Popen[str]]:
+def start(name: str, port: int, data: list[str]) -> list[subprocess.Popen[str]]:
     """The processes of a variant, ready for their turns."""
-    command = [sys.executable, __file__, "--way", name, "--port", str(port), "--rank"]
+    command = [
+        sys.executable,
+        __file__,
+        "--way",
+        name,
+        "--port",
+        str(port),
+        *(f"--data={root}" for root in data),
+        "--rank",
+    ]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     workers = [subprocess.Popen([*command, str(rank)], **pipes) for rank in range(WAYS[name].processes)]
     for worker in workers:
@@ -124,9 +184,11 @@ def turn(workers: list[subprocess.Popen[str]], size: int, steps: int) -> tuple[f
     return steps * BATCH / max(walls), steps * BATCH / sum(used)
 
 
-def measure(ways: list[str], sizes: list[int], rounds: int, steps: int) -> Iterator[dict[str, dict[str, Any]]]:
+def measure(
+    ways: list[str], sizes: list[int], rounds: int, steps: int, data: list[str]
+) -> Iterator[dict[str, dict[str, Any]]]:
     """Yield after every round the rates of every variant at every size, and the ratios to the reference's turn."""
-    groups = {name: start(name, 29600 + number) for number, name in enumerate(ways)}
+    groups = {name: start(name, 29600 + number, data) for number, name in enumerate(ways)}
     rates: dict[tuple[int, str], list[tuple[float, float]]] = {(size, name): [] for size in sizes for name in ways}
     shuffler = random.Random(0)
     for _ in range(rounds):
@@ -134,7 +196,8 @@ def measure(ways: list[str], sizes: list[int], rounds: int, steps: int) -> Itera
             count = max(1, steps * 64 * 64 // (size * size))  # about equal time
             for name in shuffler.sample(ways, len(ways)):
                 rates[size, name].append(turn(groups[name], size, count))
-        yield {str(size): {n: summarize(rates[size, n], rates[size, REFERENCE]) for n in ways} for size in sizes}
+        found = {str(size): {n: summarize(rates[size, n], rates[size, REFERENCE]) for n in ways} for size in sizes}
+        yield {"sizes": found, "share_of_composites": {str(size): of_a_step(rates, size) for size in sizes}}
     for workers in groups.values():
         for worker in workers:
             worker.communicate()
@@ -157,6 +220,16 @@ def summarize(rates: list[tuple[float, float]], reference: list[tuple[float, flo
     }
 
 
+def of_a_step(rates: dict[tuple[int, str], list[tuple[float, float]]], size: int) -> dict[str, float] | None:
+    """The share of a step's core time that its composites take: one minus the ratio of both rates in a round."""
+    if not all((size, name) in rates for name in (STEPS, WHOLE)):
+        return None
+    alone, whole = ([core for _, core in rates[size, name]] for name in (STEPS, WHOLE))
+    shares = [1 - with_them / without for with_them, without in zip(whole, alone, strict=True)]
+    low, middle, high = np.percentile(shares, (25, 50, 75))
+    return {"median": round(middle, 3), "q25": round(low, 3), "q75": round(high, 3)}
+
+
 def main() -> None:
     """Measure and write; or be one of the workers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -164,19 +237,27 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 128, 256])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20, help="steps per turn at 64 pixels; fewer at larger sizes")
+    parser.add_argument(
+        "--data", action="append", default=[], metavar="NAME=ROOT", help="roots of the recipe's sources"
+    )
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
-        work(WAYS[arguments.way], arguments.rank, arguments.port)
+        work(WAYS[arguments.way], arguments.rank, arguments.port, arguments.data)
         return
+    if not arguments.data and WHOLE in arguments.ways:
+        parser.error(
+            f"composites need pictures: pass --data pairs=ROOT --data photos=ROOT, or --ways without {WHOLE!r}"
+        )
     facts = {**provenance("torch"), "model": MODEL, "batch": BATCH, "reference": REFERENCE}
-    for number, sizes in enumerate(measure(arguments.ways, arguments.sizes, arguments.rounds, arguments.steps), 1):
+    a = arguments
+    for number, found in enumerate(measure(a.ways, a.sizes, a.rounds, a.steps, a.data), 1):
         if arguments.output:  # a stopped measurement keeps its whole rounds
-            write_json(arguments.output, facts | {"rounds": number, "sizes": sizes})
-        print(json.dumps(sizes), flush=True)
+            write_json(arguments.output, facts | {"rounds": number} | found)
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

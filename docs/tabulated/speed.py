@@ -190,7 +190,8 @@ def folders_table() -> str:
         for name, row in found["rows"].items()
     ]
     note = (
-        f"\n{found['pictures']} JPEG pictures of 640 x 427, decoded, harmonized and encoded, start-up included; "
+        f"\n{found['pictures']} JPEG pictures of {found['size'][0]} x {found['size'][1]}, decoded, harmonized and "
+        "encoded, start-up included; "
         f"`edge-s` in INT8 on ONNX Runtime, {machine(found)}, {found['rounds']} interleaved rounds; "
         f"`benchmarks/folders.py`. {EARLIER}\n"
     )
@@ -271,11 +272,18 @@ def training_table() -> str:
         rows = [found["sizes"][size][name] for size in sizes]
         cells = [f"{row['fastest']:.0f}; {spread(row, 'of_reference_a_core_second')}" for row in rows]
         lines.append(row_of(name, *cells))
+    made = result("training-composites")
+    shares = [
+        f"{100 * share['median']:.0f} % ({100 * share['q25']:.0f}-{100 * share['q75']:.0f}) at {size} pixels"
+        for size, share in made["share_of_composites"].items()
+    ]
     note = (
         f"\n`{found['model']}`, whose encoder keeps its weights, batch {found['batch']}, "
         "channels last unless the row says otherwise. First number: images a second in the fastest of "
         f"{found['rounds']} interleaved turns. Second: images per second of core time, "
         "as a multiple of the first row's in its round (quartiles). "
-        f"{machine(found)}, PyTorch {found['versions']['torch']}; `benchmarks/training_speed.py`.\n"
+        f"{machine(found)}, PyTorch {found['versions']['torch']}; `benchmarks/training_speed.py`.\n\n"
+        "Where composites are made for every step, from pictures in memory, by two processes with bfloat16, they take "
+        f"{', '.join(shares)} of the step's core time (quartiles of {made['rounds']} rounds; {machine(made)}).\n"
     )
     return text_of(lines, note)
