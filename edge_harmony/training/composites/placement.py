@@ -81,7 +81,7 @@ def erode(mask: Tensor, radius: int) -> Tensor:
 def dilate(mask: Tensor, radius: int) -> Tensor:
     """Grow masks ``(N, 1, H, W)`` by ``radius`` pixels.
 
-    Maxima of shifted copies: on CPUs a hundred times faster than pooling, whose windows are not vectorized.
+    Maxima of shifted copies: on CPUs six times faster than pooling.
     """
     return _along_both(mask, radius, torch.maximum)
 
