@@ -31,7 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from edge_harmony.files.atomic import write_json
 from edge_harmony.files.resources import find_resource
-from edge_harmony.files.toml import parse_toml
+from edge_harmony.files.toml import read_toml
 from edge_harmony.models.layers.colour_transform import apply_coarse
 from edge_harmony.models.registry import build_model
 from edge_harmony.training.batches import Batches
@@ -100,8 +100,7 @@ def composites(recipe: Recipe, samples: list[list[TrainingSample]], size: int, w
 
 def read_recipe(data: list[str]) -> tuple[Recipe, list[list[TrainingSample]]]:
     """The recipe, and the pictures that stand for its sources: they fit into memory at every size."""
-    path = find_resource("recipes", RECIPE)
-    recipe = parse_toml(path.read_text(), Recipe, str(path))
+    recipe = read_toml(find_resource("recipes", RECIPE), Recipe)
     recipe = recipe.model_copy(update={"data": recipe.data.with_roots(data)})
     return recipe, [samples[:PICTURES] for samples in split_samples(recipe.data)[0]]
 
@@ -128,8 +127,7 @@ def work(way: Way, rank: int, port: int, data: list[str]) -> None:
     for line in sys.stdin:
         size, steps = map(int, line.split())
         if size not in batches:
-            made = noise(share, size, layout) if recipe is None else composites(recipe, samples, size, world)
-            batches[size] = made
+            batches[size] = composites(recipe, samples, size, world) if recipe else noise(share, size, layout)
         for step in range(steps + 1):
             if step == 1:  # the first one warms up
                 start, used = time.perf_counter(), time.process_time()
@@ -253,8 +251,8 @@ def main() -> None:
             f"composites need pictures: pass --data pairs=ROOT --data photos=ROOT, or --ways without {WHOLE!r}"
         )
     facts = {**provenance("torch"), "model": MODEL, "batch": BATCH, "reference": REFERENCE}
-    a = arguments
-    for number, found in enumerate(measure(a.ways, a.sizes, a.rounds, a.steps, a.data), 1):
+    rounds = measure(arguments.ways, arguments.sizes, arguments.rounds, arguments.steps, arguments.data)
+    for number, found in enumerate(rounds, 1):
         if arguments.output:  # a stopped measurement keeps its whole rounds
             write_json(arguments.output, facts | {"rounds": number} | found)
         print(json.dumps(found), flush=True)
