@@ -29,6 +29,7 @@ from edge_harmony.backends.discovery import get_backend
 from edge_harmony.data.calibration_set import read_calibration_set
 from edge_harmony.errors import EdgeHarmonyError, UsageError
 from edge_harmony.files.toml import read_toml
+from edge_harmony.models.edge import EdgeNet
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model, weights_folder
 from edge_harmony.models.weights_file import read_weights, restore, save_weights, write_half
 from edge_harmony.quality.answers import record_answers
@@ -90,8 +91,11 @@ def mean_of(name: str, source: Path, start: Path, folder: Path) -> Path:
     Wortsman et al., "Model soups", ICML 2022: weights of one path of training can be averaged, and the mean errs less
     often than either.
     """
-    content, before = read_weights(source), restore(name, read_weights(start)).state_dict()
+    content, earlier = read_weights(source), restore(name, read_weights(start))
     model = restore(name, content)
+    if isinstance(model, EdgeNet) and isinstance(earlier, EdgeNet):
+        earlier.halve_distances(model.half_distances)
+    before = earlier.state_dict()
     with torch.no_grad():
         for key, value in model.state_dict().items():
             if value.is_floating_point():

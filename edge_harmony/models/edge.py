@@ -74,6 +74,7 @@ class EdgeNet(nn.Module):
         overall: width of a small network that predicts one transform for the whole foreground from statistics of both
             regions, to which the grid adds; 0 for none.
         gate: let that network predict one number in (0, 1), too, which scales the sum towards the identity.
+        half_distances: give the colours relative to the background at half their scale, see :meth:`halve_distances`.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class EdgeNet(nn.Module):
         decoder_widths: tuple[int, ...] = (),
         overall: int = 0,
         gate: bool = False,
+        half_distances: bool = False,
     ) -> None:
         super().__init__()
         if len(widths) != 5:
@@ -112,6 +114,7 @@ class EdgeNet(nn.Module):
         self.transform = transform
         self.centred = centred
         self.relative = relative
+        self.half_distances = half_distances
         self.colour_statistics = colour_statistics
         context = _COLOUR_STATISTICS if colour_statistics else 0
         self.quantize_input = QuantPoint()
@@ -189,11 +192,26 @@ class EdgeNet(nn.Module):
         """The encoder's features of any picture ``(N, 3, H, W)`` in [0, 1] under ``mask``, finest first."""
         return self._encode(picture, mask, *region_statistics(picture, 1 - mask, 1e-4))
 
+    def halve_distances(self, half: bool = True) -> None:
+        """Give the colours relative to the background at half their scale from now on, or at the whole, in place.
+
+        The first convolution's weights for them are doubled or halved, so the float network computes the same. The
+        input has one range in eight bits: halved, these colours lie within that of the picture, [-1, 1], which keeps
+        its eighth bit.
+        """
+        if self.half_distances == half or not self.relative:
+            return
+        self.half_distances = half
+        first = next(module for module in self.encoder.modules() if isinstance(module, nn.Conv2d))
+        with torch.no_grad():
+            first.weight[:, 3:6].mul_(2 if half else 0.5)
+
     def _encode(self, picture: Tensor, mask: Tensor, mean_b: Tensor, std_b: Tensor) -> list[Tensor]:
         planes = [picture * 2 - 1]
         if self.relative:
-            distance = (picture - mean_b) / (2 * std_b + 0.1)
-            planes.append(distance.clamp(-_RELATIVE_LIMIT, _RELATIVE_LIMIT))
+            unit = 2 if self.half_distances else 1
+            distance = (picture - mean_b) / (2 * unit * std_b + 0.1 * unit)
+            planes.append(distance.clamp(-_RELATIVE_LIMIT / unit, _RELATIVE_LIMIT / unit))
         x = self.quantize_input(torch.cat([*planes, mask], 1))
         features = []
         for stage in self.encoder:

@@ -92,6 +92,7 @@ _ON_LITE0: dict[str, Any] = {
     "encoder": "efficientnet-lite0",
     "decoder_widths": (160, 96),
     "overall": 128,
+    "half_distances": True,
 }
 _ENTRIES = (
     ModelEntry(

@@ -15,6 +15,7 @@ from edge_harmony.errors import InputError, UsageError, name_some
 from edge_harmony.files.atomic import make_folder, make_place_for, sha256_of
 from edge_harmony.files.identity import check_outputs
 from edge_harmony.files.resources import cache_folder
+from edge_harmony.models.edge import EdgeNet
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import find_model
 from edge_harmony.models.weights_file import read_weights, resolve_weights, restore, save_weights
@@ -75,7 +76,8 @@ def calibrate_weights(
         method: where ranges are cut off, see :meth:`Histogram.threshold`.
         percentile: in per cent, of the method of this name.
         equal_channels: first make the ranges of channels equal where that costs nothing, by a pass over the pictures
-            (:func:`~edge_harmony.quantization.equalize.equalize`); the float network computes the same.
+            (:func:`~edge_harmony.quantization.equalize.equalize`), and those of the input's planes
+            (:meth:`~edge_harmony.models.edge.EdgeNet.halve_distances`); the float network computes the same.
         cache: folder for what was counted; ``calibration`` in the cache by default.
         advance: called for every picture, those that an earlier run has counted too.
 
@@ -90,12 +92,15 @@ def calibrate_weights(
     check_outputs([output], [source, *pictures.paths(root)])
     make_place_for(output)
     stored = read_weights(source)
-    network = fold_norms(restore(entry.name, stored))
+    network, options = fold_norms(restore(entry.name, stored)), dict(stored.options)
     pictures.verify(root)
     if equal_channels:
         equalize(network, inputs_of(pictures, root, entry.size))
+        if isinstance(network, EdgeNet):
+            network.halve_distances()
+            options["half_distances"] = network.half_distances
     network = prepare_qat(network)
-    key = f"{sha256_of(source)}-{pictures.sha256}-{entry.size[0]}x{entry.size[1]}{'-equal' * equal_channels}"
+    key = f"{sha256_of(source)}-{pictures.sha256}-{entry.size[0]}x{entry.size[1]}{'-equal-halved' * equal_channels}"
     kept = make_folder(cache or cache_folder() / "calibration") / f"{key[:16]}-{pictures.sha256[:16]}.npz"
     histograms, seen = load_histograms(kept, key)
     total = len(pictures.files)
@@ -112,7 +117,7 @@ def calibrate_weights(
         output,
         network,
         name=entry.name,
-        options=stored.options,
+        options=options,
         recipe_sha256=stored.recipe_sha256,
         images=stored.images,
         history=stored.history,

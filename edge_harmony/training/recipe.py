@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,8 +114,10 @@ class StageConfig(BaseModel):
     )
     loss_stride: Literal[1, 2, 4] = Field(1, description="the loss is computed at 1/stride of the input's size")
     quantize: bool = Field(False, description="fold norms and train with fake quantization")
-    scales: Literal["observed", "learned"] = Field(
-        "observed", description="activation scales follow the largest magnitude, or are trained (LSQ)"
+    scales: Literal["observed", "learned", "kept"] = Field(
+        "observed",
+        description="activation scales follow the largest magnitude, are trained (LSQ), or stay those of the weights "
+        "that the run starts from (--init, calibrated) or of the stage before",
     )
 
     @model_validator(mode="after")
@@ -205,6 +208,8 @@ class Recipe(BaseModel):
         quantized = [stage.quantize for stage in self.stages]
         if quantized != sorted(quantized):
             raise ValueError("a stage without quantization cannot follow one with it")
+        if any(stage.scales == "kept" and not before.quantize for before, stage in pairwise(self.stages)):
+            raise ValueError('scales = "kept" needs ranges: it can be of the first stage, or after a quantized one')
         return self
 
     def sha256(self) -> str:

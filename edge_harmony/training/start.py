@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,20 +12,26 @@ from torch import Tensor, nn
 
 from edge_harmony.errors import ArtifactError, name_some
 from edge_harmony.files.atomic import sha256_of
+from edge_harmony.models.edge import EdgeNet
 from edge_harmony.models.layers.conv_unit import ConvUnit, fold_norms
 from edge_harmony.models.weights_file import read_weights
+from edge_harmony.quantization.fake_quant import ActivationQuantizer
+from edge_harmony.quantization.prepare import load_ranges
 
 PicturesAndMasks = Iterable[tuple[Tensor, Tensor]]
 
 
 def start_from(path: Path, model: nn.Module, batches: Callable[[], PicturesAndMasks]) -> list[dict[str, Any]]:
-    """Load weights into a network, in place. Folded norms are restored, see :func:`unfold_norms`.
+    """Load weights into a network, in place.
 
-    Activation ranges are not loaded: quantized stages calibrate their own.
+    A network with norms gets back those that the weights have folded, see :func:`unfold_norms`, and no activation
+    ranges: its quantized stages calibrate their own. One that is prepared for quantization gets weights and ranges as
+    they are.
 
     Args:
         path: a weights file, or a training checkpoint, whose averaged weights are used.
-        model: the network, with its norms.
+        model: the network, with its norms or prepared
+            (:func:`~edge_harmony.quantization.prepare.prepare_qat`).
         batches: function that returns ``(composite, mask)`` to measure norms with; called only if norms are folded.
 
     Returns:
@@ -33,11 +39,18 @@ def start_from(path: Path, model: nn.Module, batches: Callable[[], PicturesAndMa
 
     Raises:
         UsageError: the file does not exist.
-        ArtifactError: the file is damaged, or its tensors do not fit the network.
+        ArtifactError: the file is damaged, its tensors do not fit the network, or a prepared network finds no ranges.
     """
     weights = read_weights(path)
-    target = fold_norms(copy.deepcopy(model)) if weights.folded else model
-    own, given = target.state_dict(), weights.tensors
+    prepared = any(isinstance(module, ActivationQuantizer) for module in model.modules())
+    if prepared and not (weights.folded and weights.ranges):
+        raise ArtifactError(
+            f"the weights {path} have no activation ranges, which the recipe's first stage keeps",
+            'calibrate them, or train without scales = "kept"',
+        )
+    target = fold_norms(copy.deepcopy(model)) if weights.folded and not prepared else model
+    own = {name: value for name, value in target.state_dict().items() if name.rpartition(".")[0] not in weights.ranges}
+    given = weights.tensors
     wrong = [f"{name} is not in the network" for name in given if name not in own]
     wrong += [f"{name} is missing" for name in own if name not in given]
     wrong += [
@@ -50,11 +63,23 @@ def start_from(path: Path, model: nn.Module, batches: Callable[[], PicturesAndMa
             f"the weights {path} do not fit the recipe's network: {name_some(wrong)}",
             f"they are of {weights.name} with the options {weights.options}",
         )
-    target.load_state_dict(given)
-    if weights.folded:
+    _load(given, weights.options, target)
+    if prepared:
+        load_ranges(target, weights.ranges)
+    elif weights.folded:
         unfold_norms(target, model, batches())
     taken = {"recipe_sha256": weights.recipe_sha256, "images": weights.images, "sha256": sha256_of(path)}
     return [*weights.history, taken]
+
+
+def _load(tensors: Mapping[str, Tensor], options: Mapping[str, Any], model: nn.Module) -> None:
+    """Load tensors that fit, and convert them if the file's network has its distances at another scale."""
+    scale = model.half_distances if isinstance(model, EdgeNet) else False
+    if isinstance(model, EdgeNet):
+        model.half_distances = options.get("half_distances", False)
+    model.load_state_dict(tensors, strict=False)  # of a prepared network all but the ranges
+    if isinstance(model, EdgeNet):
+        model.halve_distances(scale)
 
 
 @torch.no_grad()

@@ -75,13 +75,14 @@ class TrainingStep:
         return float(loss.detach() / identity.clamp_min(1e-9))
 
     def _set_mode(self, images: int) -> None:
-        """Training mode, but for norms and ranges that are frozen: late in the stage, or in an encoder that is kept."""
+        """Training mode, but for norms and ranges that keep their values: late in the stage, or from its start."""
         self._model.train()
         late = images >= self._stage.freeze * self._stage.images
-        kept = self._recipe.optimizer.encoder_rate == 0
+        encoder = self._recipe.optimizer.encoder_rate == 0
         for name, module in self._model.named_modules():
-            norm = isinstance(module, nn.BatchNorm2d)
-            if (late and (norm or isinstance(module, ActivationQuantizer))) or (kept and norm and in_encoder(name)):
+            norm, point = isinstance(module, nn.BatchNorm2d), isinstance(module, ActivationQuantizer)
+            still = norm and encoder and in_encoder(name)
+            if still or (late and norm) or (point and (late or self._stage.scales == "kept")):
                 module.eval()
 
     def _autocasts(self) -> bool:

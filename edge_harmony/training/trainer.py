@@ -111,6 +111,8 @@ class Trainer:
         for stage in recipe.stages:
             if stage.batch == world.size and not stage.quantize:
                 self._refuse_single(stage)
+        if initial is not None and self._keeps_ranges:
+            self.model = prepare_qat(fold_norms(self.model)).to(world.device)
         if initial is not None:
             self.position.past = start_from(initial, self.model, lambda: self.batches.calibration(0))
         self.objective = Objective(recipe, self.model, world.device)
@@ -128,6 +130,11 @@ class Trainer:
                 f"stage {stage.name}: a batch of 1 at {stage.size} pixels cannot be normalized ({first_line(error)})",
                 "use a larger batch or a larger size",
             ) from None
+
+    @property
+    def _keeps_ranges(self) -> bool:
+        """Whether the run begins with quantized training in the ranges of the weights that it starts from."""
+        return self.recipe.stages[0].quantize and self.recipe.stages[0].scales == "kept"
 
     @property
     def checkpoint(self) -> Path:
@@ -175,6 +182,11 @@ class Trainer:
                 "the recipe keeps the weights of the encoder (optimizer.encoder_rate = 0), and there are none",
                 "start from weights with --init FILE; `edge-harmony import` makes them from a public checkpoint",
             )
+        if self._keeps_ranges and not (resume or self.position.past):
+            raise TrainingError(
+                'the recipe keeps the activation ranges of given weights (scales = "kept"), and there are none',
+                "start from weights that edge-harmony calibrate wrote, with --init FILE",
+            )
         if self.changes and not resume:
             given = {"recipe_sha256": self.recipe_sha256, "images": 0, "sha256": None}
             self.position.past.append(given | {"changes": dict(self.changes)})
@@ -205,13 +217,17 @@ class Trainer:
         return self._finish()
 
     def _prepare_quantization(self, number: int, *, calibrate: bool) -> None:
-        """Save the float weights, fold norms and insert fake quantization, with ranges from calibration batches."""
+        """Save the float weights, fold norms and insert fake quantization, with ranges from calibration batches.
+
+        Ranges that a stage keeps are there: in the weights that the run started from, or from the stage before.
+        """
         stage = self.recipe.stages[number]
         first = next(stage for stage in self.recipe.stages if stage.quantize)
-        if calibrate and self.world.is_main and stage is first:
+        kept = stage.scales == "kept"
+        if calibrate and self.world.is_main and stage is first and not kept:
             self._save_weights(self.float_weights)
         self.model = prepare_qat(fold_norms(self.model)).to(self.world.device)
-        if calibrate:
+        if calibrate and not kept:
             self.model.eval()
             observe_with(self.model, self.batches.calibration(number))
         if stage.scales == "learned":

@@ -16,7 +16,7 @@ from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.resources import resource_names
 from edge_harmony.models.layers.conv_unit import fold_norms
 from edge_harmony.models.registry import build_model
-from edge_harmony.models.weights_file import read_weights, save_weights
+from edge_harmony.models.weights_file import read_weights, restore, save_weights
 from edge_harmony.quantization.calibrate import collect, set_ranges
 from edge_harmony.quantization.histograms import Histogram, load_histograms, save_histograms
 from edge_harmony.quantization.prepare import prepare_qat
@@ -251,3 +251,22 @@ def shipped():
     from edge_harmony.models.registry import bundled_weights
 
     return bundled_weights("edge-s")
+
+
+def test_equal_channels_bring_the_planes_of_the_input_to_one_range(tmp_path):
+    torch.manual_seed(0)
+    old = {"half_distances": False}
+    model = build_model("edge-s", **old).eval()
+    torch.nn.init.normal_(model.head.weight, std=0.05)
+    save_weights(tmp_path / "float.safetensors", model, name="edge-s", options=old)
+    call = ["calibrate", "edge-s", "--set", "samples-24", "--weights", str(tmp_path / "float.safetensors")]
+    for name, more in (("plain", []), ("equal", ["--equal-channels"])):
+        target = tmp_path / f"{name}.safetensors"
+        assert main([*call, "--method", "min-max", "--cache", str(tmp_path / "cache"), "-o", str(target), *more]) == 0
+    plain, equal = (read_weights(tmp_path / f"{name}.safetensors") for name in ("plain", "equal"))
+    assert 127 * equal.ranges["quantize_input"] == pytest.approx(1, rel=1e-3)
+    assert 127 * plain.ranges["quantize_input"] > 1.3
+    assert (plain.options["half_distances"], equal.options["half_distances"]) == (False, True)
+    composite, mask = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64).tril()
+    results = [restore("edge-s", weights)(composite, mask) for weights in (plain, equal)]
+    torch.testing.assert_close(*results, rtol=1e-3, atol=1e-3)

@@ -83,3 +83,24 @@ def test_eight_bits_lose_less():
 def test_a_network_without_depthwise_convolutions():
     with pytest.raises(CapabilityError, match="has no depthwise convolutions"):
         equalize(fold_norms(build_model("edge-n")), inputs())
+
+
+@pytest.mark.parametrize("name", ["edge-n", "edge-s"])
+def test_halved_distances_are_the_same_network(name):
+    torch.manual_seed(0)
+    model = build_model(name, half_distances=False).eval()
+    torch.nn.init.normal_(model.head.weight, std=0.05)
+    (picture, mask), *_ = inputs()
+    far = picture * mask, mask  # before a black background
+    seen = []
+    model.quantize_input.register_forward_hook(lambda _, __, planes: seen.append(planes.abs().amax((0, 2, 3))))
+    with torch.no_grad():
+        whole = model(*far)
+        model.halve_distances()
+        half = model(*far)
+        model.halve_distances(False)
+        again = model(*far)
+    torch.testing.assert_close(half, whole, rtol=1e-4, atol=1e-5)
+    assert torch.equal(again, whole)
+    torch.testing.assert_close(seen[1] * torch.tensor([1, 1, 1, 2, 2, 2, 1]), seen[0])
+    assert seen[1].amax() <= 1 < seen[0].amax()

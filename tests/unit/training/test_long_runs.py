@@ -232,3 +232,54 @@ def test_bfloat16_on_cpus_follows_the_float_run_and_resumes_to_the_same_bits(min
     resumed = Trainer(mixed, tmp_path / "parts", WORLD)
     resumed.run(resume=True)
     assert equal(load_file(resumed.weights), load_file(run.weights))
+
+
+def kept(mini_root, **changes):
+    stage = recipe(mini_root).stages[1].model_copy(update={"scales": "kept", "freeze": 1.0})
+    return recipe(mini_root, stages=(stage,), **changes)
+
+
+def test_a_run_in_given_ranges_keeps_them_and_trains_the_weights(mini_root, trained, tmp_path):
+    start = trained / "edge-n.safetensors"
+    whole = Trainer(kept(mini_root), tmp_path / "whole", WORLD, initial=start)
+    assert whole.run() is not None
+    given, made = read_weights(start), read_weights(whole.weights)
+    assert made.ranges == given.ranges
+    assert made.tensors.keys() == given.tensors.keys()
+    assert not torch.equal(made.tensors["head.weight"], given.tensors["head.weight"])
+    assert not whole.float_weights.exists()
+    with pytest.raises(Killed):
+        killed_after(16)(kept(mini_root), tmp_path / "parts", WORLD, initial=start).run()
+    resumed = Trainer(kept(mini_root), tmp_path / "parts", WORLD)
+    resumed.run(resume=True)
+    assert equal(load_file(resumed.weights), load_file(whole.weights))
+
+
+def test_ranges_can_be_kept_from_the_stage_before(mini_root, tmp_path):
+    stages = (*recipe(mini_root).stages, kept(mini_root).stages[0].model_copy(update={"name": "more"}))
+    run = Trainer(recipe(mini_root, stages=stages), tmp_path, WORLD)
+    run.run()
+    before = Trainer(recipe(mini_root), tmp_path / "before", WORLD)
+    before.run()
+    assert read_weights(run.weights).ranges == pytest.approx(read_weights(before.weights).ranges, rel=1e-6)
+
+
+def test_ranges_that_are_not_there_cannot_be_kept(mini_root, trained, tmp_path):
+    with pytest.raises(TrainingError, match=r"keeps the activation ranges.*none"):
+        Trainer(kept(mini_root), tmp_path / "run", WORLD).run()
+    with pytest.raises(ArtifactError, match="have no activation ranges"):
+        Trainer(kept(mini_root), tmp_path / "run", WORLD, initial=trained / "edge-n-float.safetensors")
+
+
+@pytest.mark.parametrize(("file", "run"), [(False, True), (True, False)])
+def test_weights_with_distances_at_another_scale_are_converted(mini_root, tmp_path, file, run):
+    torch.manual_seed(4)
+    model = build_model("edge-n", **OPTIONS, half_distances=file).eval()
+    torch.nn.init.normal_(model.head.weight, std=0.02)
+    path = tmp_path / "start.safetensors"
+    save_weights(path, model, name="edge-n", options=OPTIONS | {"half_distances": file})
+    network = recipe(mini_root).model.model_copy(update={"options": OPTIONS | {"half_distances": run}})
+    started = Trainer(recipe(mini_root, model=network), tmp_path / "run", WORLD, initial=path).model.eval()
+    assert started.half_distances is run
+    composite, mask = torch.rand(2, 3, 64, 64), (torch.rand(2, 1, 64, 64) > 0.5).float()
+    torch.testing.assert_close(started(composite, mask), model(composite, mask), rtol=1e-4, atol=1e-6)

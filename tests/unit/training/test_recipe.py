@@ -31,6 +31,7 @@ def test_shipped_recipes_are_valid(name):
         ("size = 64", "size = 60", "size"),
         ('name = "quantized"', 'name = "float"', "different names"),
         ("freeze = 0.5\nloss", "quantize = true\nloss", ""),
+        ("quantize = true", 'quantize = true\nscales = "kept"', "needs ranges"),
         ("validation = 0.2", "validation = 0.9", "validation"),
         ('[[stages]]\nname = "float"', '[[data.sources]]\nname = "a"\n[[stages]]\nname = "float"', "not both"),
     ],
