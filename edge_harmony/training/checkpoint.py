@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from edge_harmony.errors import TrainingError, UsageError, parsing
 from edge_harmony.files.toml import problems_of
+from edge_harmony.models.registry import find_model
 from edge_harmony.models.tensors_file import read_tensors, read_texts, write_tensors
 from edge_harmony.models.weights_file import CHECKPOINT, describe
 from edge_harmony.training.changes import Changes, change_recipe, refuse_changes
@@ -140,6 +141,7 @@ class _Header(BaseModel):
     recipe: Json[dict[str, Any]] | None = None
     recipe_sha256: str | None = None
     folded: Json[bool] = False
+    options: Json[dict[str, Any]] | None = None
 
 
 def read_checkpoint(path: Path, recipe: Recipe, changes: Changes = MappingProxyType({})) -> Checkpoint:
@@ -155,13 +157,20 @@ def read_checkpoint(path: Path, recipe: Recipe, changes: Changes = MappingProxyT
 
     Raises:
         UsageError: there is no checkpoint, or a change is refused.
-        TrainingError: the file is damaged, or belongs to another recipe.
+        TrainingError: the file is damaged, belongs to another recipe, or to what the network of this name was before.
     """
     header = _read_header(path)
     tensors, _ = read_tensors(path, *_damaged(path), TrainingError)
     position, groups = header.position, _grouped(tensors)
     if position.stage >= len(recipe.stages):
         raise TrainingError(f"the checkpoint {path} is in stage {position.stage}, which the recipe has not", _AGAIN)
+    network = json.loads(json.dumps(find_model(recipe.model.name).options | recipe.model.options))
+    same = header.recipe is not None and header.recipe.get("model") == recipe.content()["model"]
+    if same and header.options not in (None, network):
+        raise TrainingError(
+            f"the checkpoint {path} is of an earlier {recipe.model.name}, with the options {header.options}",
+            "start again from its weights, with --init CHECKPOINT and another --output",
+        )
     refuse_changes(changes, position.stage)
     least = recipe.stages[position.stage].images
     if f"stages.{position.stage}.images" in changes and least < position.images:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
@@ -13,7 +14,7 @@ from edge_harmony.backends.discovery import load_runner
 from edge_harmony.cli.main import main
 from edge_harmony.errors import ArtifactError, TrainingError, UsageError
 from edge_harmony.files.atomic import sha256_of
-from edge_harmony.models.registry import build_model
+from edge_harmony.models.registry import MODELS, build_model
 from edge_harmony.models.weights_file import load_model, read_weights, save_weights
 from edge_harmony.training.checkpoint import read_checkpoint
 from edge_harmony.training.trainer import Trainer
@@ -283,3 +284,13 @@ def test_weights_with_distances_at_another_scale_are_converted(mini_root, tmp_pa
     assert started.half_distances is run
     composite, mask = torch.rand(2, 3, 64, 64), (torch.rand(2, 1, 64, 64) > 0.5).float()
     torch.testing.assert_close(started(composite, mask), model(composite, mask), rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_of_what_a_network_was_before_is_not_resumed(mini_root, tmp_path, monkeypatch):
+    Trainer(constant(mini_root), tmp_path / "run", WORLD).run()
+    entry = MODELS["edge-n"]
+    monkeypatch.setitem(MODELS, "edge-n", replace(entry, options=entry.options | {"half_distances": True}))
+    with pytest.raises(TrainingError, match=r"earlier edge-n.*--init"):
+        Trainer(constant(mini_root, 48), tmp_path / "run", WORLD).run(resume=True)
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    assert Trainer(constant(mini_root), tmp_path / "more", WORLD, initial=checkpoint).run() is not None
