@@ -146,7 +146,7 @@ def land(name: str, run: Path, recipe_file: Path, data: Path, start: Path | None
         write_half(calibrated(name, source, Path(folder), words, data), weights)
     if read_weights(weights).ranges:
         get_backend(DEFAULT_BACKEND).build(ExportRequest(name, DEFAULT_PRECISION), weights, weights_folder())
-        record_answers(name)
+        record_answers(name, weights)
     write_card(name, weights, summary, recipe, words, data)
 
 

@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 from edge_harmony.backends.base import REFERENCE_BACKEND
 from edge_harmony.backends.discovery import load_runner
 from edge_harmony.files.atomic import new_file, sha256_of
-from edge_harmony.models.registry import bundled_weights, weights_folder
+from edge_harmony.models.registry import weights_folder
 from edge_harmony.pipeline.harmonize import predict
 from edge_harmony.samples import sample_files, sample_pictures
 
 _WEIGHTS = "weights_sha256"
 
 
-def answers_path(model: str) -> Path:
-    """The file of a network's answers; for most networks there is none."""
-    return weights_folder() / f"{model}.answers.npz"
+def answers_path(model: str, folder: Path | None = None) -> Path:
+    """The file of a network's answers, by default the shipped one; for most networks there is none."""
+    return (folder or weights_folder()) / f"{model}.answers.npz"
 
 
-def record_answers(model: str) -> Path:
-    """Write the answers of a network with its shipped weights; needs torch."""
-    content: dict[str, Any] = {_WEIGHTS: np.array(sha256_of(bundled_weights(model)))}
-    with load_runner(model, backend=REFERENCE_BACKEND, precision="fp32") as runner:
+def record_answers(model: str, weights: Path) -> Path:
+    """Write the answers of a network with these weights beside them; needs torch."""
+    content: dict[str, Any] = {_WEIGHTS: np.array(sha256_of(weights))}
+    with load_runner(model, backend=REFERENCE_BACKEND, precision="fp32", weights=weights) as runner:
         content |= {name: predict(runner, picture, mask) for name, picture, mask in sample_pictures()}
-    path = answers_path(model)
+    path = answers_path(model, weights.parent)
     with new_file(path) as part:
         np.savez_compressed(part, **content)
     return path

@@ -127,7 +127,8 @@ def test_a_finished_run_lands_with_its_recipe_artifact_and_card(landing, every_b
     land("edge-n", run, run / "recipe.toml", every_bin)
     made = {path.name for path in package.iterdir()}
     artifact = "edge-n-256x256-int8.onnx"
-    assert made == {"edge-n.toml", "edge-n.safetensors", "edge-n.json", "edge-n.md", artifact, f"{artifact}.json"}
+    texts = {"edge-n.toml", "edge-n.json", "edge-n.md", f"{artifact}.json"}
+    assert made == texts | {"edge-n.safetensors", "edge-n.answers.npz", artifact}
     manifest = read_manifest(package / artifact)
     assert manifest.weights_sha256 == sha256_of(package / "edge-n.safetensors")
     card = json.loads((package / "edge-n.json").read_text())
