@@ -107,13 +107,18 @@ def describe(
     folded = any(isinstance(m, ConvUnit) and isinstance(m.norm, nn.Identity) for m in model.modules())
     facts = {
         "model": name,
-        "options": json.dumps(find_model(name).options | dict(options or {})),
+        "options": json.dumps(all_options(name, options)),
         "folded": json.dumps(folded),
         "ranges": json.dumps(activation_ranges(model)),
         "recipe_sha256": recipe_sha256 or "",
     }
     known = {"images": images, "history": list(history) or None}  # files without them stay as they were
     return facts | {key: json.dumps(value) for key, value in known.items() if value is not None}
+
+
+def all_options(name: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of a network's factory: the registry's, and those that were given in their place."""
+    return find_model(name).options | dict(options or {})
 
 
 def activation_ranges(model: nn.Module) -> dict[str, float]:

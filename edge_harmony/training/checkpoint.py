@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from edge_harmony.errors import TrainingError, UsageError, parsing
 from edge_harmony.files.toml import problems_of
-from edge_harmony.models.registry import find_model
 from edge_harmony.models.tensors_file import read_tensors, read_texts, write_tensors
-from edge_harmony.models.weights_file import CHECKPOINT, describe
+from edge_harmony.models.weights_file import CHECKPOINT, all_options, describe
 from edge_harmony.training.changes import Changes, change_recipe, refuse_changes
 from edge_harmony.training.recipe import Recipe
 
@@ -164,7 +163,7 @@ def read_checkpoint(path: Path, recipe: Recipe, changes: Changes = MappingProxyT
     position, groups = header.position, _grouped(tensors)
     if position.stage >= len(recipe.stages):
         raise TrainingError(f"the checkpoint {path} is in stage {position.stage}, which the recipe has not", _AGAIN)
-    network = json.loads(json.dumps(find_model(recipe.model.name).options | recipe.model.options))
+    network = json.loads(json.dumps(all_options(recipe.model.name, recipe.model.options)))
     same = header.recipe is not None and header.recipe.get("model") == recipe.content()["model"]
     if same and header.options not in (None, network):
         raise TrainingError(

@@ -74,12 +74,10 @@ def start_from(path: Path, model: nn.Module, batches: Callable[[], PicturesAndMa
 
 def _load(tensors: Mapping[str, Tensor], options: Mapping[str, Any], model: nn.Module) -> None:
     """Load tensors that fit, and convert them if the file's network has its distances at another scale."""
-    scale = model.half_distances if isinstance(model, EdgeNet) else False
-    if isinstance(model, EdgeNet):
-        model.half_distances = options.get("half_distances", False)
     model.load_state_dict(tensors, strict=False)  # of a prepared network all but the ranges
     if isinstance(model, EdgeNet):
-        model.halve_distances(scale)
+        wanted, model.half_distances = model.half_distances, options.get("half_distances", False)
+        model.halve_distances(wanted)
 
 
 @torch.no_grad()

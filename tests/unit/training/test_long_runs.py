@@ -235,9 +235,9 @@ def test_bfloat16_on_cpus_follows_the_float_run_and_resumes_to_the_same_bits(min
     assert equal(load_file(resumed.weights), load_file(run.weights))
 
 
-def kept(mini_root, **changes):
+def kept(mini_root):
     stage = recipe(mini_root).stages[1].model_copy(update={"scales": "kept", "freeze": 1.0})
-    return recipe(mini_root, stages=(stage,), **changes)
+    return recipe(mini_root, stages=(stage,))
 
 
 def test_a_run_in_given_ranges_keeps_them_and_trains_the_weights(mini_root, trained, tmp_path):
