@@ -66,7 +66,7 @@ startup: .venv/base.stamp  ## seconds and memory of whole processes, and the siz
 	$(BIN)/python benchmarks/startup.py --rounds 3 --check -o out/startup.json
 
 weights: .venv/dev.stamp  ## RUN=folder DATA=root [NAME=edge-s] [RECIPE=file]: a finished run's weights, and all that is made from them
-	$(BIN)/python benchmarks/land_weights.py $(or $(NAME),edge-s) --run $(RUN) --data $(DATA) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(MEAN_WITH),--mean-with $(MEAN_WITH))
+	$(BIN)/python benchmarks/land_weights.py $(or $(NAME),edge-s) --run $(RUN) --data $(DATA) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(MEAN_WITH),--mean-with $(MEAN_WITH)) $(if $(MEAN_SHARE),--mean-share $(MEAN_SHARE))
 
 .venv/base.stamp: pyproject.toml constraints.txt $(wildcard native/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

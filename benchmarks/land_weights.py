@@ -27,17 +27,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from edge_harmony.backends.base import DEFAULT_BACKEND, DEFAULT_PRECISION, ExportRequest
 from edge_harmony.backends.discovery import get_backend
 from edge_harmony.data.calibration_set import read_calibration_set
-from edge_harmony.errors import EdgeHarmonyError, UsageError
+from edge_harmony.errors import ArtifactError, EdgeHarmonyError, UsageError
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.edge import EdgeNet
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model, weights_folder
-from edge_harmony.models.weights_file import read_weights, restore, save_weights, write_half
+from edge_harmony.models.tensors_file import read_tensors, write_tensors
+from edge_harmony.models.weights_file import read_weights, restore, write_half
 from edge_harmony.quality.answers import record_answers
 from edge_harmony.quantization.calibrate import calibrate_weights
 from edge_harmony.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "edge_harmony" / "training" / "recipes"
+MEAN_SHARE = 0.5  # of the earlier weights
 
 REMAINS = """by hand, or by a run of its own:
 - edge_harmony/models/weights/{name}.md and benchmarks/cards/{name}.toml: are the known failures still these?
@@ -72,9 +74,9 @@ def check_figures(weights: Path, name: str) -> None:
     restore(name, content)
 
 
-def calibrated(name: str, source: Path, folder: Path, words: Words, data: Path) -> Path:
-    """The weights with activation ranges, if the card's words say how float weights get them."""
-    if words.ranges is None:
+def calibrated(name: str, source: Path, folder: Path, words: Words, recipe: Recipe, data: Path) -> Path:
+    """The weights with activation ranges, if the card's words say how float weights get them after training."""
+    if words.ranges is None or recipe.stages[-1].quantize:
         return source
     how = words.ranges
     pictures = read_calibration_set(how.set)
@@ -85,38 +87,42 @@ def calibrated(name: str, source: Path, folder: Path, words: Words, data: Path) 
     return target
 
 
-def mean_of(name: str, source: Path, start: Path, folder: Path) -> Path:
-    """The mean of a run's float weights and of earlier ones of the path that led to it.
+def mean_of(name: str, source: Path, start: Path, share: float, folder: Path) -> Path:
+    """The mean of a run's weights and of earlier ones of the path that led to it, in the ranges of both, if any.
 
-    Wortsman et al., "Model soups", ICML 2022: weights of one path of training can be averaged, and the mean errs less
-    often than either.
+    ``share`` is that of the earlier ones, from 0 to 1. Wortsman et al., "Model soups", ICML 2022: weights of one path
+    of training can be averaged, and the mean errs less often than either.
+
+    Raises:
+        UsageError: the share is not one, or their activation ranges differ, so a mean would have none that fit.
     """
-    content, earlier = read_weights(source), restore(name, read_weights(start))
-    model = restore(name, content)
+    if not 0 <= share <= 1:
+        raise UsageError(f"{share:g} is no share of a mean", "give one from 0 to 1")
+    content, before = read_weights(source), read_weights(start)
+    if content.ranges != before.ranges:
+        raise UsageError(
+            f"{source} and {start} have other activation ranges",
+            'a mean is of float weights, or of calibrated ones and those trained from them with scales = "kept"',
+        )
+    model, earlier = restore(name, content), restore(name, before)
     if isinstance(model, EdgeNet) and isinstance(earlier, EdgeNet):
         earlier.halve_distances(model.half_distances)
-    before = earlier.state_dict()
-    with torch.no_grad():
-        for key, value in model.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(before[key], 0.5)
+    mean, before_it = model.state_dict(), earlier.state_dict()
+    for key, value in mean.items():
+        if value.is_floating_point():
+            value.lerp_(before_it[key], share)
     target = folder / "mean.safetensors"
-    save_weights(
-        target,
-        model,
-        name=name,
-        options=content.options,
-        recipe_sha256=content.recipe_sha256,
-        images=content.images,
-        history=content.history,
-    )
+    _, metadata = read_tensors(source, f"the weights {source} are damaged", "train them again", ArtifactError)
+    write_tensors(target, mean, metadata)
     return target
 
 
-def land(name: str, run: Path, recipe_file: Path, data: Path, start: Path | None = None) -> None:
+def land(
+    name: str, run: Path, recipe_file: Path, data: Path, start: Path | None = None, share: float = MEAN_SHARE
+) -> None:
     """Write recipe, weights, card and artifact, after the whole run is checked.
 
-    With ``start``, the weights are the mean of the run's and of those there, earlier ones of the path that led to it.
+    With ``start``, the weights are the mean of the run's and of those there, see :func:`mean_of`.
 
     Weights are stored in 16 bits. A network that takes another one's weights, which must have landed before, gets a
     card only.
@@ -142,8 +148,8 @@ def land(name: str, run: Path, recipe_file: Path, data: Path, start: Path | None
         shutil.copyfile(recipe_file, shipped)
     with tempfile.TemporaryDirectory() as folder:
         if start is not None:
-            source = mean_of(name, source, start, Path(folder))
-        write_half(calibrated(name, source, Path(folder), words, data), weights)
+            source = mean_of(name, source, start, share, Path(folder))
+        write_half(calibrated(name, source, Path(folder), words, recipe, data), weights)
     if read_weights(weights).ranges:
         get_backend(DEFAULT_BACKEND).build(ExportRequest(name, DEFAULT_PRECISION), weights, weights_folder())
         record_answers(name, weights)
@@ -167,13 +173,16 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the finished run")
     parser.add_argument("--recipe", type=Path, help="recipe of the run; by default recipe.toml in its folder")
     parser.add_argument(
-        "--mean-with", type=Path, help="earlier float weights of the path that led to the run; the mean is shipped"
+        "--mean-with", type=Path, help="earlier weights of the path that led to the run; the mean is shipped"
+    )
+    parser.add_argument(
+        "--mean-share", type=float, default=MEAN_SHARE, help="share of the earlier weights in the mean, 0 to 1"
     )
     parser.add_argument("--data", type=Path, required=True, help="root of LB-Harmony")
     arguments = parser.parse_args()
     try:
         recipe = arguments.recipe or arguments.run / "recipe.toml"
-        land(arguments.name, arguments.run, recipe, arguments.data, arguments.mean_with)
+        land(arguments.name, arguments.run, recipe, arguments.data, arguments.mean_with, arguments.mean_share)
     except EdgeHarmonyError as error:
         sys.exit(f"error: {error}")
     draw(arguments.name, arguments.data.resolve())

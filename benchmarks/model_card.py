@@ -7,6 +7,7 @@ them. ``cards/NAME.toml`` holds what a person writes: the data in words, the mac
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from edge_harmony.quality.harm import harm_rows
 from edge_harmony.quality.parity import compare
 from edge_harmony.quality.preparation import SEALED
 from edge_harmony.quantization.histograms import DEFAULT_PERCENTILE, Method
-from edge_harmony.training.recipe import Recipe
+from edge_harmony.training.recipe import Recipe, StageConfig
 
 COMPARED = 100
 CARDS = Path(__file__).parent / "cards"
@@ -45,7 +46,7 @@ class Words(BaseModel):
     """``cards/NAME.toml``: the words that a person writes about the weights.
 
     ``data`` is short, ``trained_on`` a sentence; ``notes`` is Markdown that ends the card: known failures. ``ranges``
-    is for weights that were not trained with fake quantization.
+    is for weights whose ranges were calibrated: after training, or before stages with fake quantization that keep them.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -104,7 +105,7 @@ def measure(name: str, weights: Path, folder: Path, samples: list[Triplet]) -> d
     return result
 
 
-def markdown(card: dict[str, Any], stages: str, words: Words) -> str:
+def markdown(card: dict[str, Any], stages: Sequence[StageConfig], words: Words) -> str:
     """The card for people."""
     entry, scores = find_model(card["name"]), card["quality"]
     composite, float_scores, parity = scores["composite"], card["float_quality"], card["parity"]
@@ -124,12 +125,18 @@ def markdown(card: dict[str, Any], stages: str, words: Words) -> str:
         if key != "images"
     )
     precision = scores["precision"].upper()
+    kept = stages[-1].scales == "kept"
+    seen = ", ".join(
+        f"{stage.images:,} at {stage.size} pixels{' with fake quantization' if stage.quantize else ''}"
+        for stage in stages
+    )
     ranges = ""
     if words.ranges:
         cut = f" {words.ranges.percentile:g}" if words.ranges.method == "percentile" else ""
         equal = ", channels equalized before depthwise convolutions" if words.ranges.equal_channels else ""
         how = f"`{words.ranges.set}`, {words.ranges.method}{cut}{equal}"
-        ranges = f"\n| Ranges of INT8 | calibrated after training: {how} |"
+        when = "before the training with fake quantization, which kept them" if kept else "after training"
+        ranges = f"\n| Ranges of INT8 | calibrated {when}: {how} |"
     return f"""# {card["name"]}
 
 {entry.summary[0].upper()}{entry.summary[1:]}; {entry.parameters / 1e6:.3f} M parameters, {entry.flops / 1e9:.3f} GFLOP at {entry.size[0]} x {entry.size[1]}.
@@ -139,7 +146,7 @@ def markdown(card: dict[str, Any], stages: str, words: Words) -> str:
 | Licence of the weights | {card["licence"]} |
 | Trained on | {words.trained_on} {card["training_samples"]:,} pairs; {card["validation_samples"]} more, of other photographs, held out |
 | Recipe | `edge_harmony/training/recipes/{card["recipe"]}.toml` (sha256 {card["recipe_sha256"][:12]}...) |
-| Images seen | {card["images_seen"]:,}: {stages} |
+| Images seen | {card["images_seen"]:,}: {seen} |
 | Held-out pictures | {card["validation"]["composite_psnr"]:.2f} -> {card["validation"]["psnr"]:.2f} dB, fMSE {card["validation"]["composite_fmse"]:.0f} -> {card["validation"]["fmse"]:.0f} |
 | Machine | {card["machine"]} |{ranges}
 
@@ -192,9 +199,5 @@ def write_card(name: str, weights: Path, run: dict[str, Any], recipe: Recipe, wo
         **measured,
         "machine": words.machine,
     }
-    stages = ", ".join(
-        f"{stage.images:,} at {stage.size} pixels{' with fake quantization' if stage.quantize else ''}"
-        for stage in recipe.stages
-    )
     write_json(weights.with_name(f"{name}.json"), card)
-    atomic_write(weights.with_name(f"{name}.md"), markdown(card, stages, words).encode())
+    atomic_write(weights.with_name(f"{name}.md"), markdown(card, recipe.stages, words).encode())

@@ -9,13 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from edge_harmony.errors import UsageError
+from edge_harmony.errors import ArtifactError, UsageError
 from edge_harmony.files.atomic import sha256_of
 from edge_harmony.files.manifest import read_manifest
 from edge_harmony.files.resources import find_resource
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.registry import build_model, bundled_weights
+from edge_harmony.models.tensors_file import read_tensors, write_tensors
 from edge_harmony.models.weights_file import read_weights
 from edge_harmony.samples import sample_files, sample_pictures
 from edge_harmony.training.recipe import Recipe
@@ -139,22 +141,76 @@ def test_a_finished_run_lands_with_its_recipe_artifact_and_card(landing, every_b
     assert "## Known failures" in text
 
 
-def test_float_weights_land_with_ranges_calibrated_as_their_card_says(landing, every_bin, tmp_path, monkeypatch):
+KEPT = """quantize = true
+[[stages]]
+name = "kept"
+images = 3200
+size = 256
+learning_rate = 1e-4
+quantize = true
+scales = "kept"
+"""
+
+
+def with_ranges_of_the_card(landing, tmp_path, monkeypatch, quantization):
+    """The run as one with another quantization, and a card whose words say how the ranges are calibrated."""
     import land_weights
     from model_card import CARDS
 
-    run, package = landing
+    run, _ = landing
     cards = tmp_path / "cards"
     cards.mkdir()
     words = (CARDS / "edge-n.toml").read_text()
     (cards / "edge-n.toml").write_text(f'{words}\n[ranges]\nset = "samples-24"\nmethod = "min-max"\n')
     monkeypatch.setattr(land_weights, "CARDS", cards)
-    land_weights.land("edge-n", run, run / "recipe.toml", every_bin)
+    text = (run / "recipe.toml").read_text()
+    assert text.count("quantize = true") == 1
+    (run / "recipe.toml").write_text(text.replace("quantize = true", quantization))
+    changed = read_toml(run / "recipe.toml", Recipe).sha256()
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | {"recipe_sha256": changed}))
+    tensors, metadata = read_tensors(run / "edge-n.safetensors", "damaged", "again", ArtifactError)
+    write_tensors(run / "edge-n.safetensors", tensors, metadata | {"recipe_sha256": changed})
+
+
+def test_float_weights_land_with_ranges_calibrated_as_their_card_says(landing, every_bin, tmp_path, monkeypatch):
+    from land_weights import land
+
+    run, package = landing
+    with_ranges_of_the_card(landing, tmp_path, monkeypatch, "")
+    land("edge-n", run, run / "recipe.toml", every_bin)
     before, landed = (read_weights(folder / "edge-n.safetensors") for folder in (run, package))
     assert landed.ranges.keys() == before.ranges.keys()
     assert landed.ranges != before.ranges
     assert (landed.images, landed.history) == (before.images, before.history)
     assert "calibrated after training: `samples-24`, min-max |" in (package / "edge-n.md").read_text()
+
+
+def test_a_mean_with_the_weights_that_quantized_training_began_from_keeps_their_ranges(
+    landing, every_bin, tmp_path, monkeypatch
+):
+    from land_weights import land
+
+    run, package = landing
+    with_ranges_of_the_card(landing, tmp_path, monkeypatch, KEPT)
+    trained, began = run / "edge-n.safetensors", tmp_path / "began.safetensors"
+    tensors, metadata = read_tensors(trained, "damaged", "again", ArtifactError)
+    write_tensors(began, {key: value * 1.5 for key, value in tensors.items()}, metadata)
+    land("edge-n", run, run / "recipe.toml", every_bin, began, 0.75)
+    before, landed = (read_weights(folder / "edge-n.safetensors") for folder in (run, package))
+    assert landed.ranges == before.ranges
+    for key, value in landed.tensors.items():
+        torch.testing.assert_close(value, before.tensors[key] * (0.25 + 0.75 * 1.5), rtol=2e-3, atol=1e-6)
+    assert (
+        "| calibrated before the training with fake quantization, which kept them: "
+        in (package / "edge-n.md").read_text()
+    )
+
+    write_tensors(began, tensors, metadata | {"ranges": json.dumps(dict.fromkeys(before.ranges, 1.0))})
+    with pytest.raises(UsageError, match="other activation ranges"):
+        land("edge-n", run, run / "recipe.toml", every_bin, began)
+    with pytest.raises(UsageError, match="7 is no share"):
+        land("edge-n", run, run / "recipe.toml", every_bin, trained, 7)
 
 
 def test_a_run_of_another_recipe_or_an_unfinished_one_lands_nowhere(landing, mini_root):
@@ -204,7 +260,8 @@ def test_harm_of_a_shipped_network_and_its_card(mini_root, tmp_path):
         "float_quality": {"psnr": 30.0, "fmse": 400.0},
         "parity": {"images": 1, "int8_onnxruntime_against_fp32_pytorch_db": 40.0},
     }
-    lines = markdown(facts, "stages", Words(data="d", trained_on="t", machine="m", notes="n")).splitlines()
+    stages = read_toml(find_resource("recipes", "edge-n"), Recipe).stages
+    lines = markdown(facts, stages, Words(data="d", trained_on="t", machine="m", notes="n")).splitlines()
     assert f"| gain, dB | {sealed['harm']['gain']:+.2f} | {plain['harm']['gain']:+.2f} |" in lines
     worse = f"| {HARM_LINES[1][0]} | {100 * sealed['harm']['worse']:.1f} | {100 * plain['harm']['worse']:.1f} |"
     assert worse in lines
