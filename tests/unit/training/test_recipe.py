@@ -21,7 +21,8 @@ def test_a_recipes_hash_is_of_what_it_sets(tmp_path):
 @pytest.mark.parametrize("name", resource_names("recipes"))
 def test_shipped_recipes_are_valid(name):
     parsed = read_toml(find_resource("recipes", name), Recipe)
-    assert find_model(parsed.model.name).owner == find_model(name.removesuffix("-paper").removesuffix("-start")).owner
+    assert find_model(parsed.model.name).owner == parsed.model.name
+    assert f"{name}-".startswith(f"{parsed.model.name}-")  # as edge-s-start is of edge-s
 
 
 @pytest.mark.parametrize(
