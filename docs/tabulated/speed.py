@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from docs.tabulated.results import EARLIER, RESULTS, machine, result, row_of, spread, suite, text_of
+from docs.tabulated.results import RESULTS, machine, result, row_of, spread, suite, text_of
 from edge_harmony.benchmark.report.columns import fastest_first, heading
 from edge_harmony.benchmark.report.text import markdown_table
 from edge_harmony.benchmark.result import is_of_suite, read_result
@@ -193,7 +193,7 @@ def folders_table() -> str:
         f"\n{found['pictures']} JPEG pictures of {found['size'][0]} x {found['size'][1]}, decoded, harmonized and "
         "encoded, start-up included; "
         f"`edge-s` in INT8 on ONNX Runtime, {machine(found)}, {found['rounds']} interleaved rounds; "
-        f"`benchmarks/folders.py`. {EARLIER}\n"
+        "`benchmarks/folders.py`.\n"
     )
     return text_of(lines, note)
 
