@@ -47,7 +47,7 @@ REMAINS = """by hand, or by a run of its own:
   least gains in tests/acceptance/test_shipped.py
 - measured with the shipped networks (again if the network's shape is new; quality in it changes either way):
   edge-harmony benchmark cpu (README's speed), other suites, benchmarks/{{latency,full_resolution,video,folders}}.py,
-  engine_builds.py, packages.py, whole.py, and precision.py for edge-m; then make docs
+  engine_builds.py, packages.py, whole.py, and precision.py for edge-s; then make docs
 - docs/images/demo*.jpg: EDGE_HARMONY_SCREENSHOTS=docs/images pytest tests/unit/demo/test_page.py"""
 
 

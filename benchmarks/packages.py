@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def package(name: str, variant: str, weights: Path, folder: Path, pictures: int)
     with closing(ours), load_runner(name, backend="pytorch", precision=reference, weights=weights) as theirs:
         if request.whole_pipeline:
             return row | {"levels": list(whole(ours, theirs))}
-        onnx = export_onnx(name, weights, folder / "onnx", precision=request.precision)  # type: ignore[arg-type]
+        onnx = exported(name, weights, folder / "onnx", request.precision)
         samples = list(sample_pictures())[:pictures]
         options: PackageOptions = request.options or PackageOptions()
         sizes = [find_model(name).size, *options.more_sizes]
@@ -109,6 +110,12 @@ def package(name: str, variant: str, weights: Path, folder: Path, pictures: int)
         with load_runner(artifact=onnx) as runtime:
             row["onnxruntime"] = [parity(ours, runtime, samples)]
     return row
+
+
+@cache
+def exported(name: str, weights: Path, folder: Path, precision: str) -> Path:
+    """The ONNX file that packages of a precision are compared with."""
+    return export_onnx(name, weights, folder, precision=precision)  # type: ignore[arg-type]
 
 
 def parity(ours: Runner, theirs: Runner, samples: Sequence[Any]) -> dict[str, Any]:

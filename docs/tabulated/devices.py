@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from docs.tabulated.results import EARLIER, ROOT, machine, result, row_of, spread, text_of
+from docs.tabulated.results import ROOT, machine, result, row_of, spread, text_of
 from edge_harmony.backends.targets import read_target
 from edge_harmony.cli.main import app
 from edge_harmony.cli.trtexec import REFUSED, WITHOUT_EFFECT
@@ -149,8 +149,6 @@ def whole_table() -> str:
 def packages_table() -> str:
     """Packages of coremltools for every network: size, arithmetic, and agreement with PyTorch and ONNX Runtime."""
     content = result("packages")
-    if "pictures" not in content:
-        return _packages_alone(content)
     lines = [
         "| network | in | MB | convolutions in 8 bits | islands in 32 bits, of operations | dB against PyTorch, mean "
         "and least | against ONNX Runtime |",
@@ -168,21 +166,11 @@ def packages_table() -> str:
     note = (
         f"\nFP16 is compared with FP32 in PyTorch, INT8 with the fake-quantized network; ONNX files have the package's "
         f"precision. PSNR of the foreground on {content['pictures']} shipped samples, 99 where no level differs; of "
-        f"whole pipelines, the largest difference from the pipeline in levels, and the share beyond one. Interpreted "
+        f"whole pipelines, the largest difference from the pipeline in levels, and the share beyond one. Networks that "
+        f"ship no weights have random ones. Interpreted "
         f"(`coreml-reference`), coremltools {versions['coremltools']}, torch {versions['torch']}, ONNX Runtime "
         f"{versions['onnxruntime']}; `benchmarks/packages.py`. Nothing here has run on a Mac or a phone.\n"
     )
-    return text_of(lines, note)
-
-
-def _packages_alone(content: dict[str, Any]) -> str:
-    """Sizes and convolutions, of a result from before packages were compared; goes when it is measured again."""
-    lines = ["| network | in | MB | convolutions in 8 bits |", "|---|---|---:|---:|"]
-    for row in content["rows"]:
-        integers = f"{row['integer_convolutions']} of {row['convolutions']}" if "bytes" in row else row["refused"]
-        size = f"{row['bytes'] / 1e6:.1f}" if "bytes" in row else "-"
-        lines.append(f"| `{row['model']}` | {row['variant']} | {size} | {integers} |")
-    note = f"\ncoremltools {content['versions']['coremltools']}; `benchmarks/packages.py`. {EARLIER}\n"
     return text_of(lines, note)
 
 

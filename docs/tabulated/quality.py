@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from docs.tabulated.results import EARLIER, machine, result, row_of, text_of
+from docs.tabulated.results import machine, result, row_of, text_of
 from edge_harmony.models.registry import MODELS, weights_folder
 
 
@@ -64,19 +64,21 @@ def harm_table() -> str:
 
 def precision_table() -> str:
     """The quality of every precision."""
-    content = result("precision--edge-m")
+    content = result("precision--edge-s")
     lines = [
-        "| weights | precision, runtime | PSNR dB | fMSE | parity with PyTorch, dB (least) | KiB |",
-        "|---|---|---:|---:|---:|---:|",
+        "| ranges | precision, runtime | gain dB | made worse | no-change fMSE "
+        "| parity with PyTorch, dB (least) | KiB |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
     for row in content["rows"]:
-        cells = [row["training"], f"{row['precision']}, {row['backend']}", f"{row['psnr']:.2f}", f"{row['fmse']:.1f}"]
+        cells = [row["ranges"], f"{row['precision']}, {row['backend']}", f"{row['gain']:+.2f}"]
+        cells += [f"{100 * row['worse']:.0f} %", f"{row['no_change']:.0f}"]
         cells += [f"{row['parity_db']:.1f} ({row['parity_min_db']:.1f})", f"{row['bytes'] / 1024:.0f}"]
         lines.append(row_of(*cells))
     note = (
         f"\n`{content['model']}`, {content['images']} pictures of {content['set']}; calibrated on "
         f"{content['calibration']}; parity over {content['compared']} of them; {machine(content)}; "
-        f"`benchmarks/precision.py`. {EARLIER}\n"
+        "`benchmarks/precision.py`.\n"
     )
     return text_of(lines, note)
 

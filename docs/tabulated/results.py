@@ -11,10 +11,6 @@ from edge_harmony.benchmark.result import Result, read_result
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "0.1.0"
-EARLIER = (
-    "`edge-s` and `edge-m` were other networks then ([decision 18](decisions/0018-one-network-at-three-sizes.md))."
-)
-"""Goes when what is below it has been measured again."""
 
 
 def result(name: str) -> dict[str, Any]:
