@@ -31,7 +31,7 @@ from edge_harmony.errors import ArtifactError, EdgeHarmonyError, UsageError
 from edge_harmony.files.toml import read_toml
 from edge_harmony.models.edge import EdgeNet
 from edge_harmony.models.registry import DEFAULT_MODEL, find_model, weights_folder
-from edge_harmony.models.tensors_file import read_tensors, write_tensors
+from edge_harmony.models.tensors_file import read_texts, write_tensors
 from edge_harmony.models.weights_file import read_weights, restore, write_half
 from edge_harmony.quality.answers import record_answers
 from edge_harmony.quantization.calibrate import calibrate_weights
@@ -112,7 +112,7 @@ def mean_of(name: str, source: Path, start: Path, share: float, folder: Path) ->
         if value.is_floating_point():
             value.lerp_(before_it[key], share)
     target = folder / "mean.safetensors"
-    _, metadata = read_tensors(source, f"the weights {source} are damaged", "train them again", ArtifactError)
+    metadata = read_texts(source, f"the weights {source} are damaged", "train them again", ArtifactError)
     write_tensors(target, mean, metadata)
     return target
 

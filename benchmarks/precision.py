@@ -47,12 +47,13 @@ JOBS = [(OWN, precision) for precision in ("fp32", "fp16", "int8")] + [(ranges, 
 def score(model: str, weights: Path, precision: str, name: str, samples: list[Triplet], folder: Path) -> dict[str, Any]:
     """Quality of an artifact, and its parity with PyTorch."""
     artifact = get_backend(name).build(ExportRequest(model, precision), weights, folder)
-    runner = load_runner(model, backend=name, precision=precision, artifact=artifact, threads=1)
     same = "int8" if precision == "int8" else "fp32"
-    reference = load_runner(model, backend="pytorch", precision=same, weights=weights)
-    parity = compare(runner, reference, [(sample.name, *sample.load()[:2]) for sample in samples[:COMPARED]])
-    harm = evaluate(runner, samples, preparation=SEALED)["harm"]
-    runner.close()
+    with (
+        load_runner(model, backend=name, precision=precision, artifact=artifact, threads=1) as runner,
+        load_runner(model, backend="pytorch", precision=same, weights=weights) as reference,
+    ):
+        parity = compare(runner, reference, [(sample.name, *sample.load()[:2]) for sample in samples[:COMPARED]])
+        harm = evaluate(runner, samples, preparation=SEALED)["harm"]
     return {
         **{key: round(harm[key], 4) for key in ("gain", "worse", "no_change")},
         "parity_db": round(parity["psnr"], 2),
